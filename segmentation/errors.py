@@ -1,0 +1,40 @@
+"""What can go wrong, by who can put it right.
+
+    SegmentationError            any of the below; str(error) is a sentence fit to show
+    |- RegistryError             model_registry.yaml is wrong, or has no such model      (operator)
+    |- WeightsError              cannot be fetched, or are not the pinned file           (network, disk)
+    |- SessionError              cannot be loaded or run; provider missing; bad shape    (installation, model)
+    |- ImageError                not an image, damaged, or too large                     (visitor's file)
+    |- SettingsError             a value out of range, or values that contradict         (visitor's settings)
+    `- MattingError              nothing certain to matte from                           (picture with these settings)
+
+Anything else that is raised is a bug and shows as one.
+"""
+
+
+class SegmentationError(Exception):
+    """Base of all errors of this package; its text is a sentence that says what to do."""
+
+
+class RegistryError(SegmentationError):
+    """The registry file is wrong, or does not hold the model asked for."""
+
+
+class WeightsError(SegmentationError):
+    """The weights cannot be fetched, may not be used, or are not the pinned file."""
+
+
+class SessionError(SegmentationError):
+    """The network cannot be loaded or run on the device asked for."""
+
+
+class ImageError(SegmentationError):
+    """The file is not a picture, is damaged, or is too large."""
+
+
+class SettingsError(SegmentationError):
+    """A setting is out of its range, or contradicts another or the model."""
+
+
+class MattingError(SegmentationError):
+    """The mask leaves nothing certain to matte from."""
