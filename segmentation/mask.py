@@ -1,0 +1,69 @@
+"""Probability map -> mask of the picture's size -> trimap. The door of scipy.ndimage."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter, minimum_filter1d
+
+from segmentation.arrays import BACKGROUND, FOREGROUND, UNKNOWN, Mask, ProbabilityMap, Size, Trimap
+from segmentation.image import resize
+
+
+def to_mask(probability: ProbabilityMap, size: Size, post_process: bool = False) -> Mask:
+    """The probability map at the picture's size, in 0..255.
+
+    Args:
+        probability: (h, w), 0..1, at any resolution.
+        size: (height, width) of the picture.
+        post_process: Remove specks, smooth the outline and make it yes or no, as rembg's post_process_mask does.
+    """
+    levels = np.rint(probability * 255.0).astype(np.uint8)
+    mask: Mask = resize(levels, size, "bicubic")
+    return post_processed(mask) if post_process else mask
+
+
+def post_processed(mask: Mask) -> Mask:
+    """Opening by a disk of radius 1, Gaussian of sigma 2, threshold at 127 (rembg's `post_process`)."""
+    opened = _dilated(_eroded_by_cross(mask))
+    smooth = gaussian_filter(opened.astype(np.float64), sigma=2)
+    return np.where(smooth < 127, 0, 255).astype(np.uint8)
+
+
+def _eroded_by_cross(plane: Mask) -> Mask:
+    """Minimum over the 3 x 3 cross, which is the disk of radius 1; the picture goes on unchanged beyond its border."""
+    out = plane.copy()
+    np.minimum(out[1:], plane[:-1], out=out[1:])
+    np.minimum(out[:-1], plane[1:], out=out[:-1])
+    np.minimum(out[:, 1:], plane[:, :-1], out=out[:, 1:])
+    np.minimum(out[:, :-1], plane[:, 1:], out=out[:, :-1])
+    return out
+
+
+def _dilated(plane: Mask) -> Mask:
+    return ~_eroded_by_cross(~plane)
+
+
+def to_trimap(
+    mask: Mask,
+    foreground_threshold: int = 240,
+    background_threshold: int = 20,
+    erode_size: int = 10,
+) -> Trimap:
+    """Certain foreground, certain background, and the unknown between them.
+
+    Mask values above `foreground_threshold` and below `background_threshold` (0..255), each region eroded by a square
+    of `erode_size` ones; beyond the border lies background, as in rembg. The time does not depend on the size, and 0
+    means no erosion (rembg's 0 erodes by a cross).
+    """
+    trimap = np.full(mask.shape, UNKNOWN, np.uint8)
+    trimap[_eroded(mask > foreground_threshold, erode_size, border=0)] = FOREGROUND
+    trimap[_eroded(mask < background_threshold, erode_size, border=1)] = BACKGROUND
+    return trimap
+
+
+def _eroded(region: npt.NDArray[np.bool_], size: int, border: int) -> npt.NDArray[np.bool_]:
+    """`scipy.ndimage.binary_erosion` by a square of ones, one axis after the other."""
+    if size == 0:
+        return region
+    rows = minimum_filter1d(region.view(np.uint8), size, axis=1, mode="constant", cval=border)
+    minimum_filter1d(rows, size, axis=0, mode="constant", cval=border, output=rows)
+    return rows.view(np.bool_)

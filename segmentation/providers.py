@@ -1,0 +1,91 @@
+"""Which execution provider ONNX Runtime can really use here, and if not the GPU, why not."""
+
+import ctypes
+import importlib.util
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import onnxruntime
+
+from segmentation.errors import SessionError
+
+Device = Literal["auto", "cpu", "cuda", "tensorrt"]
+DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "tensorrt")
+
+CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+
+# What the CUDA provider of onnxruntime-gpu 1.31 (a CUDA 13 build) links or loads. get_available_providers() lists it
+# on every machine and a session falls back to the CPU with no more than a log line, so we look before we ask.
+_WINDOWS = sys.platform == "win32"
+_DRIVER = "nvcuda.dll" if _WINDOWS else "libcuda.so.1"
+_CUDA_LIBRARIES = (
+    ("cudart64_13.dll", "cublasLt64_13.dll", "cublas64_13.dll", "cufft64_12.dll", "cudnn64_9.dll")
+    if _WINDOWS
+    else (
+        "libcudart.so.13",
+        "libcublasLt.so.13",
+        "libcublas.so.13",
+        "libcurand.so.10",
+        "libcufft.so.12",
+        "libcudnn.so.9",
+    )
+)
+_TENSORRT_LIBRARIES = ("nvinfer_10.dll",) if _WINDOWS else ("libnvinfer.so.10", "libnvonnxparser.so.10")
+
+
+def usable_providers(device: Device) -> tuple[list[str], str]:
+    """The providers to ask for, best first, and why the GPU is not among them ("" where it is, or was not asked for).
+
+    Raises:
+        SessionError: The device was named and cannot be had; the text says what is missing.
+    """
+    if device not in DEVICES:
+        raise SessionError(f"There is no device {str(device)[:40]!r}. Choose one of: {', '.join(DEVICES)}.")
+    if device == "cpu":
+        return [CPU], ""
+    problem = gpu_problem(tensorrt=device == "tensorrt")
+    if not problem:
+        return ([TENSORRT] if device == "tensorrt" else []) + [CUDA, CPU], ""
+    if device == "auto":
+        return [CPU], problem
+    raise SessionError(f"The device {device} cannot be used: {problem} Use the device auto or cpu to go on without it.")
+
+
+@cache
+def gpu_problem(tensorrt: bool = False) -> str:
+    """Why ONNX Runtime cannot compute on an NVIDIA GPU here, as a sentence; "" if nothing stands in its way."""
+    available = onnxruntime.get_available_providers()
+    if CUDA not in available:
+        return "This ONNX Runtime was built without CUDA; on a machine with an NVIDIA GPU install onnxruntime-gpu."
+    if not _loads(_DRIVER):
+        return f"There is no NVIDIA driver ({_DRIVER} not found)."
+    if importlib.util.find_spec("nvidia") is not None:
+        onnxruntime.preload_dlls()  # finds the libraries of the nvidia-* packages beside it
+    missing = [name for name in _CUDA_LIBRARIES if not _loads(name)]
+    if missing:
+        return f"{', '.join(missing)} not found: pip install 'onnxruntime-gpu[cuda,cudnn]'."
+    missing = [name for name in _TENSORRT_LIBRARIES if not _loads(name)] if tensorrt else []
+    if missing:
+        return f"{', '.join(missing)} not found: pip install 'tensorrt-cu13<11'."
+    return ""
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def available_cores() -> int:
+    """Cores this process may use: its affinity, and the quota of its container (cgroup v2), at least one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))

@@ -1,0 +1,143 @@
+"""What a visitor can turn: names and defaults of the ComfyUI node *ImageSegmentationCustom*, checked in one place."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from segmentation.errors import SettingsError
+
+MAX_ERODE_SIZE = 500  # pixels
+MIN_SIZE, MAX_SIZE = 32, 4096  # edge of the network's input in pixels; a model may allow less
+
+
+def _setting(default: Any, help_: str) -> Any:
+    return field(default=default, metadata={"help": help_})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a picture is segmented and matted. Every field is checked when it is made, and carries its help text.
+
+    Raises:
+        SettingsError: A value is out of its range, or the thresholds cross.
+    """
+
+    alpha_matting: bool = _setting(True, "Solve for the opacity of the pixels around the outline (hair, fur, blur)")
+    alpha_matting_foreground_threshold: int = _setting(240, "Mask values above it (0 to 255) are certainly subject")
+    alpha_matting_background_threshold: int = _setting(20, "Mask values below it (0 to 255) are certainly background")
+    alpha_matting_erode_size: int = _setting(
+        10,
+        "Pixels by which both certain regions shrink; the outline in between is solved. More for hair, less for thin",
+    )
+    post_process_mask: bool = _setting(False, "Remove specks, smooth the outline and make the mask yes or no")
+    mean: float | tuple[float, float, float] | None = _setting(
+        None, "Subtracted from the scaled colours: one number, or red, green, blue. Empty: the model's own"
+    )
+    std: float | tuple[float, float, float] | None = _setting(
+        None, "The colours are divided by it: one number, or red, green, blue. Empty: the model's own"
+    )
+    size: int | tuple[int, int] | None = _setting(
+        None, "Pixels of the network's input: one number, or height x width. Empty: the model's own"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("alpha_matting", "post_process_mask"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingsError(f"{name} must be true or false, not {_shown(getattr(self, name))}.")
+        set_ = object.__setattr__  # the dataclass is frozen; this is where its values get their final types
+        for name in ("alpha_matting_foreground_threshold", "alpha_matting_background_threshold"):
+            set_(self, name, _whole(name, getattr(self, name), 0, 255))
+        name = "alpha_matting_erode_size"
+        set_(self, name, _whole(name, self.alpha_matting_erode_size, 0, MAX_ERODE_SIZE))
+        if self.alpha_matting_background_threshold >= self.alpha_matting_foreground_threshold:
+            raise SettingsError(
+                f"alpha_matting_background_threshold ({self.alpha_matting_background_threshold}) must be below "
+                f"alpha_matting_foreground_threshold ({self.alpha_matting_foreground_threshold})."
+            )
+        set_(self, "mean", _one_or_three("mean", self.mean))
+        set_(self, "std", _one_or_three("std", self.std))
+        if self.std is not None and 0.0 in (self.std if isinstance(self.std, tuple) else (self.std,)):
+            raise SettingsError("std must not be 0: the colours are divided by it.")
+        set_(self, "size", _size(self.size))
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:60]
+
+
+def _whole(name: str, value: object, low: int, high: int) -> int:
+    # JSON and sliders give 10.0 for 10; a bool is an int to Python but not to a person
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise SettingsError(f"{name} must be a whole number from {low} to {high}, not {_shown(value)}.")
+    if not low <= value <= high:
+        raise SettingsError(f"{name} must lie between {low} and {high}, not {_shown(value)}.")
+    return value
+
+
+def _one_or_three(name: str, value: object) -> float | tuple[float, float, float] | None:
+    if value is None:
+        return None
+    parts = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    numbers = [
+        float(n) if abs(n) < 1e9 else math.inf for n in parts if isinstance(n, int | float) and not isinstance(n, bool)
+    ]
+    if len(numbers) not in (1, 3) or len(numbers) != len(parts):
+        raise SettingsError(f"{name} must be one number or three (red, green, blue), not {_shown(value)}.")
+    if not all(math.isfinite(n) and abs(n) <= 1000 for n in numbers):
+        raise SettingsError(f"{name} must be ordinary numbers between -1000 and 1000, not {_shown(value)}.")
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1], numbers[2])
+
+
+def _size(value: object) -> int | tuple[int, int] | None:
+    if value is None:
+        return None
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != 2:
+            raise SettingsError(f"size must be one number or height and width, not {_shown(value)}.")
+        return _whole("size", value[0], MIN_SIZE, MAX_SIZE), _whole("size", value[1], MIN_SIZE, MAX_SIZE)
+    return _whole("size", value, MIN_SIZE, MAX_SIZE)
+
+
+def help_text(name: str) -> str:
+    """What a setting does, for the page and the command line."""
+    text: str = next(entry.metadata["help"] for entry in fields(Settings) if entry.name == name)
+    return f"{text}."
+
+
+# ------------------------------------------------------------------- what people type, on the page and the command line
+
+
+def parse_numbers(name: str, text: str | None) -> float | tuple[float, ...] | None:
+    """Read "0.5" as 0.5, "0.485, 0.456, 0.406" as a triple and "" as None.
+
+    Raises:
+        SettingsError: The text holds something else than numbers.
+    """
+    parts = re.split(r"[,;\s]+", (text or "").strip(" ,;[]()"))
+    if parts == [""]:
+        return None
+    try:
+        numbers = tuple(float(part) for part in parts)
+    except ValueError as error:
+        raise SettingsError(f"{name} must be one number or three (red, green, blue), not {_shown(text)}.") from error
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def parse_size(text: str | None) -> int | tuple[int, ...] | None:
+    """Read "512" as 512, "512x768" as (512, 768), which is (height, width), and "" as None.
+
+    Raises:
+        SettingsError: The text holds something else than whole numbers.
+    """
+    stripped = (text or "").strip(" []()")
+    if not stripped:
+        return None
+    try:
+        numbers = tuple(int(part) for part in re.split(r"[x×,;\s]+", stripped.lower()))
+    except ValueError as error:
+        raise SettingsError(f"size must be one number, or height x width, not {_shown(text)}.") from error
+    return numbers[0] if len(numbers) == 1 else numbers

@@ -1,0 +1,207 @@
+"""RGB -> the network's input tensor, and its output -> a probability map of the whole picture: exact inverses."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segmentation.arrays import RGB, ProbabilityMap, Size, Tensor
+from segmentation.errors import SessionError, SettingsError
+from segmentation.image import resize
+from segmentation.registry import InputSpec, OutputSpec
+from segmentation.settings import MIN_SIZE, Settings
+
+DEFAULT_SIZE = 1024  # of a graph that takes any size and says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the picture lies in the network's input: the canvas, and the picture's box on it."""
+
+    canvas: Size
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def overridden(spec: InputSpec, settings: Settings) -> InputSpec:
+    """The model's input with the visitor's mean, std and size in place of its own.
+
+    Raises:
+        SettingsError: The model cannot take that size, or takes no normalisation.
+    """
+    changes: dict[str, Any] = {}
+    for name in ("mean", "std"):
+        value = getattr(settings, name)
+        if value is not None:
+            if spec.dtype == "uint8":
+                raise SettingsError(f"This model takes raw pixels: leave {name} empty.")
+            changes[name] = value if isinstance(value, tuple) else (value,) * 3
+    if settings.size is not None:
+        _check_size(spec, settings.size)
+        changes["size"] = settings.size
+        if isinstance(settings.size, tuple) and spec.resize.startswith("fit"):
+            changes["resize"] = "stretch"  # both edges were named, so nothing is left to fit
+    return spec.model_copy(update=changes)
+
+
+def _check_size(spec: InputSpec, size: int | Size) -> None:
+    edges = size if isinstance(size, tuple) else (size, size)
+    if not spec.dynamic:
+        own = spec.size if isinstance(spec.size, tuple) else (spec.size, spec.size)
+        if edges != own:
+            raise SettingsError(f"size: this model works at {own[0]} x {own[1]} only; leave size empty.")
+        return
+    for edge in edges:
+        if not MIN_SIZE <= edge <= spec.max_size:
+            raise SettingsError(f"size must lie between {MIN_SIZE} and {spec.max_size} for this model, not {edge}.")
+        if edge % spec.multiple_of:
+            below = edge - edge % spec.multiple_of
+            near = [n for n in (below, below + spec.multiple_of) if n]
+            raise SettingsError(
+                f"size must be a multiple of {spec.multiple_of} for this model, not {edge}; "
+                f"nearest: {' or '.join(map(str, near))}."
+            )
+
+
+def place(spec: InputSpec, picture: Size) -> Placement:
+    """Where a picture of this size goes in the network's input."""
+    height, width = picture
+    size = spec.size or DEFAULT_SIZE
+    if spec.resize == "stretch":
+        canvas = size if isinstance(size, tuple) else (size, size)
+        return Placement(canvas, 0, 0, *canvas)
+    if spec.resize.startswith("fit"):
+        assert isinstance(size, int)  # the registry checks it
+        edge = min(height, width) if spec.resize == "fit_short" else max(height, width)
+        scale = min(size / edge, spec.max_size / max(height, width))
+        canvas = (_rounded(height * scale, spec.multiple_of), _rounded(width * scale, spec.multiple_of))
+        return Placement(canvas, 0, 0, *canvas)
+    canvas = size if isinstance(size, tuple) else (size, size)
+    scale = min(canvas[0] / height, canvas[1] / width)
+    inner = max(1, min(canvas[0], round(height * scale))), max(1, min(canvas[1], round(width * scale)))
+    centred = spec.resize == "letterbox_center"
+    top, left = ((canvas[0] - inner[0]) // 2, (canvas[1] - inner[1]) // 2) if centred else (0, 0)
+    return Placement(canvas, top, left, *inner)
+
+
+def _rounded(edge: float, multiple: int) -> int:
+    return max(multiple, round(edge / multiple) * multiple)
+
+
+def to_tensor(rgb: RGB, spec: InputSpec) -> tuple[Tensor, Placement]:
+    """The picture as the network reads it: resized, placed, scaled, normalised, in its layout and dtype.
+
+    Returns:
+        The tensor, (1, 3, h, w) or (1, h, w, 3), and where on it the picture lies.
+    """
+    at = place(spec, rgb.shape[:2])
+    small = resize(rgb, (at.height, at.width), spec.interpolation)
+    if (at.height, at.width) != at.canvas:
+        canvas = np.full((*at.canvas, 3), spec.pad_value, np.uint8)
+        canvas[at.top : at.top + at.height, at.left : at.left + at.width] = small
+        small = canvas
+    if spec.channels == "BGR":
+        small = small[..., ::-1]
+    planes = small.transpose(2, 0, 1) if spec.dtype == "uint8" else _normalised(small, spec)
+    tensor = planes if spec.layout == "NCHW" else planes.transpose(1, 2, 0)
+    return np.ascontiguousarray(tensor[None]), at
+
+
+def _normalised(small: RGB, spec: InputSpec) -> npt.NDArray[Any]:
+    """(3, h, w) of (pixel / scale - mean) / std. There are 256 answers a channel, so they are looked up."""
+    scale = max(int(small.max()), 1e-6) if spec.scale == "image_max" else spec.scale
+    levels = np.arange(256) / scale
+    statistics = list(zip(spec.mean, spec.std, strict=True))  # of red, green, blue
+    if spec.channels == "BGR":
+        statistics.reverse()
+    planes = np.empty((3, *small.shape[:2]), np.dtype(spec.dtype))
+    for channel, (mean, std) in enumerate(statistics):
+        np.take(((levels - mean) / std).astype(planes.dtype), small[..., channel], out=planes[channel], mode="clip")
+    return planes
+
+
+def to_probability(output: npt.NDArray[Any], spec: OutputSpec, layout: str, at: Placement) -> dict[str, ProbabilityMap]:
+    """One probability map of the whole picture for each thing the network tells apart.
+
+    Args:
+        output: What the network gave: (1, c, h, w), (1, h, w, c), (c, h, w) or (h, w); or whole class numbers.
+        spec: How to read it.
+        layout: "NCHW" or "NHWC", that of the input.
+        at: Where the picture lay in the input; what was padding is cut off.
+
+    Returns:
+        Maps at the network's own resolution by class name; the name is "" where there is only one thing to find.
+
+    Raises:
+        SessionError: The output does not have the shape that the registry promises, or is not a number.
+    """
+    planes = _planes(output, layout)
+    height, width = planes.shape[1:]
+    rows = slice(*(round(edge * height / at.canvas[0]) for edge in (at.top, at.top + at.height)))
+    columns = slice(*(round(edge * width / at.canvas[1]) for edge in (at.left, at.left + at.width)))
+    planes = planes[:, rows, columns]
+    if spec.kind == "labels":
+        return _class_maps(planes, spec)
+    plane = _channel(_activated(planes, spec.activation), spec.channel)
+    if not np.isfinite(plane).all():
+        raise SessionError("The network answered with values that are not numbers. Try another mean, std or size.")
+    if spec.normalise == "minmax":
+        plane = _stretched(plane)
+    return {"": np.clip(plane, 0.0, 1.0, dtype=np.float32)}
+
+
+def _planes(output: npt.NDArray[Any], layout: str) -> npt.NDArray[Any]:
+    """(c, h, w) from whatever number of axes."""
+    if output.ndim == 4 and output.shape[0] == 1:
+        output = output[0]
+    if output.ndim == 2:
+        output = output[None]
+    elif output.ndim == 3 and layout == "NHWC" and output.shape[0] != 1:
+        output = output.transpose(2, 0, 1)
+    if output.ndim != 3 or 0 in output.shape:
+        raise SessionError(f"The network's output has shape {output.shape}; a picture's planes were expected.")
+    return output
+
+
+def _channel(planes: npt.NDArray[Any], channel: int) -> npt.NDArray[Any]:
+    if channel >= planes.shape[0]:
+        raise SessionError(f"The network's output has {planes.shape[0]} channels, so there is no channel {channel}.")
+    plane: npt.NDArray[Any] = planes[channel]
+    return plane
+
+
+def _activated(planes: npt.NDArray[Any], activation: str) -> npt.NDArray[np.float32]:
+    values: npt.NDArray[np.float32] = planes.astype(np.float32)
+    if activation == "sigmoid":
+        values = 0.5 + 0.5 * np.tanh(0.5 * values)  # the same curve, without overflow
+    elif activation == "softmax":
+        values = np.exp(values - values.max(axis=0))
+        values /= values.sum(axis=0)
+    return values
+
+
+def _stretched(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    low, high = float(plane.min()), float(plane.max())
+    if high - low < 1e-6:  # a flat answer holds nothing to stretch
+        return plane
+    return (plane - low) / (high - low)
+
+
+def _class_maps(planes: npt.NDArray[Any], spec: OutputSpec) -> dict[str, ProbabilityMap]:
+    names = {number: name for number, name in spec.classes.items() if name != "background"}
+    if planes.shape[0] == 1:  # class numbers already
+        maps = {name: (planes[0] == number).astype(np.float32) for number, name in names.items()}
+    elif max(spec.classes) >= planes.shape[0]:
+        raise SessionError(
+            f"The network tells {planes.shape[0]} classes apart; the registry names {max(spec.classes)}."
+        )
+    elif spec.activation == "softmax":
+        soft = _activated(planes, "softmax")
+        maps = {name: soft[number] for number, name in names.items()}
+    else:
+        best = planes.argmax(axis=0)
+        maps = {name: (best == number).astype(np.float32) for number, name in names.items()}
+    return maps if len(maps) > 1 else {"": next(iter(maps.values()))}
