@@ -1,0 +1,49 @@
+"""Cut subjects out of pictures with any ONNX segmentation model.
+
+from segmentation import Settings, load_image, load_registry, load_session, save_png, segment
+
+session = load_session(load_registry()["u2netp"])
+picture = load_image("cat.jpg")
+result = segment(picture, session, Settings(alpha_matting=True))
+save_png(result.cutout, "cat-cutout.png", picture.icc_profile)
+"""
+
+from segmentation.errors import (
+    ImageError,
+    MattingError,
+    RegistryError,
+    SegmentationError,
+    SessionError,
+    SettingsError,
+    WeightsError,
+)
+from segmentation.image import Picture, load_image, save_png
+from segmentation.pipeline import Prediction, Result, predict, refine, segment
+from segmentation.registry import ModelSpec, Registry, load_registry
+from segmentation.session import Session, SessionPool, load_session
+from segmentation.settings import Settings
+
+__all__ = [
+    "ImageError",
+    "MattingError",
+    "ModelSpec",
+    "Picture",
+    "Prediction",
+    "Registry",
+    "RegistryError",
+    "Result",
+    "SegmentationError",
+    "Session",
+    "SessionError",
+    "SessionPool",
+    "Settings",
+    "SettingsError",
+    "WeightsError",
+    "load_image",
+    "load_registry",
+    "load_session",
+    "predict",
+    "refine",
+    "save_png",
+    "segment",
+]

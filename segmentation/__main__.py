@@ -1,0 +1,157 @@
+"""The command line: `python -m segmentation cut photos/*.jpg`, `models`, `fetch`."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, cast
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from tqdm import tqdm
+
+from segmentation.batch import Outcome, pictures_in, run_batch
+from segmentation.config import Config
+from segmentation.errors import SegmentationError
+from segmentation.providers import DEVICES, Device
+from segmentation.registry import Registry, load_registry
+from segmentation.session import load_session
+from segmentation.settings import Settings, help_text, parse_numbers, parse_size
+from segmentation.weights import fetch_weights, where_available
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 if all went well, 1 if a picture or the whole command failed.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.ERROR, format="%(name)s: %(message)s")
+    try:
+        config = Config.from_environment()
+        registry = load_registry(extra=config.registry or None).with_folder(config.models_folder)
+        return int(options.command(options, config, registry))
+    except SegmentationError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m segmentation", description="Cut subjects out of pictures.")
+    parser.add_argument("--verbose", action="store_true", help="say what is going on")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    cut = commands.add_parser("cut", help="cut the subjects out of pictures")
+    cut.set_defaults(command=_cut)
+    cut.add_argument("pictures", nargs="+", type=Path, help="files, or folders of files")
+    cut.add_argument("-o", "--output", type=Path, default=Path(), help="folder for the PNGs (default: here)")
+    cut.add_argument("-m", "--model", help="id of a model (default: the first of the registry)")
+    cut.add_argument("--device", choices=DEVICES, help="where to compute (default: SEGMATTE_DEVICE or auto)")
+    cut.add_argument("--json", action="store_true", help="print the report as JSON")
+    for entry in fields(Settings):
+        flag = f"--{entry.name.replace('_', '-')}"
+        if isinstance(entry.default, bool):
+            cut.add_argument(
+                flag, action=argparse.BooleanOptionalAction, default=entry.default, help=help_text(entry.name)
+            )
+        elif isinstance(entry.default, int):
+            cut.add_argument(
+                flag, type=int, default=entry.default, metavar="N", help=f"{help_text(entry.name)} (%(default)s)"
+            )
+        else:
+            cut.add_argument(flag, default="", metavar="N", help=help_text(entry.name))
+
+    models = commands.add_parser("models", help="list the models")
+    models.set_defaults(command=_models)
+
+    fetch = commands.add_parser("fetch", help="fetch the weights of models, so that they are there without a network")
+    fetch.set_defaults(command=_fetch)
+    fetch.add_argument("models", nargs="*", help="ids (default: the first of the registry)")
+    return parser
+
+
+def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int:
+    settings = Settings(
+        **{
+            entry.name: getattr(options, entry.name)
+            for entry in fields(Settings)
+            if isinstance(entry.default, bool | int)
+        },
+        mean=parse_numbers("mean", options.mean),  # type: ignore[arg-type]  # Settings checks how many
+        std=parse_numbers("std", options.std),  # type: ignore[arg-type]
+        size=parse_size(options.size),  # type: ignore[arg-type]
+    )
+    sources = pictures_in(options.pictures)
+    with _Bars() as bars:
+        session = load_session(
+            registry[options.model] if options.model else registry.default,
+            folder=config.models_folder,
+            device=cast("Device", options.device or config.device),
+            accepted_licences=config.accepted,
+            on_progress=bars.show,
+        )
+    options.output.mkdir(parents=True, exist_ok=True)
+    reports = {}
+    for event in run_batch(sources, session, settings, options.output, max_pixels=config.max_pixels):
+        if isinstance(event, Outcome):
+            reports[event.index] = event.report
+            if not options.json:
+                for warning in event.report["warnings"]:
+                    print(f"{event.name}: {warning}", file=sys.stderr)
+                if event.report["error"]:
+                    print(event.report["error"], file=sys.stderr)
+                for file in event.files:
+                    print(file)
+    if options.json:
+        print(json.dumps([report for _, report in sorted(reports.items())], indent=2))
+    return int(any(report["error"] for report in reports.values()))
+
+
+def _models(_: argparse.Namespace, config: Config, registry: Registry) -> int:
+    for spec in registry.values():
+        here = "here" if where_available(spec, config.models_folder) else "    "
+        size = f"{spec.weights.size / 1e6:6.0f} MB" if spec.weights.size else "         "
+        print(f"{spec.id:24} {size}  {here}  {spec.licence.name}: {spec.about}")
+    return 0
+
+
+def _fetch(options: argparse.Namespace, config: Config, registry: Registry) -> int:
+    for model_id in options.models or [registry.default.id]:
+        with _Bars() as bars:
+            path = fetch_weights(
+                registry[model_id],
+                config.models_folder,
+                accepted_licences=config.accepted,
+                on_progress=bars.show,
+            )
+        print(path)
+    return 0
+
+
+class _Bars:
+    """A byte progress bar in the terminal, from the first byte to the last."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> "_Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, name: str, done: int, total: int) -> None:
+        """Move the bar."""
+        bar: tqdm[Any] = self._bar or tqdm(desc=name, total=total or None, unit="B", unit_scale=True, file=sys.stderr)
+        self._bar = bar
+        bar.update(done - bar.n)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""What whoever runs the app decides by environment variables; each has a default that is sensible for strangers."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from segmentation.errors import SettingsError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def _variable(name: str, default: Any, help_: str) -> Any:
+    return field(default=default, metadata={"variable": name, "help": help_})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One field a variable; `Config.from_environment()` reads them, the README's table is made from them."""
+
+    registry: str = _variable("SEGMATTE_REGISTRY", "", "Second registry file; its models join or replace ours")
+    models: str = _variable(
+        "SEGMATTE_MODELS", "", "Ids of the models to offer, comma-separated; the first is the default"
+    )
+    models_folder: Path = _variable(
+        "SEGMATTE_MODELS_DIR", PROJECT / "models", "Models folder; any `.onnx` in it is a model"
+    )
+    device: str = _variable("SEGMATTE_DEVICE", "auto", "`auto`, `cpu`, `cuda` or `tensorrt`")
+    accepted_licences: str = _variable("SEGMATTE_ACCEPT_LICENCES", "", "Licences you accept, comma-separated ids")
+    max_pictures: int = _variable("SEGMATTE_MAX_PICTURES", 50, "Pictures of one run")
+    max_pixels: int = _variable(
+        "SEGMATTE_MAX_PIXELS", 50_000_000, "Pixels of one picture, checked before it is decoded"
+    )
+    max_upload_mb: int = _variable("SEGMATTE_MAX_UPLOAD_MB", 50, "Megabytes of one uploaded file")
+    max_request_mb: int = _variable("SEGMATTE_MAX_REQUEST_MB", 500, "Megabytes of one request, all its files together")
+    sessions_mb: int = _variable("SEGMATTE_SESSIONS_MB", 4096, "Megabytes that loaded networks may hold together")
+    concurrency: int = _variable("SEGMATTE_CONCURRENCY", 2, "Runs at the same time; further ones wait in the queue")
+    queue: int = _variable("SEGMATTE_QUEUE", 20, "Runs that may wait; further ones are told to come back")
+    keep_minutes: int = _variable("SEGMATTE_KEEP_MINUTES", 60, "Minutes until uploads and results are deleted")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Config":
+        """The defaults, with what the environment says instead.
+
+        Raises:
+            SettingsError: A variable that needs a whole number above 0 holds something else.
+        """
+        values: dict[str, Any] = {}
+        for entry in fields(cls):
+            text = environment.get(entry.metadata["variable"], "").strip()
+            if not text:
+                continue
+            if isinstance(entry.default, int):
+                values[entry.name] = _positive(entry.metadata["variable"], text)
+            else:
+                values[entry.name] = Path(text).expanduser() if isinstance(entry.default, Path) else text
+        return cls(**values)
+
+    @property
+    def accepted(self) -> frozenset[str]:
+        """Ids of the accepted licences."""
+        return frozenset(names(self.accepted_licences))
+
+
+def names(text: str) -> list[str]:
+    """The names in a comma-separated list."""
+    return [name for part in text.split(",") if (name := part.strip())]
+
+
+def _positive(variable: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 1 << 40:
+        raise SettingsError(f"{variable} must be a whole number above 0, not {text[:40]!r}.")
+    return int(text)

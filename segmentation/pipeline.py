@@ -1,0 +1,151 @@
+"""Settings and a picture in, every stage of a cutout out: `predict` runs the network, `refine` all that follows it."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from segmentation.arrays import RGB, RGBA, Alpha, Mask, ProbabilityMap, Size, Trimap
+from segmentation.compose import compose_cutout, multiply_opacity
+from segmentation.errors import MattingError, SessionError
+from segmentation.image import Picture
+from segmentation.mask import to_mask, to_trimap
+from segmentation.matting import estimate_alpha, estimate_foreground
+from segmentation.session import Session
+from segmentation.settings import Settings
+from segmentation.tensor import overridden, to_probability, to_tensor
+
+FOUND = 0.5  # a probability map that nowhere reaches this holds no subject
+
+Stage = Callable[[str], None]
+"""Called with the name of each stage as it begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the network said about one picture."""
+
+    maps: dict[str, ProbabilityMap]
+    """By class name; the name is "" where the network looks for one thing only."""
+    model: str
+    provider: str
+    network_size: Size
+    timings: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Every stage of one cutout. Planes are at the picture's size, but for the probability map."""
+
+    probability: ProbabilityMap
+    mask: Mask
+    trimap: Trimap | None
+    """None where nothing was matted."""
+    alpha: Alpha
+    foreground: RGB
+    """The subject's own colours where it is half transparent, the picture's elsewhere."""
+    cutout: RGBA
+    timings: dict[str, float]
+    """Seconds by stage."""
+    warnings: tuple[str, ...]
+    """Sentences about what was not as asked for, each naming what to change."""
+    label: str = ""
+    """Which class this is, where the network tells several apart."""
+
+
+def predict(
+    picture: Picture, session: Session, settings: Settings | None = None, on_stage: Stage | None = None
+) -> Prediction:
+    """Run the network on a picture.
+
+    Raises:
+        SettingsError: The model cannot take the size asked for.
+        SessionError: The network cannot be run.
+    """
+    timings: dict[str, float] = {}
+    spec = overridden(session.input, settings or Settings())
+    with _stage("network", timings, on_stage):
+        tensor, at = to_tensor(picture.rgb, spec)
+        output = session.run(tensor)
+        maps = to_probability(output, session.spec.output, spec.layout, at)
+    return Prediction(
+        maps=maps,
+        model=session.spec.id,
+        provider=session.provider,
+        network_size=at.canvas,
+        timings=timings,
+    )
+
+
+def refine(
+    picture: Picture, probability: ProbabilityMap, settings: Settings | None = None, on_stage: Stage | None = None
+) -> Result:
+    """Everything after the network: mask, trimap, alpha, colours and cutout. The way to tune without running it again.
+
+    Args:
+        picture: The picture.
+        probability: (h, w), 0..1, at any resolution, as `predict` gave it.
+        settings: mean, std and size have no effect here.
+        on_stage: Called as each stage begins.
+    """
+    settings = settings or Settings()
+    timings: dict[str, float] = {}
+    warnings: list[str] = []
+    with _stage("mask", timings, on_stage):
+        mask = to_mask(probability, picture.size, settings.post_process_mask)
+        if float(probability.max()) < FOUND:
+            warnings.append("Nothing was found in this picture: try another model.")
+    trimap, alpha, colours = None, mask, picture.rgb
+    if settings.alpha_matting:
+        with _stage("matting", timings, on_stage):
+            trimap = to_trimap(
+                mask,
+                settings.alpha_matting_foreground_threshold,
+                settings.alpha_matting_background_threshold,
+                settings.alpha_matting_erode_size,
+            )
+            try:
+                alpha = estimate_alpha(picture.rgb, trimap)
+                colours = estimate_foreground(picture.rgb, alpha)
+            except MattingError as error:
+                warnings.append(f"Not matted: {error}")
+    with _stage("compose", timings, on_stage):
+        if picture.opacity is not None:
+            alpha = multiply_opacity(alpha, picture.opacity)
+        cutout = compose_cutout(colours, alpha)
+    return Result(probability, mask, trimap, alpha, colours, cutout, timings, tuple(warnings))
+
+
+def segment(picture: Picture, session: Session, settings: Settings | None = None, label: str | None = None) -> Result:
+    """Cut the subject out of a picture.
+
+    Args:
+        picture: The picture.
+        session: The network.
+        settings: What to do; the defaults of `Settings` if not given.
+        label: Which class to cut out, where the network tells several apart; the first by default.
+
+    Raises:
+        SettingsError: The model cannot take the size asked for.
+        SessionError: The network cannot be run, or knows no such class.
+    """
+    prediction = predict(picture, session, settings)
+    label = next(iter(prediction.maps)) if label is None else label
+    if label not in prediction.maps:
+        raise SessionError(f"{session.spec.title} knows no class {label!r}; it knows {', '.join(prediction.maps)}.")
+    result = refine(picture, prediction.maps[label], settings)
+    return replace(
+        result,
+        label=label,
+        timings=prediction.timings | result.timings,
+        warnings=(*picture.notes, *result.warnings),
+    )
+
+
+@contextmanager
+def _stage(name: str, timings: dict[str, float], on_stage: Stage | None) -> Iterator[None]:
+    if on_stage:
+        on_stage(name)
+    start = time.perf_counter()
+    yield
+    timings[name] = time.perf_counter() - start

@@ -1,0 +1,108 @@
+"""How the page is served: what of Gradio's own doors stays open to strangers, and the switches of `launch`."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from segmentation.config import Config
+from segmentation.web.theme import theme
+
+PUBLIC = ("segment", "models")
+
+# Gradio's ways to a handler by its name. The page itself names none: it goes by number, through /queue/join, or through
+# /run/predict for those that do not queue (the others answer 404 there: api_open=False).
+_CALL = re.compile(r"/(?:call/v2|call|run|api)/(?!predict/?$)(?P<name>[^/?]+)")
+# would make this server fetch an address for whoever asks
+_FETCHES = re.compile(r"/(?:file=|file/|proxy=)\s*(?:https?|ftp|//|%2f%2f|https?%3a)", re.IGNORECASE)
+
+
+class Doorman:
+    """ASGI middleware: private handlers are not called by name, nothing is fetched, no request is endless."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        """Wrap an app.
+
+        Args:
+            app: What is wrapped.
+            max_bytes: Of one request's body.
+        """
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse, or pass on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal:
+            await refusal(scope, receive, send)
+            return
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self.max_bytes:  # a body without a length, or with a wrong one
+                raise _TooLargeError
+            return message
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
+            await send(message)
+
+        try:
+            await self.app(scope, counted, marked)
+        except _TooLargeError:
+            await self._too_large()(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        path = scope["path"]
+        call = _CALL.search(path)
+        if call and call["name"] not in PUBLIC:
+            return JSONResponse({"detail": f"Public endpoints: {', '.join('/' + name for name in PUBLIC)}."}, 404)
+        if _FETCHES.search(path) or "/proxy=" in path:
+            return JSONResponse({"detail": "Web addresses are not fetched here."}, 403)
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        return self._too_large() if not length.isdigit() or int(length) > self.max_bytes else None
+
+    def _too_large(self) -> JSONResponse:
+        return JSONResponse({"detail": f"The request is too large; at most {self.max_bytes >> 20} MB are taken."}, 413)
+
+
+class _TooLargeError(Exception):
+    """More arrived than may."""
+
+
+def launch(demo: gr.Blocks, config: Config, **options: Any) -> tuple[Any, str, str]:
+    """Serve the page with all that strangers do not need switched off.
+
+    Args:
+        demo: The page.
+        config: The caps.
+        options: Further arguments of `gr.Blocks.launch`, such as server_name and server_port.
+    """
+    demo.queue(api_open=False, max_size=config.queue, default_concurrency_limit=config.concurrency)
+    return demo.launch(
+        theme=theme(),
+        css_paths=Path(__file__).with_name("style.css"),
+        max_file_size=config.max_upload_mb << 20,
+        show_error=False,
+        enable_monitoring=False,
+        run_history=False,
+        pwa=False,
+        ssr_mode=False,
+        footer_links=["api"],
+        app_kwargs={
+            "openapi_url": None,
+            "middleware": [Middleware(Doorman, max_bytes=config.max_request_mb << 20)],
+        },
+        **options,
+    )

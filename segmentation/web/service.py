@@ -1,0 +1,174 @@
+"""What page and API have in common: the models on offer, their sessions, and runs on uploaded pictures."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from segmentation.batch import Outcome, Report, Step, run_batch, write_zip
+from segmentation.config import Config, names
+from segmentation.errors import SegmentationError
+from segmentation.providers import Device, usable_providers
+from segmentation.registry import ModelSpec, Registry, load_registry
+from segmentation.session import Session, SessionPool, load_session
+from segmentation.settings import Settings
+from segmentation.web.uploads import new_run_folder, sweep, uploaded_files
+from segmentation.weights import where_available
+
+log = logging.getLogger(__name__)
+
+Shown = Callable[[str, float | None], None]
+"""Called with what is going on, and how far it is (0..1), if that is known."""
+
+
+@dataclass
+class Run:
+    """A run so far: files and reports in the order of the pictures, whatever order they finish in."""
+
+    folder: Path
+    sources: list[Path]
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    now: str = ""
+
+    @property
+    def files(self) -> list[Path]:
+        """The cutouts."""
+        return [file for _, outcome in sorted(self.outcomes.items()) for file in outcome.files]
+
+    @property
+    def pairs(self) -> list[tuple[Path, Path]]:
+        """(picture, cutout), one for each cutout."""
+        return [(self.sources[i], file) for i, outcome in sorted(self.outcomes.items()) for file in outcome.files]
+
+    @property
+    def reports(self) -> list[Report]:
+        """An entry a picture."""
+        return [outcome.report for _, outcome in sorted(self.outcomes.items())]
+
+    @property
+    def done(self) -> float:
+        """Share of the pictures that are finished."""
+        return len(self.outcomes) / len(self.sources)
+
+    def zip_file(self) -> Path | None:
+        """All cutouts in one ZIP, where there are several."""
+        return write_zip(self.files, self.folder / "cutouts.zip") if len(self.files) > 1 else None
+
+
+class Service:
+    """The models on offer and their shared sessions."""
+
+    def __init__(self, config: Config) -> None:
+        """Read the registry; nothing is fetched or loaded yet.
+
+        Raises:
+            RegistryError: The registry is wrong, or SEGMATTE_MODELS names a model it does not have.
+            SessionError: SEGMATTE_DEVICE cannot be had.
+        """
+        self.config = config
+        usable_providers(cast("Device", config.device))
+        self._registry = load_registry(extra=config.registry or None)
+        self._pool = SessionPool(self._load, config.sessions_mb << 20)
+        self._shown = threading.local()  # who waits for a download in this thread
+        self.registry()
+
+    def registry(self) -> Registry:
+        """The models on offer now: files may have come into the models folder."""
+        registry = self._registry.with_folder(self.config.models_folder)
+        wanted = names(self.config.models)
+        return registry.only(wanted) if wanted else registry
+
+    def session(self, model_id: str, shown: Shown | None = None) -> Session:
+        """The loaded network of a model, fetched where needed.
+
+        Raises:
+            SegmentationError: There is no such model, or it cannot be had.
+        """
+        self._shown.callback = shown
+        return self._pool.get(self.registry()[model_id])
+
+    def _load(self, spec: ModelSpec) -> Session:
+        shown = getattr(self._shown, "callback", None)
+
+        def on_progress(name: str, done: int, total: int) -> None:
+            if shown:
+                shown(f"Downloading {name}, {done / 1e6:.0f} of {total / 1e6:.0f} MB", done / total if total else None)
+
+        if shown:
+            shown(f"Loading {spec.title}", None)
+        return load_session(
+            spec,
+            folder=self.config.models_folder,
+            device=cast("Device", self.config.device),
+            accepted_licences=self.config.accepted,
+            on_progress=on_progress,
+        )
+
+    def run(self, paths: Sequence[Any], model_id: str, settings: Settings, shown: Shown | None = None) -> Iterator[Run]:
+        """Cut out uploaded pictures; yields the run after each one.
+
+        Raises:
+            SegmentationError: Nothing could be started: wrong files, no such model, or it cannot be had.
+        """
+        sources = uploaded_files(paths, self.config.max_pictures)
+        session = self.session(model_id, shown)
+        run = Run(new_run_folder(), sources)
+        for event in run_batch(sources, session, settings, run.folder, max_pixels=self.config.max_pixels):
+            if isinstance(event, Step):
+                run.now = f"{event.name}: {STAGES.get(event.stage, event.stage)}"
+                if shown:
+                    shown(run.now, run.done)
+            else:
+                run.outcomes[event.index] = event
+                yield run
+
+    def models(self) -> list[dict[str, Any]]:
+        """The models on offer as plain data, with whether they are on this disk and loaded."""
+        loaded = self._pool.loaded()
+        return [self._described(spec, loaded.get(spec.id)) for spec in self.registry().values()]
+
+    def _described(self, spec: ModelSpec, provider: str | None) -> dict[str, Any]:
+        licence = spec.licence
+        return {
+            "id": spec.id,
+            "title": spec.title,
+            "about": spec.about,
+            "tasks": list(spec.tasks),
+            "licence": licence.name,
+            "licence_url": licence.url,
+            "licence_note": spec.licence_note,
+            "commercial_use": licence.commercial,
+            "usable": not licence.needs_acceptance or licence.id in self.config.accepted,
+            "bytes": spec.weights.size,
+            "on_disk": where_available(spec, self.config.models_folder) is not None,
+            "loaded_on": provider,
+            "input_size": spec.input.size,
+            "any_size": spec.input.dynamic,
+            "source": spec.origin.url,
+            "paper": spec.origin.paper,
+        }
+
+    def prepare(self) -> None:
+        """Load the default model and sweep old runs away, again and again; for a thread behind the running page."""
+        try:
+            session = self.session(next(iter(self.registry())))
+            log.info("%s is ready on %s", session.spec.title, session.provider)
+        except SegmentationError as error:
+            log.warning("%s", error)
+        while True:
+            sweep(self.config.keep_minutes * 60)
+            time.sleep(min(600, self.config.keep_minutes * 60))
+
+
+STAGES = {
+    "decode": "reading",
+    "network": "finding the subject",
+    "mask": "making the mask",
+    "matting": "matting the outline",
+    "compose": "cutting out",
+    "encode": "writing the PNG",
+}
+"""Names of the stages for people."""

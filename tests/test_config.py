@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+
+from segmentation.config import Config, names
+from segmentation.errors import SettingsError
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert Config.from_environment({}) == Config()
+    assert Config.from_environment({"SEGMATTE_DEVICE": "  "}) == Config()
+
+
+def test_variables_replace_the_defaults_in_their_types() -> None:
+    config = Config.from_environment(
+        {
+            "SEGMATTE_MODELS_DIR": "/elsewhere",
+            "SEGMATTE_MAX_PICTURES": "7",
+            "SEGMATTE_ACCEPT_LICENCES": "bria-rmbg-1.4, cc-by-nc-4.0",
+        }
+    )
+    assert config.models_folder == Path("/elsewhere")
+    assert config.max_pictures == 7
+    assert config.accepted == {"bria-rmbg-1.4", "cc-by-nc-4.0"}
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "1.5", "many", "9" * 30, "²"])
+def test_a_cap_must_be_a_whole_number_above_zero(text: str) -> None:
+    with pytest.raises(SettingsError, match="SEGMATTE_MAX_PIXELS must be a whole number above 0"):
+        Config.from_environment({"SEGMATTE_MAX_PIXELS": text})
+
+
+def test_a_list_of_names_may_have_spaces_and_empty_parts() -> None:
+    assert names(" a, b ,,c,") == ["a", "b", "c"]
