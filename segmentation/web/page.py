@@ -32,8 +32,8 @@ def build_page(service: Service) -> gr.Blocks:
             with gr.Column(scale=2, min_width=340):
                 pictures = gr.Gallery(
                     label="Pictures (drop, paste or pick, many at once)", type="filepath", file_types=["image"],
-                    sources=["upload", "clipboard"], interactive=True, columns=3, height=240, object_fit="contain", fit_columns=False,
-                    elem_id="pictures",
+                    sources=["upload", "clipboard"], interactive=True, columns=3, height=240, object_fit="contain",
+                    fit_columns=False, elem_id="pictures",
                 )  # fmt: skip
                 model = gr.Dropdown(_choices(registry), value=registry.default.id, label="Model", elem_id="model")
                 card = gr.Markdown(_card(service, registry.default.id), elem_id="card")
@@ -85,13 +85,8 @@ def build_page(service: Service) -> gr.Blocks:
                 std=parse_numbers("std", std),  # type: ignore[arg-type]
                 size=parse_size(size),  # type: ignore[arg-type]
             )
-            yield (
-                _line("Starting"),
-                gr.Gallery([], columns=min(3, len(pictures or [1]))),
-                gr.DownloadButton(visible=False),
-                "",
-                None,
-            )
+            empty = gr.Gallery([], columns=min(3, len(pictures or [1])))
+            yield _line("Starting"), empty, gr.DownloadButton(visible=False), "", None
             done: Run | None = None
             for done in service.run([path for path, _ in pictures or []], model, settings, progress_bar()):
                 yield _line(_so_far(done)), _gallery(done), gr.skip(), _table(done.reports), done

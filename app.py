@@ -1,0 +1,47 @@
+"""Segmatte's entry point: `python app.py` builds the page and serves it."""
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+# Before Gradio is imported: no telemetry and no version check, launch() may call its own address, uploads in a folder
+# of our own, and compiled matting kernels that survive restarts and other CPUs.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1,localhost")))
+os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / "segmatte"))
+
+from segmentation.config import Config
+from segmentation.errors import SegmentationError
+from segmentation.web.page import build_page
+from segmentation.web.server import launch
+from segmentation.web.service import Service
+
+logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+try:
+    service = Service(Config.from_environment())
+except SegmentationError as error:
+    sys.exit(f"Segmatte cannot start. {error}")
+demo = build_page(service)
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description="Serve the Segmatte page.")
+    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
+    parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
+    options = parser.parse_args()
+    launch(demo, service.config, server_name=options.host, server_port=options.port, prevent_thread_lock=True)
+    # after the page answers: imports and downloads would only delay it
+    threading.Thread(target=service.prepare, daemon=True, name="prepare").start()
+    demo.block_thread()
+
+
+if __name__ == "__main__":
+    main()

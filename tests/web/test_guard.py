@@ -1,0 +1,185 @@
+"""What strangers must not reach, tried by raw HTTP: no client library in between that would play by the rules."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from segmentation.web.uploads import new_run_folder, sweep
+from tests.web.conftest import Server
+
+MARK = {"_type": "gradio.FileData"}
+REFUSED = "not an upload of this server"
+
+
+def call(server: Server, endpoint: str, body: Any) -> tuple[int, str]:
+    """Start a call and read its event stream to the end: (status, text)."""
+    with httpx.Client(base_url=server.url, timeout=60) as http:
+        started = http.post(f"/gradio_api/call/{endpoint}", json=body)
+        if started.status_code != 200:
+            return started.status_code, started.text
+        name = endpoint.removeprefix("v2/")
+        with http.stream("GET", f"/gradio_api/call/{name}/{started.json()['event_id']}") as stream:
+            return 200, "".join(stream.iter_text())
+
+
+def segment(server: Server, *files: Any) -> tuple[int, str]:
+    return call(server, "v2/segment", {"images": list(files), "model": "bright.onnx"})
+
+
+def upload(server: Server, name: str, content: bytes) -> str:
+    answer = httpx.post(f"{server.url}/gradio_api/upload", files={"files": (name, content)}, timeout=60)
+    answer.raise_for_status()
+    path: str = answer.json()[0]
+    return path
+
+
+@pytest.fixture
+def secret(tmp_path: Path, photos: dict[str, Path]) -> Path:
+    """A picture on the server's disk that nobody uploaded."""
+    path = tmp_path / "secret.png"
+    path.write_bytes(photos["chelsea"].read_bytes())
+    return path
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_server_path_that_was_not_uploaded_is_refused(server: Server, secret: Path, marked: bool) -> None:
+    status, text = segment(server, {"path": str(secret), **({"meta": MARK} if marked else {})})
+    assert "event: complete" not in text
+    assert status != 200 or "event: error" in text
+    assert str(secret) not in text
+
+
+@pytest.mark.parametrize("shape", [lambda path: path, lambda path: {"image": {"path": path}}, lambda path: [path]])
+def test_paths_in_other_shapes_are_refused(server: Server, secret: Path, shape: Any) -> None:
+    _, text = segment(server, shape(str(secret)))
+    assert "event: error" in text
+    assert REFUSED in text
+
+
+def test_a_traversal_out_of_the_upload_folder_is_refused(server: Server, secret: Path, photos: dict[str, Path]) -> None:
+    own = upload(server, "a.png", photos["chelsea"].read_bytes())
+    for named in (f"{own}/../../../../{secret}", f"{server.uploads}/{'0' * 64}/../../{secret.name}"):
+        _, text = segment(server, {"path": named})
+        assert REFUSED in text
+
+
+def test_results_of_others_are_no_uploads(server: Server, photos: dict[str, Path]) -> None:
+    own = upload(server, "a.png", photos["chelsea"].read_bytes())
+    _, text = segment(server, {"path": own, "meta": MARK})
+    result = next(path for path in server.uploads.glob("segmatte-run-*/*.png"))
+    assert "event: complete" in text
+    _, text = segment(server, {"path": str(result)})
+    assert REFUSED in text
+
+
+def test_a_link_in_an_upload_folder_leads_nowhere(server: Server, secret: Path, photos: dict[str, Path]) -> None:
+    own = Path(upload(server, "b.png", photos["chelsea"].read_bytes()))
+    link = own.with_name("link.png")
+    link.symlink_to(secret)
+    _, text = segment(server, {"path": str(link)})
+    link.unlink()
+    assert REFUSED in text
+
+
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/x.png", "https://example.org/x.png", "ftp://x/y", "//h/x.png"])
+def test_a_web_address_is_not_fetched(server: Server, address: str, marked: bool) -> None:
+    _, text = segment(server, {"path": address, "url": address, **({"meta": MARK} if marked else {})})
+    assert "event: error" in text or "InvalidPathError" in text
+    assert "event: complete" not in text
+
+
+def test_only_the_public_endpoints_can_be_called_by_name(server: Server) -> None:
+    handlers = {fn.api_name for fn in server.page.fns.values() if isinstance(fn.api_name, str)}
+    private = handlers - {"segment", "models"}
+    assert private  # the page has some
+    for name in private:
+        for way in ("call", "call/v2", "run", "api"):
+            answer = httpx.post(f"{server.url}/gradio_api/{way}/{name}", json={"data": []}, timeout=30)
+            assert answer.status_code == 404
+
+
+def test_the_queue_cannot_be_gone_round(server: Server) -> None:
+    answer = httpx.post(f"{server.url}/gradio_api/run/segment", json={"data": []}, timeout=30)
+    assert answer.status_code == 404
+    number = next(i for i, fn in server.page.fns.items() if fn.api_name == "segment")
+    answer = httpx.post(f"{server.url}/gradio_api/run/predict", json={"data": [], "fn_index": number}, timeout=30)
+    assert answer.status_code == 404
+
+
+def test_the_pages_own_handler_called_by_hand_meets_the_same_guard(server: Server, secret: Path) -> None:
+    number, handler = next((i, fn) for i, fn in server.page.fns.items() if fn.api_name == "run")
+    data = [[{"image": {"path": str(secret)}, "caption": None}], "bright.onnx", False, 240, 20, 10, False, "", "", ""]
+    assert len(data) == len(handler.inputs)
+    session = {"session_hash": "byhand", "fn_index": number, "data": data}
+    with httpx.Client(base_url=server.url, timeout=60) as http:
+        assert http.post("/gradio_api/queue/join", json=session).status_code == 200
+        with http.stream("GET", "/gradio_api/queue/data", params={"session_hash": "byhand"}) as stream:
+            events = [json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: ")]
+    finished = next(event for event in events if event["msg"] == "process_completed")
+    assert finished["success"] is False
+    assert REFUSED in finished["output"]["error"]
+
+
+def test_the_server_is_no_proxy(server: Server) -> None:
+    for path in ("/gradio_api/file=http://127.0.0.1:9/", "/gradio_api/proxy=http://127.0.0.1:9/", "/proxy=https://x"):
+        assert httpx.get(f"{server.url}{path}", timeout=30).status_code == 403
+
+
+def test_files_outside_the_upload_folder_are_not_served(server: Server, secret: Path) -> None:
+    for path in (secret, Path("pyproject.toml").resolve(), Path("/etc/passwd")):
+        assert httpx.get(f"{server.url}/gradio_api/file={path}", timeout=30).status_code in (403, 404)
+
+
+def test_too_large_uploads_and_requests_are_refused(server: Server) -> None:
+    one = httpx.post(f"{server.url}/gradio_api/upload", files={"files": ("big.png", b"0" * (21 << 20))}, timeout=60)
+    assert one.status_code == 413
+    three = [("files", (f"{i}.png", b"0" * (15 << 20))) for i in range(3)]
+    all_ = httpx.post(f"{server.url}/gradio_api/upload", files=three, timeout=60)
+    assert all_.status_code == 413
+    assert "at most 40 MB" in all_.text
+
+    def endless() -> Any:
+        for _ in range(60):
+            yield b"0" * (1 << 20)
+
+    # the server may answer, or hang up while we still send; in neither case it swallows all of it
+    try:
+        status = httpx.post(f"{server.url}/gradio_api/upload", content=endless(), timeout=60).status_code
+    except httpx.TransportError:
+        status = 413
+    assert status in (400, 413)
+
+
+def test_bugs_do_not_leak_internals(server: Server) -> None:
+    _, text = call(server, "segment", {"data": [1]})
+    assert "Traceback" not in text
+    assert str(Path.cwd()) not in text
+
+
+def test_answers_carry_nosniff(server: Server) -> None:
+    assert httpx.get(server.url, timeout=30).headers["x-content-type-options"] == "nosniff"
+
+
+def test_gallery_files_are_our_own_bytes(server: Server, photos: dict[str, Path]) -> None:
+    own = upload(server, "c.png", photos["chelsea"].read_bytes())
+    _, text = segment(server, {"path": own, "meta": MARK, "orig_name": "c.png"})
+    data = json.loads(text.rpartition("data: ")[2])
+    served = httpx.get(data[0][0]["url"], timeout=30)
+    assert served.content == Path(data[0][0]["path"]).read_bytes()
+    assert served.headers["content-type"] == "image/png"
+    assert Path(data[0][0]["path"]).parent.name.startswith("segmatte-run-")
+
+
+def test_old_runs_are_swept_and_young_ones_kept(server: Server) -> None:
+    old, young = new_run_folder(), new_run_folder()
+    hour_ago = time.time() - 3700
+    os.utime(old, (hour_ago, hour_ago))
+    sweep(3600)
+    assert not old.exists()
+    assert young.exists()
