@@ -19,7 +19,7 @@ from segmentation.config import Config
 from segmentation.errors import SegmentationError
 from segmentation.providers import DEVICES, Device
 from segmentation.registry import Registry, load_registry
-from segmentation.session import load_session
+from segmentation.session import load_session, threads_for
 from segmentation.settings import Settings, help_text, parse_numbers, parse_size
 from segmentation.weights import fetch_weights, where_available
 
@@ -88,10 +88,12 @@ def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int
     )
     sources = pictures_in(options.pictures)
     with _Bars() as bars:
+        spec = registry[options.model] if options.model else registry.default
         session = load_session(
-            registry[options.model] if options.model else registry.default,
+            spec,
             folder=config.models_folder,
             device=cast("Device", options.device or config.device),
+            threads=threads_for(spec, len(sources)),
             accepted_licences=config.accepted,
             on_progress=bars.show,
         )

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from segmentation.compose import save_cutout
 from segmentation.errors import ImageError, SegmentationError
-from segmentation.image import MAX_PIXELS, Picture, load_image, save_png
+from segmentation.image import MAX_PIXELS, Picture, load_image
 from segmentation.pipeline import FOUND, Prediction, Result, predict, refine
 from segmentation.providers import available_cores
 from segmentation.session import Session
@@ -84,7 +85,9 @@ def run_batch(
 
         try:
             on_stage("decode")
-            files, report = _cut_out(sources[index], session, settings, folder, stems[index], max_pixels, on_stage)
+            more_to_come = index + 1 < len(sources)
+            picture = sources[index], stems[index]
+            files, report = _cut_out(*picture, session, settings, folder, max_pixels, on_stage, more_to_come)
             events.put(Outcome(index, name, files, report))
         except _StoppedError:
             return
@@ -113,12 +116,13 @@ class _StoppedError(Exception):
 
 def _cut_out(
     source: Path,
+    stem: str,
     session: Session,
     settings: Settings,
     folder: Path,
-    stem: str,
     max_pixels: int,
     on_stage: Callable[[str], None],
+    more_to_come: bool,
 ) -> tuple[tuple[Path, ...], Report]:
     report: Report = {
         "name": source.name,
@@ -139,15 +143,16 @@ def _cut_out(
         report["height"], report["width"] = picture.size
         report["warnings"] += picture.notes
         _add_seconds(report, {"decode": time.perf_counter() - start})
-        prediction = predict(picture, session, settings, on_stage)
+        prediction = predict(picture, session, settings, on_stage, more_to_come)
         _add_seconds(report, prediction.timings)
         for label, result in _results(picture, prediction, settings, on_stage):
             _add_seconds(report, result.timings)
             report["warnings"] += [f"{label}: {text}" if label else text for text in result.warnings]
             on_stage("encode")
             start = time.perf_counter()
-            files.append(folder / f"{stem}{'-' + label if label else ''}-cutout.png")
-            save_png(result.cutout, files[-1], picture.icc_profile)
+            file = folder / f"{stem}{'-' + label if label else ''}-cutout.png"
+            save_cutout(result.foreground, result.alpha, file, picture.icc_profile)
+            files.append(file)
             _add_seconds(report, {"encode": time.perf_counter() - start})
         if not files:
             report["warnings"].append("Nothing was found in this picture: try another model.")
@@ -180,7 +185,9 @@ def cutout_stems(names: Sequence[str]) -> list[str]:
     taken: set[str] = set()
     stems = []
     for name in names:
-        plain = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", Path(name).stem).strip(" .")[:80] or "picture"
+        plain = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", Path(name).stem)
+        # file systems count bytes: 255 for the whole name
+        plain = plain.encode("utf-8", "replace")[:150].decode("utf-8", "ignore").strip(" .") or "picture"
         stem, number = plain, 1
         while stem.casefold() in taken:
             number += 1

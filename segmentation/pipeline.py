@@ -44,7 +44,6 @@ class Result:
     alpha: Alpha
     foreground: RGB
     """The subject's own colours where it is half transparent, the picture's elsewhere."""
-    cutout: RGBA
     timings: dict[str, float]
     """Seconds by stage."""
     warnings: tuple[str, ...]
@@ -52,11 +51,27 @@ class Result:
     label: str = ""
     """Which class this is, where the network tells several apart."""
 
+    @property
+    def cutout(self) -> RGBA:
+        """The subject over nothing, composed when asked for. `save_cutout` writes it without this array."""
+        return compose_cutout(self.foreground, self.alpha)
+
 
 def predict(
-    picture: Picture, session: Session, settings: Settings | None = None, on_stage: Stage | None = None
+    picture: Picture,
+    session: Session,
+    settings: Settings | None = None,
+    on_stage: Stage | None = None,
+    more_to_come: bool = False,
 ) -> Prediction:
     """Run the network on a picture.
+
+    Args:
+        picture: The picture.
+        session: The network.
+        settings: mean, std and size matter here.
+        on_stage: Called as the stage begins.
+        more_to_come: Other pictures follow at once, so memory is kept for them.
 
     Raises:
         SettingsError: The model cannot take the size asked for.
@@ -66,7 +81,7 @@ def predict(
     spec = overridden(session.input, settings or Settings())
     with _stage("network", timings, on_stage):
         tensor, at = to_tensor(picture.rgb, spec)
-        output = session.run(tensor)
+        output = session.run(tensor, more_to_come)
         maps = to_probability(output, session.spec.output, spec.layout, at)
     return Prediction(
         maps=maps,
@@ -95,7 +110,8 @@ def refine(
         mask = to_mask(probability, picture.size, settings.post_process_mask)
         if float(probability.max()) < FOUND:
             warnings.append("Nothing was found in this picture: try another model.")
-    trimap, alpha, colours = None, mask, picture.rgb
+    # the mask's levels are cut off, so a network that is sure says 254: that is opaque
+    trimap, alpha, colours = None, mask + (mask == 254), picture.rgb
     if settings.alpha_matting:
         with _stage("matting", timings, on_stage):
             trimap = to_trimap(
@@ -109,11 +125,9 @@ def refine(
                 colours = estimate_foreground(picture.rgb, alpha)
             except MattingError as error:
                 warnings.append(f"Not matted: {error}")
-    with _stage("compose", timings, on_stage):
-        if picture.opacity is not None:
-            alpha = multiply_opacity(alpha, picture.opacity)
-        cutout = compose_cutout(colours, alpha)
-    return Result(probability, mask, trimap, alpha, colours, cutout, timings, tuple(warnings))
+    if picture.opacity is not None:
+        alpha = multiply_opacity(alpha, picture.opacity)
+    return Result(probability, mask, trimap, alpha, colours, timings, tuple(warnings))
 
 
 def segment(picture: Picture, session: Session, settings: Settings | None = None, label: str | None = None) -> Result:

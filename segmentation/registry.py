@@ -11,7 +11,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveFloat,
     PositiveInt,
     StringConstraints,
     ValidationError,
@@ -25,9 +24,9 @@ DEFAULT_REGISTRY = Path(__file__).resolve().parent.parent / "model_registry.yaml
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
-RepoId = Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
+RepoId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
 OnnxPath = Annotated[str, StringConstraints(pattern=r"^([\w-][\w.-]*/)*[\w-][\w.-]*\.onnx$")]  # relative, no ".."
-OnnxName = Annotated[str, StringConstraints(pattern=r"^[\w-][\w.-]*\.onnx$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f]+\.onnx$", max_length=200)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Triple = tuple[Finite, Finite, Finite]
@@ -75,7 +74,7 @@ Source = Annotated[HubSource | WheelSource, Field(discriminator="type")]
 class Weights(_Entry):
     """One `.onnx` file and where it can be had; `sources` are tried in order."""
 
-    file: OnnxName  # name in the models folder
+    file: FileName  # name in the models folder
     size: PositiveInt | None = None  # bytes; None only for a visitor's own file
     sha256: Sha256 | None = None
     sources: tuple[Source, ...] = ()
@@ -88,7 +87,9 @@ class InputSpec(_Entry):
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     channels: Literal["RGB", "BGR"] = "RGB"
     dtype: Literal["float32", "float16", "uint8"] = "float32"
-    scale: PositiveFloat | Literal["image_max"] = 255.0  # pixels are divided by this first
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["image_max"] = (
+        255.0  # pixels are divided by this first
+    )
     mean: Triple = (0.0, 0.0, 0.0)  # of RGB after scaling
     std: Triple = (1.0, 1.0, 1.0)
     size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # (h, w), a square, or the edge of fit_*
@@ -130,6 +131,9 @@ class OutputSpec(_Entry):
     def _consistent(self) -> Self:
         if (self.kind == "labels") != bool(self.classes):
             raise ValueError("classes belongs to kind labels, and kind labels needs it")
+        names = list(self.classes.values())
+        if self.classes and (min(self.classes) < 0 or len(set(names)) < len(names) or set(names) == {"background"}):
+            raise ValueError("classes needs numbers from 0 on, different names, and something beside background")
         if self.kind == "logits" and self.activation == "none":
             raise ValueError("kind logits needs activation sigmoid or softmax")
         if self.kind == "alpha" and self.activation != "none":
@@ -149,7 +153,7 @@ class Origin(_Entry):
 class ModelSpec(_Entry):
     """One model: what it is for, under which terms, where its weights are, what goes in and what comes out."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
+    id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     title: Text
     about: str = ""
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
@@ -228,19 +232,17 @@ class Registry(Mapping[str, ModelSpec]):
     def with_folder(self, folder: Path) -> "Registry":
         """This registry and every other `.onnx` file of the models folder, each a model by its file name."""
         taken = {spec.weights.file for spec in self._models.values()}
-        files = sorted(folder.glob("*.onnx")) if folder.is_dir() else []
-        own = [own_file_spec(path) for path in files if path.name not in taken and _OWN_NAME.match(path.name)]
+        files = sorted(path for path in folder.glob("*.onnx") if path.is_file() and not path.name.startswith("."))
+        own = [own_file_spec(path) for path in files if path.name not in taken]
         return Registry([*self._models.values(), *own])
-
-
-_OWN_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
     """PyYAML keeps the last of two equal keys without a word; here that is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        own = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        keys = [self.construct_object(key, deep=True) for key in own]
         doubled = {str(key) for key in keys if keys.count(key) > 1}
         if doubled:
             raise yaml.constructor.ConstructorError(
@@ -288,6 +290,9 @@ def _load_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
 def _mapping(file: Path, where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RegistryError(f"{file}: {where} must be a mapping of keys to values.")
@@ -296,6 +301,8 @@ def _mapping(file: Path, where: str, value: Any) -> dict[str, Any]:
 
 def _models(file: Path, content: dict[str, Any], licences: dict[str, Any]) -> list[ModelSpec]:
     defaults = _mapping(file, "defaults", content.get("defaults", {}))
+    for section in ("input", "output"):
+        _mapping(file, f"defaults.{section}", defaults.get(section, {}))
     specs: list[ModelSpec] = []
     problems: list[str] = []
     for number, entry in enumerate(content["models"], start=1):
@@ -322,6 +329,8 @@ def _where(location: tuple[int | str, ...]) -> str:
 
 
 def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, Any]) -> ModelSpec:
+    if not isinstance(entry.get("id"), str) or not _ID.fullmatch(entry["id"]):
+        raise ValueError("id: must be lower-case letters, digits, '.', '_' and '-'")
     merged = {**defaults, **entry}
     for section in ("input", "output"):
         if isinstance(entry.get(section, {}), dict):

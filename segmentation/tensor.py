@@ -77,7 +77,7 @@ def place(spec: InputSpec, picture: Size) -> Placement:
         assert isinstance(size, int)  # the registry checks it
         edge = min(height, width) if spec.resize == "fit_short" else max(height, width)
         scale = min(size / edge, spec.max_size / max(height, width))
-        canvas = (_rounded(height * scale, spec.multiple_of), _rounded(width * scale, spec.multiple_of))
+        canvas = _rounded(height * scale, spec), _rounded(width * scale, spec)
         return Placement(canvas, 0, 0, *canvas)
     canvas = size if isinstance(size, tuple) else (size, size)
     scale = min(canvas[0] / height, canvas[1] / width)
@@ -87,8 +87,9 @@ def place(spec: InputSpec, picture: Size) -> Placement:
     return Placement(canvas, top, left, *inner)
 
 
-def _rounded(edge: float, multiple: int) -> int:
-    return max(multiple, round(edge / multiple) * multiple)
+def _rounded(edge: float, spec: InputSpec) -> int:
+    multiple = spec.multiple_of
+    return max(multiple, min(round(edge / multiple), spec.max_size // multiple) * multiple)
 
 
 def to_tensor(rgb: RGB, spec: InputSpec) -> tuple[Tensor, Placement]:
@@ -118,8 +119,10 @@ def _normalised(small: RGB, spec: InputSpec) -> npt.NDArray[Any]:
     if spec.channels == "BGR":
         statistics.reverse()
     planes = np.empty((3, *small.shape[:2]), np.dtype(spec.dtype))
+    widest = float(np.finfo(planes.dtype).max)
     for channel, (mean, std) in enumerate(statistics):
-        np.take(((levels - mean) / std).astype(planes.dtype), small[..., channel], out=planes[channel], mode="clip")
+        values = np.clip((levels - mean) / std, -widest, widest).astype(planes.dtype)
+        np.take(values, small[..., channel], out=planes[channel], mode="clip")
     return planes
 
 
@@ -139,6 +142,8 @@ def to_probability(output: npt.NDArray[Any], spec: OutputSpec, layout: str, at: 
         SessionError: The output does not have the shape that the registry promises, or is not a number.
     """
     planes = _planes(output, layout)
+    if not np.isfinite(planes).all():
+        raise SessionError("The network answered with values that are not numbers. Try another mean, std or size.")
     height, width = planes.shape[1:]
     rows = slice(*(round(edge * height / at.canvas[0]) for edge in (at.top, at.top + at.height)))
     columns = slice(*(round(edge * width / at.canvas[1]) for edge in (at.left, at.left + at.width)))
@@ -146,8 +151,6 @@ def to_probability(output: npt.NDArray[Any], spec: OutputSpec, layout: str, at: 
     if spec.kind == "labels":
         return _class_maps(planes, spec)
     plane = _channel(_activated(planes, spec.activation), spec.channel)
-    if not np.isfinite(plane).all():
-        raise SessionError("The network answered with values that are not numbers. Try another mean, std or size.")
     if spec.normalise == "minmax":
         plane = _stretched(plane)
     return {"": np.clip(plane, 0.0, 1.0, dtype=np.float32)}
@@ -159,7 +162,7 @@ def _planes(output: npt.NDArray[Any], layout: str) -> npt.NDArray[Any]:
         output = output[0]
     if output.ndim == 2:
         output = output[None]
-    elif output.ndim == 3 and layout == "NHWC" and output.shape[0] != 1:
+    elif output.ndim == 3 and output.shape[0] != 1 and (layout == "NHWC" or output.shape[2] == 1):
         output = output.transpose(2, 0, 1)
     if output.ndim != 3 or 0 in output.shape:
         raise SessionError(f"The network's output has shape {output.shape}; a picture's planes were expected.")

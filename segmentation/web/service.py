@@ -13,7 +13,7 @@ from segmentation.config import Config, names
 from segmentation.errors import SegmentationError
 from segmentation.providers import Device, usable_providers
 from segmentation.registry import ModelSpec, Registry, load_registry
-from segmentation.session import Session, SessionPool, load_session
+from segmentation.session import Session, SessionPool, load_session, threads_for
 from segmentation.settings import Settings
 from segmentation.web.uploads import new_run_folder, sweep, uploaded_files
 from segmentation.weights import where_available
@@ -81,16 +81,17 @@ class Service:
         wanted = names(self.config.models)
         return registry.only(wanted) if wanted else registry
 
-    def session(self, model_id: str, shown: Shown | None = None) -> Session:
-        """The loaded network of a model, fetched where needed.
+    def session(self, model_id: str, pictures: int = 1, shown: Shown | None = None) -> Session:
+        """The loaded network of a model for so many pictures, fetched where needed.
 
         Raises:
             SegmentationError: There is no such model, or it cannot be had.
         """
         self._shown.callback = shown
-        return self._pool.get(self.registry()[model_id])
+        spec = self.registry()[model_id]
+        return self._pool.get(spec, threads_for(spec, pictures))
 
-    def _load(self, spec: ModelSpec) -> Session:
+    def _load(self, spec: ModelSpec, threads: int | None) -> Session:
         shown = getattr(self._shown, "callback", None)
 
         def on_progress(name: str, done: int, total: int) -> None:
@@ -103,6 +104,7 @@ class Service:
             spec,
             folder=self.config.models_folder,
             device=cast("Device", self.config.device),
+            threads=threads,
             accepted_licences=self.config.accepted,
             on_progress=on_progress,
         )
@@ -114,7 +116,7 @@ class Service:
             SegmentationError: Nothing could be started: wrong files, no such model, or it cannot be had.
         """
         sources = uploaded_files(paths, self.config.max_pictures)
-        session = self.session(model_id, shown)
+        session = self.session(model_id, len(sources), shown)
         run = Run(new_run_folder(), sources)
         for event in run_batch(sources, session, settings, run.folder, max_pixels=self.config.max_pixels):
             if isinstance(event, Step):
@@ -168,7 +170,6 @@ STAGES = {
     "network": "finding the subject",
     "mask": "making the mask",
     "matting": "matting the outline",
-    "compose": "cutting out",
     "encode": "writing the PNG",
 }
 """Names of the stages for people."""

@@ -1,0 +1,1 @@
+"""Ratios against named peers, both sides interleaved in one run."""

@@ -1,0 +1,145 @@
+"""Tiny real networks as ONNX files, so that tests go the production path in milliseconds.
+
+All but a few say "brightness is foreground": the mean of the three channels is the answer.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from segmentation.registry import InputSpec, Licence, ModelSpec, OutputSpec, Weights
+
+FREE = Licence(id="free", name="Free to use", commercial="yes")
+
+Shape = Sequence[int | str]
+
+
+def write_graph(
+    path: Path,
+    nodes: Sequence[NodeProto],
+    inputs: dict[str, tuple[int, Shape]],
+    outputs: dict[str, tuple[int, Shape | None]],
+    constants: dict[str, Any] | None = None,
+) -> Path:
+    """A file of these nodes; inputs and outputs by name, each with its element type and shape."""
+    graph = helper.make_graph(
+        list(nodes),
+        "tiny",
+        [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()],
+        [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in outputs.items()],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()],
+    )
+    # an opset and a format that every ONNX Runtime of these years reads
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def brightness(path: Path, size: tuple[int | str, int | str] = (64, 64), kind: int = TensorProto.FLOAT) -> Path:
+    """(1, 3, h, w) -> (1, 1, h, w), the mean of the channels. A size of names is a dynamic one."""
+    return write_graph(
+        path,
+        [helper.make_node("ReduceMean", ["image"], ["matte"], axes=[1], keepdims=1)],
+        {"image": (kind, (1, 3, *size))},
+        {"matte": (kind, (1, 1, *size))},
+    )
+
+
+def brightness_logits(path: Path, size: tuple[int | str, int | str] = (64, 64)) -> Path:
+    """As `brightness`, before its sigmoid: 12 x (brightness - 0.5)."""
+    return write_graph(
+        path,
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1),
+            helper.make_node("Sub", ["mean", "half"], ["centred"]),
+            helper.make_node("Mul", ["centred", "steep"], ["logits"]),
+        ],
+        {"image": (TensorProto.FLOAT, (1, 3, *size))},
+        {"logits": (TensorProto.FLOAT, (1, 1, *size))},
+        {"half": np.float32(0.5), "steep": np.float32(12)},
+    )
+
+
+def brightness_bytes(path: Path, size: tuple[int | str, int | str] = (64, 64)) -> Path:
+    """Raw bytes (1, h, w, 3) -> (1, h, w, 1), as converted TensorFlow Lite files have it."""
+    return write_graph(
+        path,
+        [
+            helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["float"], ["mean"], axes=[3], keepdims=1),
+            helper.make_node("Div", ["mean", "white"], ["matte"]),
+        ],
+        {"image": (TensorProto.UINT8, (1, *size, 3))},
+        {"matte": (TensorProto.FLOAT, (1, *size, 1))},
+        {"white": np.float32(255)},
+    )
+
+
+def brightest_channel(path: Path, size: tuple[int, int] = (64, 64)) -> Path:
+    """Outputs `scores` (1, 3, h, w), which is the picture, and `classes` (1, 1, h, w), the number of the largest."""
+    return write_graph(
+        path,
+        [
+            helper.make_node("Identity", ["image"], ["scores"]),
+            helper.make_node("ArgMax", ["image"], ["classes"], axis=1, keepdims=1),
+        ],
+        {"image": (TensorProto.FLOAT, (1, 3, *size))},
+        {"scores": (TensorProto.FLOAT, (1, 3, *size)), "classes": (TensorProto.INT64, (1, 1, *size))},
+    )
+
+
+def not_a_number(path: Path, size: tuple[int, int] = (64, 64)) -> Path:
+    """Answers NaN everywhere: the square root of a negative number."""
+    return write_graph(
+        path,
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1),
+            helper.make_node("Sub", ["mean", "far"], ["negative"]),
+            helper.make_node("Sqrt", ["negative"], ["matte"]),
+        ],
+        {"image": (TensorProto.FLOAT, (1, 3, *size))},
+        {"matte": (TensorProto.FLOAT, (1, 1, *size))},
+        {"far": np.float32(1000)},
+    )
+
+
+def two_inputs(path: Path) -> Path:
+    """Wants a picture and points, as promptable networks do."""
+    return write_graph(
+        path,
+        [helper.make_node("Add", ["image", "points"], ["matte"])],
+        {"image": (TensorProto.FLOAT, (1, 3, 64, 64)), "points": (TensorProto.FLOAT, (1, 3, 64, 64))},
+        {"matte": (TensorProto.FLOAT, (1, 3, 64, 64))},
+    )
+
+
+def not_for_pictures(path: Path) -> Path:
+    """Wants a row of whole numbers, as language models do."""
+    return write_graph(
+        path,
+        [helper.make_node("Identity", ["tokens"], ["same"])],
+        {"tokens": (TensorProto.INT64, (1, 16))},
+        {"same": (TensorProto.INT64, (1, 16))},
+    )
+
+
+def make_spec(
+    path: Path, model_id: str | None = None, output: dict[str, Any] | None = None, **input_: Any
+) -> ModelSpec:
+    """A registry entry of that file, pinned to its size and hash. Its input is 64 x 64 in 0..1 by default."""
+    content = path.read_bytes()
+    return ModelSpec(
+        id=model_id or path.stem,
+        title=path.stem.capitalize(),
+        tasks=("general",),
+        licence=FREE,
+        weights=Weights(file=path.name, size=len(content), sha256=hashlib.sha256(content).hexdigest()),
+        input=InputSpec(**{"size": (64, 64), **input_}),
+        output=OutputSpec(**(output or {})),
+    )

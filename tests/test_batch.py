@@ -1,0 +1,283 @@
+"""Many pictures at once: all finish, each fails alone, names stay apart, and stopping stops."""
+
+import threading
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from segmentation import ImageError, Session, Settings, SettingsError, segment
+from segmentation.batch import Outcome, Step, cutout_stems, pictures_in, run_batch, write_zip
+from segmentation.image import load_image
+from tests import graphs
+
+PLAIN = Settings(alpha_matting=False)
+
+
+def outcomes(sources: Sequence[Path], session: Session, folder: Path, **options: Any) -> list[Outcome]:
+    """All outcomes, in the order of the sources."""
+    events = run_batch(sources, session, options.pop("settings", PLAIN), folder, **options)
+    found = [event for event in events if isinstance(event, Outcome)]
+    return sorted(found, key=lambda outcome: outcome.index)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
+
+
+def paint(path: Path, level: int = 255, size: tuple[int, int] = (40, 60), **options: Any) -> Path:
+    """A picture of that level on the right half and of black on the left."""
+    pixels = np.zeros((*size, 3), np.uint8)
+    pixels[:, size[1] // 2 :] = level
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def test_each_picture_becomes_a_png_of_its_size_under_its_name(tiny: Session, tmp_path: Path, out: Path) -> None:
+    sources = [paint(tmp_path / f"{n}.png", size=(30 + n, 50 + n)) for n in range(5)]
+    found = outcomes(sources, tiny, out)
+    assert [outcome.name for outcome in found] == [source.name for source in sources]
+    for n, outcome in enumerate(found):
+        assert outcome.files == (out / f"{n}-cutout.png",)
+        assert outcome.report["files"] == [f"{n}-cutout.png"]
+        assert (outcome.report["height"], outcome.report["width"]) == (30 + n, 50 + n)
+        with Image.open(outcome.files[0]) as image:
+            assert (image.mode, image.size) == ("RGBA", (50 + n, 30 + n))
+
+
+def test_a_batch_gives_the_pixels_that_segmenting_gives(tiny: Session, tmp_path: Path, out: Path) -> None:
+    source = paint(tmp_path / "a.png")
+    (outcome,) = outcomes([source], tiny, out)
+    with Image.open(outcome.files[0]) as image:
+        assert np.array_equal(np.asarray(image), segment(load_image(source), tiny, PLAIN).cutout)
+
+
+def test_what_is_transparent_in_a_file_holds_no_colour(tiny: Session, tmp_path: Path, out: Path) -> None:
+    (outcome,) = outcomes([paint(tmp_path / "a.png", level=250)], tiny, out)
+    with Image.open(outcome.files[0]) as image:
+        pixels = np.asarray(image)
+    assert (pixels[..., 3] == 0).any()
+    assert not pixels[pixels[..., 3] == 0].any()
+
+
+def test_a_file_keeps_the_colour_profile_and_no_other_metadata(tiny: Session, tmp_path: Path, out: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x010E] = "at home"  # a description
+    exif.get_ifd(0x8825)[1] = "N"  # a place
+    source = paint(tmp_path / "a.jpg", quality=95, icc_profile=profile, exif=exif, comment=b"private")
+    (outcome,) = outcomes([source], tiny, out)
+    with Image.open(outcome.files[0]) as image:
+        assert image.info == {"icc_profile": profile}
+        assert not image.getexif()
+    content = outcome.files[0].read_bytes()
+    assert b"at home" not in content
+    assert b"private" not in content
+
+
+def test_the_report_says_who_computed_and_how_long(tiny: Session, tmp_path: Path, out: Path) -> None:
+    (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, out)
+    report = outcome.report
+    assert report["name"] == "a.png"
+    assert report["model"] == "tiny"
+    assert report["provider"] == "CPUExecutionProvider"
+    assert {"decode", "network", "mask", "encode"} <= set(report["seconds"])
+    assert report["warnings"] == []
+    assert report["error"] is None
+
+
+def test_steps_are_told_before_their_outcome(tiny: Session, tmp_path: Path, out: Path) -> None:
+    sources = [paint(tmp_path / f"{n}.png") for n in range(3)]
+    stages: dict[int, list[str]] = {0: [], 1: [], 2: []}
+    for event in run_batch(sources, tiny, PLAIN, out):
+        if isinstance(event, Step):
+            assert event.name == sources[event.index].name
+            stages[event.index].append(event.stage)
+        else:
+            stages[event.index].append("done")
+    for told in stages.values():
+        assert told[:3] == ["decode", "network", "mask"]
+        assert told[-2:] == ["encode", "done"]
+
+
+def test_bad_files_do_not_stop_the_others(tiny: Session, tmp_path: Path, out: Path) -> None:
+    good = [paint(tmp_path / "first.png"), paint(tmp_path / "last.png")]
+    empty, text, cut, huge = (tmp_path / name for name in ("empty.png", "text.png", "cut.jpg", "huge.png"))
+    empty.write_bytes(b"")
+    text.write_text("no picture")
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8))
+    noise.save(cut)
+    cut.write_bytes(cut.read_bytes()[:2000])
+    paint(huge, size=(200, 200))
+    sources = [good[0], empty, text, cut, huge, tmp_path / "missing.png", good[1]]
+    found = outcomes(sources, tiny, out, max_pixels=10_000)
+    errors = [outcome.report["error"] for outcome in found]
+    assert errors[0] is None
+    assert errors[-1] is None
+    for error, sentence in zip(
+        errors[1:-1],
+        ["empty.png is empty", "text.png is not a picture", "cut.jpg is damaged", "huge.png has", "missing.png cannot"],
+        strict=True,
+    ):
+        assert error.startswith(sentence)
+    assert all(outcome.files == () == tuple(outcome.report["files"]) for outcome in found[1:-1])
+    assert sorted(path.name for path in out.iterdir()) == ["first-cutout.png", "last-cutout.png"]
+
+
+def test_a_folder_that_is_gone_is_told_for_each_picture(tiny: Session, tmp_path: Path) -> None:
+    (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, tmp_path / "nowhere")
+    assert outcome.report["error"].startswith("The cutout of a.png could not be written (No such file")
+
+
+def test_a_file_that_could_not_be_written_is_not_listed(tiny: Session, tmp_path: Path) -> None:
+    (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, tmp_path / "nowhere")
+    assert outcome.files == ()
+    assert outcome.report["files"] == []
+
+
+def test_a_size_the_model_cannot_take_is_refused_before_anything_starts(
+    tiny: Session, tmp_path: Path, out: Path
+) -> None:
+    with pytest.raises(SettingsError, match="works at 64 x 64 only"):
+        outcomes([paint(tmp_path / "a.png")], tiny, out, settings=Settings(size=128))
+    assert list(out.iterdir()) == []
+
+
+def test_an_empty_batch_ends_at_once(tiny: Session, out: Path) -> None:
+    assert outcomes([], tiny, out) == []
+
+
+def test_notes_and_warnings_reach_the_report(tiny: Session, tmp_path: Path, out: Path) -> None:
+    frames = [Image.new("RGB", (20, 20), "black"), Image.new("RGB", (20, 20), "white")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    (outcome,) = outcomes([tmp_path / "a.gif"], tiny, out)
+    assert "first frame" in outcome.report["warnings"][0]
+    assert "Nothing was found" in outcome.report["warnings"][1]
+
+
+def test_pictures_of_the_same_name_get_files_of_their_own(tiny: Session, tmp_path: Path, out: Path) -> None:
+    sources = [paint(tmp_path / "one" / "cat.png"), paint(tmp_path / "two" / "cat.png"), paint(tmp_path / "cat.jpg")]
+    sources.append(paint(tmp_path / "CAT.PNG"))
+    found = outcomes(sources, tiny, out)
+    names = [outcome.files[0].name for outcome in found]
+    assert names[:3] == ["cat-cutout.png", "cat-2-cutout.png", "cat-3-cutout.png"]
+    assert len({name.casefold() for name in names}) == 4
+    assert all(outcome.files[0].is_file() for outcome in found)
+
+
+@pytest.mark.parametrize(
+    ("names", "stems"),
+    [
+        (["a.png", "b.tar.png"], ["a", "b.tar"]),
+        (["a.png", "a.jpg", "a-2.png"], ["a", "a-2", "a-2-2"]),
+        (["A.png", "a.png"], ["A", "a-2"]),
+        (['a<b>:"c|?*.png'], ["a_b___c___"]),
+        (["..png", " .png", ".png"], None),
+        (["Übung 1 (Kopie).png"], ["Übung 1 (Kopie)"]),
+        (["a\nb\x00.png"], ["a_b_"]),
+    ],
+)
+def test_names_are_made_safe_and_different(names: list[str], stems: list[str] | None) -> None:
+    made = cutout_stems(names)
+    assert stems is None or made == stems
+    assert len({stem.casefold() for stem in made}) == len(names)
+    assert all(stem and not set(stem) & set('/\\<>:"|?*\0\n') and stem.strip(" .") == stem for stem in made)
+
+
+def test_the_longest_names_a_file_system_takes_are_cut_to_fit(tiny: Session, tmp_path: Path, out: Path) -> None:
+    (outcome,) = outcomes([paint(tmp_path / ("😀" * 62 + ".png"))], tiny, out)
+    assert outcome.report["error"] is None
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_closing_stops_the_batch_early(tiny: Session, tmp_path: Path, out: Path, workers: int) -> None:
+    sources = [paint(tmp_path / f"{n}.png") for n in range(60)]
+    events = run_batch(sources, tiny, PLAIN, out, workers=workers)
+    next(event for event in events if isinstance(event, Outcome))
+    events.close()  # type: ignore[attr-defined]
+    written = len(list(out.iterdir()))
+    assert written < 60
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("segment")]
+    assert len(list(out.iterdir())) == written
+    for path in out.iterdir():
+        with Image.open(path) as image:
+            image.verify()  # nothing is left half written
+
+
+# ------------------------------------------------------------------------------------------------- classes
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    path = graphs.brightest_channel(tmp_path_factory.mktemp("labels") / "labels.onnx")
+    output = {"kind": "labels", "classes": {0: "background", 1: "green", 2: "blue"}}
+    return Session(graphs.make_spec(path, output=output), path, "cpu")
+
+
+def test_each_class_that_is_found_is_a_file_of_its_own(coloured: Session, tmp_path: Path, out: Path) -> None:
+    rgb = np.zeros((60, 90, 3), np.uint8)
+    rgb[:, :30, 1] = rgb[:, 30:60, 0] = rgb[:, 60:, 2] = 250
+    Image.fromarray(rgb).save(tmp_path / "flag.png")
+    Image.fromarray(rgb[:, 30:]).save(tmp_path / "half.png")
+    Image.fromarray(rgb[:, 30:60]).save(tmp_path / "none.png")
+    both, one, none = outcomes([tmp_path / f"{name}.png" for name in ("flag", "half", "none")], coloured, out)
+    assert [path.name for path in both.files] == ["flag-green-cutout.png", "flag-blue-cutout.png"]
+    assert [path.name for path in one.files] == ["half-blue-cutout.png"]
+    assert none.files == ()
+    assert any("Nothing was found" in warning for warning in none.report["warnings"])
+    with Image.open(both.files[0]) as image:
+        assert np.asarray(image)[30, [10, 45, 80], 3].tolist() == [255, 0, 0]
+
+
+# ------------------------------------------------------------------------------------------------- ZIP, folders
+
+
+def test_a_zip_holds_the_files_byte_for_byte_under_their_names(tiny: Session, tmp_path: Path, out: Path) -> None:
+    found = outcomes([paint(tmp_path / f"{n}.png") for n in range(3)], tiny, out)
+    files = [path for outcome in found for path in outcome.files]
+    target = write_zip(files, tmp_path / "cutouts.zip")
+    with zipfile.ZipFile(target) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [f"{n}-cutout.png" for n in range(3)]
+        for path in files:
+            assert archive.read(path.name) == path.read_bytes()
+    assert sorted(path.name for path in tmp_path.glob("cutouts*")) == ["cutouts.zip"]
+
+
+def test_folders_stand_for_the_files_directly_in_them(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png", ".hidden.png"):
+        paint(tmp_path / "folder" / name)
+    (tmp_path / "folder" / "deeper").mkdir()
+    single = paint(tmp_path / "single.png")
+    folder = tmp_path / "folder"
+    assert pictures_in([single, folder]) == [single, folder / "a.png", folder / "b.png"]
+
+
+def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"nowhere\.png does not exist"):
+        pictures_in([tmp_path / "nowhere.png"])
+
+
+# ------------------------------------------------------------------------------------------------- real ones
+
+
+def test_three_photos_become_three_cutouts_with_their_subjects(
+    u2netp: Session, photos: dict[str, Path], out: Path
+) -> None:
+    found = outcomes(list(photos.values()), u2netp, out)
+    assert len(found) == 3
+    for outcome, source in zip(found, photos.values(), strict=True):
+        assert outcome.report["error"] is None
+        assert outcome.files[0].name == f"{source.stem}-cutout.png"
+        with Image.open(source) as photo, Image.open(outcome.files[0]) as cutout:
+            assert (cutout.size, cutout.mode) == (photo.size, "RGBA")
+            alpha = np.asarray(cutout)[..., 3]
+        assert 0.05 < (alpha > 127).mean() < 0.75

@@ -1,0 +1,171 @@
+"""Settings: defaults of the node, every value out of its range refused with a sentence that names it."""
+
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+
+from segmentation import Settings, SettingsError
+from segmentation.settings import MAX_ERODE_SIZE, MAX_SIZE, MIN_SIZE, parse_numbers, parse_size
+
+FOREGROUND = "alpha_matting_foreground_threshold"
+BACKGROUND = "alpha_matting_background_threshold"
+ERODE = "alpha_matting_erode_size"
+
+
+def test_the_defaults_are_those_of_the_node() -> None:
+    assert dataclasses.asdict(Settings()) == {
+        "alpha_matting": True,
+        FOREGROUND: 240,
+        BACKGROUND: 20,
+        ERODE: 10,
+        "post_process_mask": False,
+        "mean": None,
+        "std": None,
+        "size": None,
+    }
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError, match="size"):
+        Settings().size = 512  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({ERODE: 100_000}, rf"{ERODE} must lie between 0 and {MAX_ERODE_SIZE}, not 100000"),
+        ({ERODE: -1}, f"{ERODE} must lie between"),
+        ({ERODE: 2.5}, f"{ERODE} must be a whole number"),
+        ({ERODE: "10"}, f"{ERODE} must be a whole number"),
+        ({ERODE: True}, f"{ERODE} must be a whole number"),
+        ({ERODE: None}, f"{ERODE} must be a whole number"),
+        ({ERODE: float("nan")}, f"{ERODE} must be a whole number"),
+        ({ERODE: float("inf")}, f"{ERODE} must be a whole number"),
+        ({FOREGROUND: 300}, f"{FOREGROUND} must lie between 0 and 255, not 300"),
+        ({FOREGROUND: -1}, f"{FOREGROUND} must lie between"),
+        ({BACKGROUND: 300}, f"{BACKGROUND} must lie between 0 and 255, not 300"),
+        ({BACKGROUND: [20]}, f"{BACKGROUND} must be a whole number"),
+        ({FOREGROUND: 20, BACKGROUND: 240}, rf"{BACKGROUND} \(240\) must be below.*{FOREGROUND} \(20\)"),
+        ({FOREGROUND: 100, BACKGROUND: 100}, f"{BACKGROUND}.*must be below"),
+        ({"alpha_matting": 1}, "alpha_matting must be true or false"),
+        ({"alpha_matting": "yes"}, "alpha_matting must be true or false"),
+        ({"post_process_mask": None}, "post_process_mask must be true or false"),
+        ({"mean": float("nan")}, "mean must be ordinary numbers"),
+        ({"mean": (0.5, float("inf"), 0.5)}, "mean must be ordinary numbers"),
+        ({"mean": (0.5, 0.5)}, "mean must be one number or three"),
+        ({"mean": ()}, "mean must be one number or three"),
+        ({"mean": "0.5"}, "mean must be one number or three"),
+        ({"mean": True}, "mean must be one number or three"),
+        ({"mean": (0.5, 0.5, None)}, "mean must be one number or three"),
+        ({"mean": {"r": 1}}, "mean must be one number or three"),
+        ({"mean": 1e9}, "mean must be ordinary numbers"),
+        ({"std": 0}, "std must not be 0"),
+        ({"std": -0.0}, "std must not be 0"),
+        ({"std": (0.2, 0.2, 0.0)}, "std must not be 0"),
+        ({"std": float("nan")}, "std must be ordinary numbers"),
+        ({"size": 0}, rf"size must lie between {MIN_SIZE} and {MAX_SIZE}, not 0"),
+        ({"size": 7}, "size must lie between .*not 7"),
+        ({"size": 1_000_000}, "size must lie between .*not 1000000"),
+        ({"size": -320}, "size must lie between"),
+        ({"size": 320.5}, "size must be a whole number"),
+        ({"size": "320"}, "size must be a whole number"),
+        ({"size": (320,)}, "size must be one number or height and width"),
+        ({"size": (320, 320, 3)}, "size must be one number or height and width"),
+        ({"size": (320, 7)}, "size must lie between"),
+        ({"size": [320, None]}, "size must be a whole number"),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused_by_name(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        Settings(**changes)
+
+
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_a_number_of_four_hundred_digits_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} must be"):
+        Settings(**{name: 10**400})  # type: ignore[arg-type]
+
+
+def test_a_long_wrong_value_makes_no_long_sentence() -> None:
+    with pytest.raises(SettingsError, match="alpha_matting must be true or false") as caught:
+        Settings(alpha_matting="x" * 100_000)  # type: ignore[arg-type]
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({ERODE: 0}, {ERODE: 0}),
+        ({ERODE: MAX_ERODE_SIZE}, {ERODE: MAX_ERODE_SIZE}),
+        ({ERODE: 12.0}, {ERODE: 12}),  # JSON and sliders give floats
+        ({FOREGROUND: 255, BACKGROUND: 0}, {FOREGROUND: 255, BACKGROUND: 0}),
+        ({"mean": 0.5}, {"mean": 0.5}),
+        ({"mean": [0.5]}, {"mean": 0.5}),
+        ({"mean": [0, 0.5, 1]}, {"mean": (0.0, 0.5, 1.0)}),
+        ({"std": -1}, {"std": -1.0}),
+        ({"size": 512.0}, {"size": 512}),
+        ({"size": [512, 768]}, {"size": (512, 768)}),
+    ],
+)
+def test_values_within_their_ranges_are_kept(given: dict[str, Any], kept: dict[str, Any]) -> None:
+    settings = Settings(**given)
+    for name, value in kept.items():
+        assert getattr(settings, name) == value
+        assert type(getattr(settings, name)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("", None),
+        (None, None),
+        ("  ", None),
+        ("0.5", 0.5),
+        ("0.485, 0.456, 0.406", (0.485, 0.456, 0.406)),
+        ("0.485 0.456 0.406", (0.485, 0.456, 0.406)),
+        ("0.485;0.456;0.406", (0.485, 0.456, 0.406)),
+        ("[0.485, 0.456, 0.406]", (0.485, 0.456, 0.406)),
+        ("(1, 2, 3)", (1.0, 2.0, 3.0)),
+        ("-1e-2", -0.01),
+    ],
+)
+def test_typed_numbers_are_read(text: str | None, numbers: object) -> None:
+    assert parse_numbers("mean", text) == numbers
+
+
+@pytest.mark.parametrize("text", ["half", "0.5, x, 0.5", "0.5.5", "1/2", "__import__('os')"])
+def test_typed_words_are_no_numbers(text: str) -> None:
+    with pytest.raises(SettingsError, match=f"std must be one number or three.*{re.escape(text[:4])}"):
+        parse_numbers("std", text)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "0.5, nan, 0.5", "1e999"])
+def test_typed_numbers_that_are_none_are_refused_by_the_settings(text: str) -> None:
+    with pytest.raises(SettingsError, match="mean must be ordinary numbers"):
+        Settings(mean=parse_numbers("mean", text))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("", None),
+        (None, None),
+        ("512", 512),
+        (" 512 ", 512),
+        ("512x768", (512, 768)),
+        ("512 X 768", (512, 768)),
+        ("512 × 768", (512, 768)),
+        ("512, 768", (512, 768)),
+        ("[512, 768]", (512, 768)),
+    ],
+)
+def test_a_typed_size_is_read_as_height_and_width(text: str | None, size: object) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["big", "512.5", "512x", "5" * 10_000, "0x200"])
+def test_a_typed_size_of_another_kind_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"size must "):
+        Settings(size=parse_size(text))  # type: ignore[arg-type]
