@@ -59,9 +59,9 @@ def _parser() -> argparse.ArgumentParser:
             cut.add_argument(
                 flag, action=argparse.BooleanOptionalAction, default=entry.default, help=help_text(entry.name)
             )
-        elif isinstance(entry.default, int):
+        elif entry.default is not None:
             cut.add_argument(
-                flag, type=int, default=entry.default, metavar="N", help=f"{help_text(entry.name)} (%(default)s)"
+                flag, type=_value, default=entry.default, metavar="N", help=f"{help_text(entry.name)} (%(default)s)"
             )
         else:
             cut.add_argument(flag, default="", metavar="N", help=help_text(entry.name))
@@ -75,13 +75,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _value(text: str) -> int | float | str:
+    """A number where it is one; `Settings` says what is wrong with the rest."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
 def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int:
     settings = Settings(
-        **{
-            entry.name: getattr(options, entry.name)
-            for entry in fields(Settings)
-            if isinstance(entry.default, bool | int)
-        },
+        **{entry.name: getattr(options, entry.name) for entry in fields(Settings) if entry.default is not None},
         mean=parse_numbers("mean", options.mean),  # type: ignore[arg-type]  # Settings checks how many
         std=parse_numbers("std", options.std),  # type: ignore[arg-type]
         size=parse_size(options.size),  # type: ignore[arg-type]

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from segmentation.arrays import RGB, RGBA, Alpha, Mask, ProbabilityMap, Size, Trimap
 from segmentation.compose import compose_cutout, multiply_opacity
-from segmentation.errors import MattingError, SessionError
+from segmentation.errors import SessionError
 from segmentation.image import Picture
-from segmentation.mask import to_mask, to_trimap
+from segmentation.mask import auto_erode_size, to_certain_trimap, to_mask
 from segmentation.matting import estimate_alpha, estimate_foreground
 from segmentation.session import Session
 from segmentation.settings import Settings
@@ -114,17 +117,9 @@ def refine(
     trimap, alpha, colours = None, mask + (mask == 254), picture.rgb
     if settings.alpha_matting:
         with _stage("matting", timings, on_stage):
-            trimap = to_trimap(
-                mask,
-                settings.alpha_matting_foreground_threshold,
-                settings.alpha_matting_background_threshold,
-                settings.alpha_matting_erode_size,
-            )
-            try:
-                alpha = estimate_alpha(picture.rgb, trimap)
-                colours = estimate_foreground(picture.rgb, alpha)
-            except MattingError as error:
-                warnings.append(f"Not matted: {error}")
+            trimap, matte = _matte(picture.rgb, probability, mask, settings, warnings)
+            alpha = np.rint(matte * 255.0).astype(np.uint8)
+            colours = estimate_foreground(picture.rgb, matte)
     if picture.opacity is not None:
         alpha = multiply_opacity(alpha, picture.opacity)
     return Result(probability, mask, trimap, alpha, colours, timings, tuple(warnings))
@@ -154,6 +149,36 @@ def segment(picture: Picture, session: Session, settings: Settings | None = None
         timings=prediction.timings | result.timings,
         warnings=(*picture.notes, *result.warnings),
     )
+
+
+def _matte(
+    rgb: RGB, probability: ProbabilityMap, mask: Mask, settings: Settings, warnings: list[str]
+) -> tuple[Trimap, npt.NDArray[np.float32]]:
+    """Trimap and opacity (0..1); what was not as asked for goes into `warnings`."""
+    erode_size = settings.alpha_matting_erode_size
+    if erode_size == "auto":
+        erode_size = auto_erode_size((mask.shape[0], mask.shape[1]), (probability.shape[0], probability.shape[1]))
+    trimap, eroded_by = to_certain_trimap(
+        mask,
+        settings.alpha_matting_foreground_threshold,
+        settings.alpha_matting_background_threshold,
+        erode_size,
+    )
+    matte = estimate_alpha(
+        rgb,
+        trimap,
+        mask=mask,
+        output=None if settings.post_process_mask else probability,
+        trust=settings.trust_mask,
+        method=settings.matting_method,
+    )
+    warnings += matte.warnings
+    if eroded_by < erode_size and matte.unknown:
+        warnings.append(
+            f"alpha_matting_erode_size {erode_size} left nothing certain of the subject or its background; "
+            f"{eroded_by} was used."
+        )
+    return trimap, matte.alpha
 
 
 @contextmanager

@@ -4,11 +4,12 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from segmentation.errors import SettingsError
 
 MAX_ERODE_SIZE = 500  # pixels
+MATTING_METHODS = ("fast", "closed-form")
 MIN_SIZE, MAX_SIZE = 32, 4096  # edge of the network's input in pixels; a model may allow less
 
 
@@ -27,9 +28,16 @@ class Settings:
     alpha_matting: bool = _setting(True, "Solve for the opacity of the pixels around the outline (hair, fur, blur)")
     alpha_matting_foreground_threshold: int = _setting(240, "Mask values above it (0 to 255) are certainly subject")
     alpha_matting_background_threshold: int = _setting(20, "Mask values below it (0 to 255) are certainly background")
-    alpha_matting_erode_size: int = _setting(
+    alpha_matting_erode_size: int | Literal["auto"] = _setting(
         10,
-        "Pixels by which both certain regions shrink; the outline in between is solved. More for hair, less for thin",
+        "Pixels by which both certain regions shrink; what is between is solved. 'auto' fits picture and model",
+    )
+    matting_method: Literal["fast", "closed-form"] = _setting(
+        "fast",
+        "'fast' solves at a megapixel and carries the answer up, 'closed-form' solves every pixel, as rembg",
+    )
+    trust_mask: float = _setting(
+        0.003, "What the mask has to say where the outline is solved: 0 is nothing (classic matting), 0.1 is nearly all"
     )
     post_process_mask: bool = _setting(False, "Remove specks, smooth the outline and make the mask yes or no")
     mean: float | tuple[float, float, float] | None = _setting(
@@ -50,7 +58,12 @@ class Settings:
         for name in ("alpha_matting_foreground_threshold", "alpha_matting_background_threshold"):
             set_(self, name, _whole(name, getattr(self, name), 0, 255))
         name = "alpha_matting_erode_size"
-        set_(self, name, _whole(name, self.alpha_matting_erode_size, 0, MAX_ERODE_SIZE))
+        if self.alpha_matting_erode_size != "auto":
+            set_(self, name, _whole(name, self.alpha_matting_erode_size, 0, MAX_ERODE_SIZE, " or auto"))
+        if self.matting_method not in MATTING_METHODS:
+            choices = " or ".join(MATTING_METHODS)
+            raise SettingsError(f"matting_method must be {choices}, not {_shown(self.matting_method)}.")
+        set_(self, "trust_mask", _fraction("trust_mask", self.trust_mask))
         if self.alpha_matting_background_threshold >= self.alpha_matting_foreground_threshold:
             raise SettingsError(
                 f"alpha_matting_background_threshold ({self.alpha_matting_background_threshold}) must be below "
@@ -67,12 +80,18 @@ def _shown(value: object) -> str:
     return repr(value)[:60]
 
 
-def _whole(name: str, value: object, low: int, high: int) -> int:
+def _fraction(name: str, value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise SettingsError(f"{name} must be a number from 0 to 1, not {_shown(value)}.")
+    return float(value)
+
+
+def _whole(name: str, value: object, low: int, high: int, or_else: str = "") -> int:
     # JSON and sliders give 10.0 for 10; a bool is an int to Python but not to a person
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise SettingsError(f"{name} must be a whole number from {low} to {high}, not {_shown(value)}.")
+        raise SettingsError(f"{name} must be a whole number from {low} to {high}{or_else}, not {_shown(value)}.")
     if not low <= value <= high:
         raise SettingsError(f"{name} must lie between {low} and {high}, not {_shown(value)}.")
     return value

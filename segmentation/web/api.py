@@ -3,7 +3,7 @@
 import functools
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import gradio as gr
 from gradio.events import api
@@ -48,7 +48,9 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
         alpha_matting: bool = DEFAULTS.alpha_matting,
         alpha_matting_foreground_threshold: int = DEFAULTS.alpha_matting_foreground_threshold,
         alpha_matting_background_threshold: int = DEFAULTS.alpha_matting_background_threshold,
-        alpha_matting_erode_size: int = DEFAULTS.alpha_matting_erode_size,
+        alpha_matting_erode_size: int | str = DEFAULTS.alpha_matting_erode_size,
+        matting_method: Literal["fast", "closed-form"] = DEFAULTS.matting_method,
+        trust_mask: float = DEFAULTS.trust_mask,
         post_process_mask: bool = DEFAULTS.post_process_mask,
         mean: float | list[float] | None = None,
         std: float | list[float] | None = None,
@@ -62,7 +64,9 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
             alpha_matting: Solve for the opacity of the pixels around the outline.
             alpha_matting_foreground_threshold: Mask values above it (0 to 255) are certainly subject.
             alpha_matting_background_threshold: Mask values below it (0 to 255) are certainly background.
-            alpha_matting_erode_size: Pixels by which both certain regions shrink before matting.
+            alpha_matting_erode_size: Pixels by which both certain regions shrink before matting, or "auto".
+            matting_method: "fast", or "closed-form" for rembg's equations at every pixel.
+            trust_mask: What the mask has to say where the outline is solved, 0 (nothing, classic matting) to 1.
             post_process_mask: Remove specks from the mask, smooth it and make it yes or no.
             mean: One number or three, subtracted from the scaled colours; null for the model's own.
             std: One number or three, the colours are divided by it; null for the model's own.
@@ -72,7 +76,9 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
             alpha_matting=alpha_matting,
             alpha_matting_foreground_threshold=alpha_matting_foreground_threshold,
             alpha_matting_background_threshold=alpha_matting_background_threshold,
-            alpha_matting_erode_size=alpha_matting_erode_size,
+            alpha_matting_erode_size=alpha_matting_erode_size,  # type: ignore[arg-type]
+            matting_method=matting_method,
+            trust_mask=trust_mask,
             post_process_mask=post_process_mask,
             mean=mean,  # type: ignore[arg-type]  # Settings checks it, whatever it is
             std=std,  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import gradio as gr
 
 from segmentation.batch import Report
 from segmentation.registry import Registry
-from segmentation.settings import MAX_ERODE_SIZE, Settings, help_text, parse_numbers, parse_size
+from segmentation.settings import MATTING_METHODS, Settings, help_text, parse_numbers, parse_size
 from segmentation.web.api import DEFAULTS, QUEUE_NAME, add_api, progress_bar, shown_errors
 from segmentation.web.service import Run, Service
 from segmentation.web.uploads import refuse_addresses
@@ -44,7 +44,19 @@ def build_page(service: Service) -> gr.Blocks:
                 with gr.Accordion("Matting settings", open=False):
                     foreground = _slider("alpha_matting_foreground_threshold", "Foreground threshold", 255)
                     background = _slider("alpha_matting_background_threshold", "Background threshold", 255)
-                    erode = _slider("alpha_matting_erode_size", "Erode size", MAX_ERODE_SIZE)
+                    erode = _slider("alpha_matting_erode_size", "Erode size", 100)
+                    auto_erode = gr.Checkbox(
+                        False, label="Automatic erode size", info="Fits the size to picture and model. (auto)",
+                        elem_id="auto_erode_size",
+                    )  # fmt: skip
+                    method = gr.Radio(
+                        list(MATTING_METHODS), value=DEFAULTS.matting_method, label="Method",
+                        info=_info("matting_method"), elem_id="matting_method",
+                    )  # fmt: skip
+                    trust = gr.Slider(
+                        0, 0.1, DEFAULTS.trust_mask, step=0.001, label="Trust the mask", info=_info("trust_mask"),
+                        elem_id="trust_mask",
+                    )  # fmt: skip
                 with gr.Accordion("Mask and network input settings", open=False):
                     post_process = _checkbox("post_process_mask", "Post-process mask")
                     mean = _text("mean", "Mean", "the model's own, such as 0.485, 0.456, 0.406")
@@ -70,6 +82,9 @@ def build_page(service: Service) -> gr.Blocks:
             foreground: float,
             background: float,
             erode: float,
+            auto_erode: bool,
+            method: str,
+            trust: float,
             post_process: bool,
             mean: str,
             std: str,
@@ -79,7 +94,9 @@ def build_page(service: Service) -> gr.Blocks:
                 alpha_matting=alpha_matting,
                 alpha_matting_foreground_threshold=foreground,  # type: ignore[arg-type]  # a slider's 240.0
                 alpha_matting_background_threshold=background,  # type: ignore[arg-type]
-                alpha_matting_erode_size=erode,  # type: ignore[arg-type]
+                alpha_matting_erode_size="auto" if auto_erode else erode,  # type: ignore[arg-type]
+                matting_method=method,  # type: ignore[arg-type]
+                trust_mask=trust,
                 post_process_mask=post_process,
                 mean=parse_numbers("mean", mean),  # type: ignore[arg-type]  # Settings checks how many
                 std=parse_numbers("std", std),  # type: ignore[arg-type]
@@ -96,7 +113,8 @@ def build_page(service: Service) -> gr.Blocks:
         def stopped(run: Run | None) -> tuple[Any, ...]:
             return _line("Stopped. What was finished is kept."), _download(run) if run else gr.skip()
 
-        controls = [alpha_matting, foreground, background, erode, post_process, mean, std, size]
+        matting = [alpha_matting, foreground, background, erode, auto_erode, method, trust]
+        controls = [*matting, post_process, mean, std, size]
         running = run_button.click(
             run,
             [pictures, model, *controls],

@@ -11,6 +11,8 @@ from typing import Any, cast
 from segmentation.batch import Outcome, Report, Step, run_batch, write_zip
 from segmentation.config import Config, names
 from segmentation.errors import SegmentationError
+from segmentation.matting import is_ready as matting_is_ready
+from segmentation.matting import warm_up as warm_up_matting
 from segmentation.providers import Device, usable_providers
 from segmentation.registry import ModelSpec, Registry, load_registry
 from segmentation.session import Session, SessionPool, load_session, threads_for
@@ -117,6 +119,10 @@ class Service:
         """
         sources = uploaded_files(paths, self.config.max_pictures)
         session = self.session(model_id, len(sources), shown)
+        if settings.alpha_matting and not matting_is_ready():
+            if shown:
+                shown("Preparing alpha matting, once after the installation", None)
+            warm_up_matting()
         run = Run(new_run_folder(), sources)
         for event in run_batch(sources, session, settings, run.folder, max_pixels=self.config.max_pixels):
             if isinstance(event, Step):
@@ -154,12 +160,14 @@ class Service:
         }
 
     def prepare(self) -> None:
-        """Load the default model and sweep old runs away, again and again; for a thread behind the running page."""
+        """Load the default model, compile the matting, sweep old runs; for a thread behind the running page."""
         try:
             session = self.session(next(iter(self.registry())))
             log.info("%s is ready on %s", session.spec.title, session.provider)
         except SegmentationError as error:
             log.warning("%s", error)
+        warm_up_matting()
+        log.info("alpha matting is ready")
         while True:
             sweep(self.config.keep_minutes * 60)
             time.sleep(min(600, self.config.keep_minutes * 60))

@@ -50,10 +50,12 @@ def test_three_photos_become_cutouts_of_their_size_with_the_subject_kept(
 
 
 def test_api_and_library_give_the_same_pixels(client: Client, photos: dict[str, Path], u2netp: Session) -> None:
-    files, _ = client.predict(images=[handle_file(photos["cheetah"])], api_name="/segment")
-    result = segment(load_image(photos["cheetah"]), u2netp, Settings())
-    with Image.open(files[0]) as cutout:
-        assert np.array_equal(np.asarray(cutout), result.cutout)
+    for chosen in ({}, {"alpha_matting_erode_size": "auto", "matting_method": "closed-form", "trust_mask": 0.0}):
+        files, report = client.predict(images=[handle_file(photos["cheetah"])], **chosen, api_name="/segment")
+        result = segment(load_image(photos["cheetah"]), u2netp, Settings(**chosen))
+        with Image.open(files[0]) as cutout:
+            assert np.array_equal(np.asarray(cutout), result.cutout)
+        assert report[0]["warnings"] == list(result.warnings)
 
 
 def test_every_setting_of_the_mission_is_a_parameter_with_its_default(client: Client) -> None:
@@ -68,6 +70,8 @@ def test_every_setting_of_the_mission_is_a_parameter_with_its_default(client: Cl
         "alpha_matting_foreground_threshold": 240,
         "alpha_matting_background_threshold": 20,
         "alpha_matting_erode_size": 10,
+        "matting_method": "fast",
+        "trust_mask": 0.003,
         "post_process_mask": False,
         "mean": None,
         "std": None,
@@ -111,6 +115,9 @@ def test_a_bad_picture_is_named_while_the_others_finish(client: Client, disc: Pa
         ({"alpha_matting_erode_size": 2.5}, "alpha_matting_erode_size must be a whole number"),
         ({"alpha_matting_foreground_threshold": 300}, "must lie between 0 and 255, not 300"),
         ({"alpha_matting_foreground_threshold": 10}, "must be below alpha_matting_foreground_threshold"),
+        ({"alpha_matting_erode_size": "much"}, "alpha_matting_erode_size must be a whole number from 0 to 500 or auto"),
+        ({"matting_method": "slow"}, "matting_method must be fast or closed-form, not 'slow'"),
+        ({"trust_mask": 2}, "trust_mask must be a number from 0 to 1, not 2"),
         ({"alpha_matting": "yes"}, "alpha_matting must be true or false"),
         ({"mean": [0.1, 0.2]}, "mean must be one number or three"),
         ({"mean": "a lot"}, "mean must be one number or three"),

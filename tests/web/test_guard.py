@@ -114,7 +114,8 @@ def test_the_queue_cannot_be_gone_round(server: Server) -> None:
 
 def test_the_pages_own_handler_called_by_hand_meets_the_same_guard(server: Server, secret: Path) -> None:
     number, handler = next((i, fn) for i, fn in server.page.fns.items() if fn.api_name == "run")
-    data = [[{"image": {"path": str(secret)}, "caption": None}], "bright.onnx", False, 240, 20, 10, False, "", "", ""]
+    data = [[{"image": {"path": str(secret)}, "caption": None}], "bright.onnx", False]
+    data += [240, 20, 10, False, "fast", 0.003, False, "", "", ""]
     assert len(data) == len(handler.inputs)
     session = {"session_hash": "byhand", "fn_index": number, "data": data}
     with httpx.Client(base_url=server.url, timeout=60) as http:
