@@ -14,7 +14,7 @@ import scipy.linalg.cython_blas  # noqa: F401  loads the library that is limited
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from segmentation import kernels
+from segmentation import band_kernels
 from segmentation.arrays import FOREGROUND, RGB, UNKNOWN, Trimap
 from segmentation.mask_prior import MaskPrior
 
@@ -73,7 +73,7 @@ def plan_elimination(band: Band) -> Plan:
     n = band.ys.size
     order = np.arange(n, dtype=np.int32)
     node = np.empty((2 * n + 1, 3), np.int32)
-    count = kernels.dissect(
+    count = band_kernels.dissect(
         band.ys, band.xs, LEAF, order, np.empty(n, np.int32), np.empty(max(band.number.shape), np.int32), node
     )
     node = node[:count][::-1].copy()  # children before parents
@@ -85,7 +85,7 @@ def plan_elimination(band: Band) -> Plan:
     while waiting < 0:
         indices = np.empty(room, np.int32)
         seen = np.full(n, -1, np.int32)
-        waiting = kernels.find_fronts(
+        waiting = band_kernels.find_fronts(
             band.number, band.ys, band.xs, order, position, node, seen, children, indptr, indices
         )
         room *= 2
@@ -102,7 +102,7 @@ def solve_band(image: RGB, band: Band, plan: Plan, prior: MaskPrior | None = Non
     n = band.ys.size
     stencil = np.zeros((n, 13))
     rhs = np.zeros(n)
-    kernels.assemble(image, band.number, EPSILON, stencil, rhs)
+    band_kernels.assemble(image, band.number, EPSILON, stencil, rhs)
     guess = rhs
     cells = None
     if prior is not None:
@@ -119,12 +119,12 @@ def solve_band(image: RGB, band: Band, plan: Plan, prior: MaskPrior | None = Non
 
     def multiply(x: Vector) -> Vector:
         product = np.empty(n)
-        kernels.apply_stencil(band.number, band.ys, band.xs, stencil, x, product)
+        band_kernels.apply_stencil(band.number, band.ys, band.xs, stencil, x, product)
         return product if cells is None else product + cells.multiply(x)
 
     def precondition(residual: Vector) -> Vector:
         x = residual[plan.order]
-        kernels.substitute(plan.node, plan.indptr, plan.indices, factor, plan.offset, x)
+        band_kernels.substitute(plan.node, plan.indptr, plan.indices, factor, plan.offset, x)
         return x[plan.position]
 
     return _conjugate_gradients(multiply, precondition, rhs, precondition(guess))
@@ -133,7 +133,7 @@ def solve_band(image: RGB, band: Band, plan: Plan, prior: MaskPrior | None = Non
 def _factorise(band: Band, plan: Plan, stencil: NDArray[np.float64]) -> NDArray[np.float32]:
     factor = np.empty(int(plan.offset[-1]), np.float32)
     children, local = np.empty(len(plan.node), np.int32), np.empty(band.ys.size, np.int32)
-    kernels.factorise(
+    band_kernels.factorise(
         band.number, band.ys, band.xs, stencil, plan.order, plan.position, plan.node, plan.indptr, plan.indices,
         children, local, np.empty(plan.waiting), factor, plan.offset,
     )  # fmt: skip

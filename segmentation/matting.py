@@ -1,4 +1,4 @@
-"""Trimap to alpha matte to foreground colours.
+"""Trimap to alpha matte.
 
 Two ways to the matte: "closed-form" solves Levin's equations on every unknown pixel; "fast" solves them on a picture of
 at most FAST_PIXELS and carries the local line alpha = a . colour + b up to the full size (He and Sun, Fast Guided
@@ -8,31 +8,32 @@ all the network knew between its two thresholds.
 
 import threading
 from dataclasses import dataclass
-from typing import Literal
+from math import sqrt
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segmentation.arrays import BACKGROUND, FOREGROUND, RGB, UNKNOWN, Mask, ProbabilityMap, Trimap
+from segmentation.arrays import BACKGROUND, FOREGROUND, RGB, UNKNOWN, Mask, Opacity, ProbabilityMap, Trimap
 from segmentation.errors import MattingError
+from segmentation.foreground import estimate_foreground
 from segmentation.mask_prior import MaskPrior, build_prior
+
+if TYPE_CHECKING:
+    from segmentation.closed_form import Band, Plan
 
 Method = Literal["fast", "closed-form"]
 Box = tuple[slice, slice]
-Opacity = NDArray[np.float32]  # (h, w), 0..1: an alpha matte before it is rounded to 8 bits
 
 TRUST = 0.003
 FAST_PIXELS = 1_000_000
 FAST_UNKNOWN = 250_000
 MAX_BYTES = 800_000_000
 LINE_RADIUS, LINE_EPSILON = 1, 1e-5  # guided upsampling: window and regularisation, colours in 0..1
-TILE, TILE_MARGIN = 256, 16  # foreground estimation, pixels
-REGULARIZATION, GRADIENT_WEIGHT = 1e-3, 0.1  # pull of neighbours on colours: always, and per step of alpha
-SMALL, SMALL_ITERATIONS, BIG_ITERATIONS = 32, 10, 2  # sweeps per level of at most 32 pixels a side, and above
 BYTES_PER_UNKNOWN, LEAST_PER_UNKNOWN = 800, 400  # of equations and factor, commonly and at least
 SMALLEST_SCALE = 0.02  # below it memory is not asked any more
-NOTABLE = 0.1  # share of the unknown pixels from which a region of its own is worth a warning
+NOTABLE = 0.05  # share of the unknown pixels from which a region of its own is worth a warning
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,12 @@ def estimate_alpha(
     _check(image, trimap, mask)
     if not _is_unknown(trimap).any():
         return Matte((trimap == FOREGROUND).astype(np.float32), (), trimap.shape, 0, 0)
-    missing = [
-        name for name, value in (("foreground", FOREGROUND), ("background", BACKGROUND)) if not (trimap == value).any()
-    ]
+    sides = ("foreground", FOREGROUND), ("background", BACKGROUND)
+    missing = [name for name, value in sides if not (trimap == value).any()]
     if missing and mask is None:
         raise MattingError(f"Nothing to matte from: no pixel is certain {' or '.join(missing)}.")
     if missing and mask is not None:
-        return Matte((mask / 255.0).astype(np.float32), (_nothing_certain(missing),), trimap.shape, 0, 0)
+        return Matte((mask / np.float32(255)).astype(np.float32), (_nothing_certain(missing),), trimap.shape, 0, 0)
     return _solve(image, trimap, mask, output if mask is not None else None, trust, method, max_bytes)
 
 
@@ -98,109 +98,34 @@ def _solve(
     method: Method,
     max_bytes: int,
 ) -> Matte:
-    from segmentation.closed_form import find_band, plan_elimination, solve_band  # imports numba
+    from segmentation.closed_form import solve_band  # imports numba
 
-    warnings = []
     height, width = trimap.shape
-    margin = 2 if output is None else 2 + int(np.ceil(max(_cell(trimap.shape, output))))
-    box = _unknown_box(trimap, margin)
-    image, trimap_box = _constant(image[box]), _constant(trimap[box])
-    mask_box = trimap_box if mask is None else _constant(mask[box])
-    unknown = int(np.count_nonzero(_is_unknown(trimap_box)))
-    scale = _fast_scale(trimap.size, unknown) if method == "fast" else 1.0
-    wanted = scale
-    while True:
-        small_image, small_trimap, small_mask = _shrink(image, trimap_box, mask_box, scale)
-        room = max_bytes - _plane_bytes(trimap_box.size, small_trimap.size)
-        need = LEAST_PER_UNKNOWN * int(np.count_nonzero(_is_unknown(small_trimap)))
-        if need <= room or scale < SMALLEST_SCALE:
-            band = find_band(small_trimap)
-            plan = plan_elimination(band)
-            need = plan.nbytes
-        if need <= room or scale < SMALLEST_SCALE:
-            break
-        scale *= 0.95 * float(np.clip(room / need, 0.1, 1.0)) ** 0.5
-    if scale < wanted:
-        warnings.append(
-            "The uncertain band is too large for the memory allowed, so it was matted at "
-            f"{round(width * scale)} x {round(height * scale)} pixels; raise alpha_matting_background_threshold, "
-            "lower alpha_matting_foreground_threshold or lower alpha_matting_erode_size to narrow it."
-        )
-    prior = None
-    if mask is not None and trust > 0:
-        prior = _prior(small_trimap, small_mask, mask.shape, output, box, trust)
-    solution, iterations = solve_band(small_image, band, plan, prior)
-    small_alpha = (small_trimap == FOREGROUND).astype(np.float32)
-    small_alpha[band.ys, band.xs] = np.clip(solution, 0, 1)
+    box = _unknown_box(trimap, 2 if output is None else 2 + int(np.ceil(max(_cell(trimap.shape, output)))))
+    image, inner = _constant(image[box]), _constant(trimap[box])
+    scale = _fast_scale(trimap.size, int(np.count_nonzero(_is_unknown(inner)))) if method == "fast" else 1.0
+    work = _working_copy(image, inner, inner if mask is None else _constant(mask[box]), scale, max_bytes)
+    size = max(1, round(height * work.scale)), max(1, round(width * work.scale))
+    warnings = [_too_large(size)] if work.scale < scale else []
+
+    prior = _prior(work.trimap, work.mask, mask.shape, output, box, trust) if mask is not None and trust > 0 else None
+    solution, iterations = solve_band(work.image, work.band, work.plan, prior)
+    solved = (work.trimap == FOREGROUND).astype(np.float32)
+    solved[work.band.ys, work.band.xs] = np.clip(solution, 0, 1)
     if not np.isfinite(solution).all():
-        small_alpha[...] = small_mask / np.float32(255)
-        warnings.append(
-            "The matting equations have no solution here, so the mask was kept; try another matting_method."
-        )
+        solved = (work.mask / np.float32(255)).astype(np.float32)
+        warnings.append("The matting equations have no solution here, so the mask was kept; change matting_method.")
     elif mask is not None:
-        share = _return_stray_regions(small_alpha, small_trimap, small_mask)
+        share = _return_stray_regions(solved, work.trimap, work.mask)
         if share > NOTABLE:
-            warnings.append(
-                f"{share:.0%} of the uncertain band touches no certain foreground or no certain background and keeps "
-                "the mask; lower alpha_matting_erode_size or alpha_matting_foreground_threshold."
-            )
+            warnings.append(_stray(share))
+
     alpha = (trimap == FOREGROUND).astype(np.float32)
-    if scale < 1:
-        _upsample(small_image, small_alpha, small_trimap, image, trimap_box, alpha, box)
+    if work.scale < 1:
+        _upsample(work.image, solved, work.trimap, image, inner, alpha, box)
     else:
-        np.copyto(alpha[box], small_alpha, where=_is_unknown(trimap_box))
-    working = (max(1, round(height * scale)), max(1, round(width * scale)))
-    return Matte(alpha, tuple(warnings), working, band.ys.size, iterations)
-
-
-def estimate_foreground(image: RGB, alpha: Opacity) -> RGB:
-    """Estimate the subject's own colours where the background shines through; without it edges keep a fringe.
-
-    Germer, Uelwer, Conrad, Harmeling: Fast Multi-Level Foreground Estimation, ICPR 2020. Solved on tiles around
-    0 < alpha < 1 only. Opaque pixels keep the picture's bytes, invisible ones become 0.
-
-    Args:
-        image: RGB, uint8 (h, w, 3).
-        alpha: Opacity, float32 (h, w) 0..1.
-    """
-    visible = alpha >= 0.5 / 255
-    foreground = image * visible[..., None]
-    mixed = visible & (alpha < 254.5 / 255)
-    height, width = alpha.shape
-    for top in range(0, height, TILE):
-        for left in range(0, width, TILE):
-            tile = np.s_[top : top + TILE, left : left + TILE]
-            rows, columns = (np.flatnonzero(mixed[tile].any(axis)) for axis in (1, 0))
-            if not rows.size:
-                continue
-            y0, y1, x0, x1 = top + rows[0], top + rows[-1] + 1, left + columns[0], left + columns[-1] + 1
-            ym, xm = max(y0 - TILE_MARGIN, 0), max(x0 - TILE_MARGIN, 0)
-            around = np.s_[ym : y1 + TILE_MARGIN, xm : x1 + TILE_MARGIN]
-            colours = _estimate_colours(image[around], alpha[around])
-            inner = mixed[y0:y1, x0:x1]
-            foreground[y0:y1, x0:x1][inner] = np.rint(colours[y0 - ym : y1 - ym, x0 - xm : x1 - xm][inner])
-    return foreground
-
-
-def _estimate_colours(image: RGB, alpha: Opacity) -> NDArray[np.float32]:
-    """Foreground colours of a tile, 0..255, refined from one pixel up to the tile's size."""
-    from segmentation import kernels
-
-    image, alpha = image.copy(), alpha.copy()
-    sure = [(alpha > 0.9), (alpha < 0.1)]
-    means = [image[side].mean(0) if side.any() else np.zeros(3) for side in sure]
-    colours = np.concatenate(means).astype(np.float32).reshape(1, 1, 6)
-    height, width = alpha.shape
-    levels = max(1, int(np.ceil(np.log2(max(height, width)))))
-    for level in range(levels + 1):
-        size = round(height ** (level / levels)), round(width ** (level / levels))
-        coarse, colours = colours, np.empty((*size, 6), np.float32)
-        iterations = SMALL_ITERATIONS if max(size) <= SMALL else BIG_ITERATIONS
-        kernels.refine_colours(
-            image, alpha, coarse, colours, np.empty(size, np.float32), np.float32(REGULARIZATION),
-            np.float32(GRADIENT_WEIGHT), iterations,
-        )  # fmt: skip
-    return colours[..., :3]
+        np.copyto(alpha[box], solved, where=_is_unknown(inner))
+    return Matte(alpha, tuple(warnings), size, solution.size, iterations)
 
 
 def warm_up() -> None:
@@ -240,14 +165,28 @@ def _is_unknown(trimap: Trimap) -> NDArray[np.bool_]:
 
 
 def _nothing_certain(missing: list[str]) -> str:
-    setting = {
-        "foreground": "alpha_matting_foreground_threshold",
-        "background": "alpha_matting_background_threshold",
+    change = {
+        "foreground": "lower alpha_matting_foreground_threshold",
+        "background": "raise alpha_matting_background_threshold",
     }
-    change = " and ".join(f"{'lower' if name == 'foreground' else 'raise'} {setting[name]}" for name in missing)
     return (
         f"No pixel is certain {' or '.join(missing)}, so the mask was kept without matting; "
-        f"lower alpha_matting_erode_size, or {change}."
+        f"lower alpha_matting_erode_size, or {' and '.join(change[name] for name in missing)}."
+    )
+
+
+def _too_large(size: tuple[int, int]) -> str:
+    return (
+        f"The uncertain band is too large for the memory allowed, so it was matted at {size[1]} x {size[0]} pixels; "
+        "lower alpha_matting_erode_size or alpha_matting_foreground_threshold, or raise "
+        "alpha_matting_background_threshold, to narrow it."
+    )
+
+
+def _stray(share: float) -> str:
+    return (
+        f"{share:.0%} of the uncertain band touches no certain foreground or no certain background and keeps the mask; "
+        "lower alpha_matting_erode_size or alpha_matting_foreground_threshold."
     )
 
 
@@ -261,20 +200,50 @@ def _unknown_box(trimap: Trimap, margin: int) -> Box:
     return spans[0], spans[1]
 
 
+@dataclass(frozen=True)
+class _Work:
+    """The picture at the size at which it is solved."""
+
+    scale: float
+    image: RGB
+    trimap: Trimap
+    mask: Mask
+    band: "Band"
+    plan: "Plan"
+
+
+def _working_copy(image: RGB, trimap: Trimap, mask: Mask, scale: float, max_bytes: int) -> _Work:
+    """Shrink by scale, and further until the equations fit into memory."""
+    from segmentation.closed_form import find_band, plan_elimination
+
+    while True:
+        small = _shrink(image, trimap, mask, scale)
+        room = max_bytes - _plane_bytes(trimap.size, small[1].size)
+        need = LEAST_PER_UNKNOWN * int(np.count_nonzero(_is_unknown(small[1])))
+        if need <= room or scale < SMALLEST_SCALE:
+            band = find_band(small[1])
+            plan = plan_elimination(band)
+            need = plan.nbytes
+            if need <= room or scale < SMALLEST_SCALE:
+                return _Work(scale, *small, band, plan)
+        scale *= 0.95 * sqrt(min(max(room / need, 0.1), 1.0))
+
+
 def _shrink(image: RGB, trimap: Trimap, mask: Mask, scale: float) -> tuple[RGB, Trimap, Mask]:
     """Box averages at a smaller scale; certain only where every pixel below is."""
     if scale >= 1:
         return image, trimap, mask
-    from segmentation import kernels
+    from segmentation import picture_kernels
 
-    size = tuple(max(1, round(side * scale)) for side in trimap.shape)
-    small = np.empty((*size, 3), np.uint8), np.empty(size, np.uint8), np.empty(size, np.uint8)
-    kernels.shrink(image, trimap, mask, *small)
-    return _constant(small[0]), _constant(small[1]), _constant(small[2])
+    height, width = (max(1, round(side * scale)) for side in trimap.shape)
+    small_image = np.empty((height, width, 3), np.uint8)
+    small_trimap, small_mask = np.empty((2, height, width), np.uint8)
+    picture_kernels.shrink(image, trimap, mask, small_image, small_trimap, small_mask)
+    return _constant(small_image), _constant(small_trimap), _constant(small_mask)
 
 
 def _prior(
-    trimap: Trimap, mask: Mask, picture: tuple[int, int], output: ProbabilityMap | None, box: Box, trust: float
+    trimap: Trimap, mask: Mask, picture: tuple[int, ...], output: ProbabilityMap | None, box: Box, trust: float
 ) -> MaskPrior:
     """The mask's prior on the unknown pixels of a box of the picture, at the working size."""
     cell = (1.0, 1.0) if output is None else _cell(picture, output)
@@ -311,19 +280,19 @@ def _return_stray_regions(alpha: Opacity, trimap: Trimap, mask: Mask) -> float:
     stray[0] = False
     here = stray[labels]
     alpha[here] = mask[here] / np.float32(255)
-    return float(np.count_nonzero(here)) / int(np.count_nonzero(unknown))
+    return int(np.count_nonzero(here)) / max(int(np.count_nonzero(unknown)), 1)
 
 
 def _upsample(
     small_image: RGB, small_alpha: Opacity, small_trimap: Trimap, image: RGB, trimap: Trimap, alpha: Opacity, box: Box
 ) -> None:
     """Write the unknown pixels of alpha, which lie in box, from lines alpha = a . colour + b of the small size."""
-    from segmentation import kernels
+    from segmentation import picture_kernels
 
     near = ndimage.maximum_filter(_is_unknown(small_trimap).view(np.uint8), 3)
     lines = np.zeros((*small_alpha.shape, 4), np.float32)
-    kernels.fit_lines(small_image, small_alpha, LINE_RADIUS, LINE_EPSILON, near, lines)
-    kernels.apply_lines(image, trimap, lines, alpha, box[0].start, box[1].start)
+    picture_kernels.fit_lines(small_image, small_alpha, LINE_RADIUS, LINE_EPSILON, near, lines)
+    picture_kernels.apply_lines(image, trimap, lines, alpha, box[0].start, box[1].start)
 
 
 def _constant(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -352,5 +321,4 @@ def _plane_bytes(pixels: int, working_pixels: int) -> int:
 
 
 def _fast_scale(pixels: int, unknown: int) -> float:
-    scale: float = min(1.0, (FAST_PIXELS / pixels) ** 0.5, (FAST_UNKNOWN / max(unknown, 1)) ** 0.5)
-    return scale
+    return sqrt(min(1.0, FAST_PIXELS / pixels, FAST_UNKNOWN / max(unknown, 1)))

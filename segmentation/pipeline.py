@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from segmentation.arrays import RGB, RGBA, Alpha, Mask, ProbabilityMap, Size, Trimap
+from segmentation.arrays import RGB, RGBA, Alpha, Mask, Opacity, ProbabilityMap, Size, Trimap
 from segmentation.compose import compose_cutout, multiply_opacity
 from segmentation.errors import SessionError
+from segmentation.foreground import estimate_foreground
 from segmentation.image import Picture
 from segmentation.mask import auto_erode_size, to_certain_trimap, to_mask
-from segmentation.matting import estimate_alpha, estimate_foreground
+from segmentation.matting import estimate_alpha
 from segmentation.session import Session
 from segmentation.settings import Settings
 from segmentation.tensor import overridden, to_probability, to_tensor
@@ -153,7 +153,7 @@ def segment(picture: Picture, session: Session, settings: Settings | None = None
 
 def _matte(
     rgb: RGB, probability: ProbabilityMap, mask: Mask, settings: Settings, warnings: list[str]
-) -> tuple[Trimap, npt.NDArray[np.float32]]:
+) -> tuple[Trimap, Opacity]:
     """Trimap and opacity (0..1); what was not as asked for goes into `warnings`."""
     erode_size = settings.alpha_matting_erode_size
     if erode_size == "auto":

@@ -1,0 +1,18 @@
+"""Compile loops over arrays with numba. The door of numba; importing this module imports it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """The function as machine code: serial, without the GIL, compiled on its first call and cached on disk.
+
+    Serial on purpose: numba's parallel loops abort the process when two threads meet in them without OpenMP, and
+    pictures are matted side by side anyway.
+    """
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # no folder to cache in can be written to: NUMBA_CACHE_DIR may name one
+        return numba.njit(nogil=True, error_model="numpy")(function)
