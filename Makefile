@@ -35,5 +35,13 @@ $(VENV)/.ready-dev: requirements.txt requirements-dev.txt $(VENV)/.ready
 	$(BIN)/python tests/web/chromium.py --install
 	touch $@
 
+bench: $(VENV)/.ready-dev  ## all benchmarks beside rembg, in an environment of its own; TRUTH=folder adds the quality table
+	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.matting
+	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.cold_matting
+	$(BIN)/python -m benchmarks.plot
+	$(if $(TRUTH),$(BIN)/python -m benchmarks.quality $(TRUTH))
+
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

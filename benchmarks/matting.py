@@ -35,14 +35,14 @@ def main() -> None:
                 cost = costs[f"ours {label}"]
                 rows.append([
                     size, Path(name).stem, label, f"{peer['cpu']:.2f} / {cost['cpu']:.2f}",
-                    f"**{peer['cpu'] / cost['cpu']:.1f}**", f"{peer['peak']:.0f} / {cost['peak']:.0f}",
-                    f"**{peer['peak'] / cost['peak']:.1f}**",
+                    f"**{peer['cpu'] / cost['cpu']:.1f}**", f"{peer['rise']:.0f} / {cost['rise']:.0f}",
+                    f"**{peer['rise'] / cost['rise']:.1f}**",
                 ])  # fmt: skip
                 print(rows[-1], flush=True)
             for side in sides.values():
                 side.close()
     print(f"\n{machine()}\n")
-    print(table(["MP", "photo", "method", "CPU s", "ratio", "peak MiB", "ratio"], rows))
+    print(table(["MP", "photo", "method", "CPU s", "ratio", "rise of memory MiB", "ratio"], rows))
 
 
 if __name__ == "__main__":

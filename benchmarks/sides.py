@@ -101,7 +101,7 @@ def compare(
             if turn or repeats == 0:
                 costs[name].append(cost)
     return {
-        name: {key: statistics.median(cost[key] for cost in runs) for key in ("cpu", "wall", "network", "peak")}
+        name: {key: statistics.median(cost[key] for cost in runs) for key in ("cpu", "wall", "network", "peak", "rise")}
         for name, runs in costs.items()
     }
 

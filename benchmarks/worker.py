@@ -1,7 +1,8 @@
 """One side of a comparison: a process that runs tasks on request and says what each cost. Standard library only.
 
 Requests and answers are JSON lines on stdin and stdout. CPU seconds are those of the whole process with all its
-threads; the peak is what the process held at most during the task (Linux: VmHWM) above what it held before its first.
+threads; the peak is what the process held at most during the task (Linux: VmHWM) above what it held before its first,
+the rise above what it held just before this one.
 """
 
 import ctypes
@@ -61,7 +62,7 @@ def serve(tasks: dict[str, Callable[..., Callable[[], Any]]]) -> None:
         request = json.loads(line)
         work = tasks[request.pop("task")](**request)
         _settle()
-        network_seconds = 0.0
+        before, network_seconds = _memory("VmRSS"), 0.0
         cpu, wall = time.process_time(), time.perf_counter()
         said = work()
         cost = {
@@ -69,6 +70,7 @@ def serve(tasks: dict[str, Callable[..., Callable[[], Any]]]) -> None:
             "wall": time.perf_counter() - wall,
             "network": network_seconds,
             "peak": _memory("VmHWM") - idle,
+            "rise": _memory("VmHWM") - before,
             "said": said if isinstance(said, int | float | str | list | dict) else None,
         }
         print(json.dumps(cost), file=answers, flush=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("NUMBA_CPU_NAME", "generic")  # as app.py: what is compiled once serves both, on any CPU
 
 from tqdm import tqdm
 

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from segmentation.arrays import FOREGROUND, UNKNOWN, Mask, ProbabilityMap, Trimap
 
 CELL_GAIN = 100.0  # weight of a trusted cell over that of a pixel
-PLAIN = (
-    1.6  # times area^-2: how much of it holds for each pixel too, as in cells of few pixels there is little to spread
-)
+PLAIN = 1.6  # how much of it holds for each pixel too, times area^-2: a small cell has little to spread
 ROUGH = 0.8, 1.0  # roughness of an output that is smooth, or detailed, at its own resolution
 SHARP = 0.23, 0.3  # sharpness of an output that is vague, or definite
 

@@ -317,7 +317,7 @@ def estimate_matting_bytes(shape: tuple[int, int], unknown: int, method: Method 
 
 def _plane_bytes(pixels: int, working_pixels: int) -> int:
     """Bytes of all that has the size of the picture: a copy of the inputs, alpha; and of its working copy."""
-    return 10 * pixels + 20 * working_pixels
+    return 6 * pixels + 8 * working_pixels
 
 
 def _fast_scale(pixels: int, unknown: int) -> float:

@@ -1,6 +1,9 @@
 """The public endpoints through gradio_client, as a script uses them."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from segmentation import Settings, load_image, segment
+from segmentation import Settings, load_image, save_png, segment
 from segmentation.session import Session
 from tests.web.conftest import Server
 
@@ -56,6 +59,25 @@ def test_api_and_library_give_the_same_pixels(client: Client, photos: dict[str, 
         with Image.open(files[0]) as cutout:
             assert np.array_equal(np.asarray(cutout), result.cutout)
         assert report[0]["warnings"] == list(result.warnings)
+
+
+def test_api_command_line_and_library_write_the_same_bytes(
+    server: Server, client: Client, photos: dict[str, Path], u2netp: Session, tmp_path: Path
+) -> None:
+    files, _ = client.predict(images=[handle_file(photos["chelsea"])], alpha_matting_erode_size=7, api_name="/segment")
+    command = [sys.executable, "-m", "segmentation", "cut", str(photos["chelsea"]), "-o", str(tmp_path / "out")]
+    folder = {"SEGMATTE_MODELS_DIR": str(server.service.config.models_folder)}
+    done = subprocess.run(
+        [*command, "--device", "cpu", "--alpha-matting-erode-size", "7"],
+        env=os.environ | folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    picture = load_image(photos["chelsea"])
+    result = segment(picture, u2netp, Settings(alpha_matting_erode_size=7))
+    save_png(result.cutout, tmp_path / "library.png", picture.icc_profile)
+    written = Path(files[0]).read_bytes()
+    assert written == (tmp_path / "out" / "chelsea-cutout.png").read_bytes()
+    assert written == (tmp_path / "library.png").read_bytes()
 
 
 def test_every_setting_of_the_mission_is_a_parameter_with_its_default(client: Client) -> None:

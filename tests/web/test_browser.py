@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from segmentation import Session, load_image, save_png, segment
 from tests.web import chromium
 from tests.web.conftest import Server
 
@@ -80,7 +81,9 @@ def watched(browser: Browser, server: Server) -> Iterator[Watched]:
     assert watched.off_host == []
 
 
-def test_two_photos_are_cut_out_and_downloaded(watched: Watched, photos: dict[str, Path]) -> None:
+def test_two_photos_are_cut_out_and_downloaded(
+    watched: Watched, photos: dict[str, Path], u2netp: Session, tmp_path: Path
+) -> None:
     watched.add(photos["cheetah"], photos["chelsea"])
     watched.run(2)
     page = watched.page
@@ -95,6 +98,10 @@ def test_two_photos_are_cut_out_and_downloaded(watched: Watched, photos: dict[st
         cutout = Image.open(io.BytesIO(archive.read("cheetah-cutout.png")))
         assert cutout.size == (502, 343)
         assert np.asarray(cutout.getchannel("A"))[170, 250] == 255
+        # and the very bytes that a script would write
+        picture = load_image(photos["cheetah"])
+        save_png(segment(picture, u2netp).cutout, tmp_path / "cheetah.png", picture.icc_profile)
+        assert archive.read("cheetah-cutout.png") == (tmp_path / "cheetah.png").read_bytes()
 
 
 def test_a_failing_picture_is_named_while_the_other_finishes(
