@@ -1,6 +1,7 @@
 """Segmatte's entry point: `python app.py` builds the page and serves it."""
 
 import argparse
+import getpass
 import logging
 import os
 import sys
@@ -14,7 +15,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1,localhost")))
 os.environ.setdefault("NUMBA_CPU_NAME", "generic")
-os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / "segmatte"))
+os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / f"segmatte-{getpass.getuser()}"))
 
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
@@ -36,11 +37,13 @@ def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(description="Serve the Segmatte page.")
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
+    parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
     options = parser.parse_args()
+    Path(os.environ["GRADIO_TEMP_DIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
     launch(demo, service.config, server_name=options.host, server_port=options.port, prevent_thread_lock=True)
     # after the page answers: imports and downloads would only delay it
-    threading.Thread(target=service.prepare, daemon=True, name="prepare").start()
+    for work in (service.prepare, service.keep_clean):
+        threading.Thread(target=work, daemon=True, name=work.__name__).start()
     demo.block_thread()
 
 

@@ -16,10 +16,10 @@ os.environ.setdefault("NUMBA_CPU_NAME", "generic")  # as app.py: what is compile
 from tqdm import tqdm
 
 from segmentation.batch import Outcome, pictures_in, run_batch
-from segmentation.config import Config
+from segmentation.config import Config, names
 from segmentation.errors import SegmentationError
 from segmentation.providers import DEVICES, Device
-from segmentation.registry import Registry, load_registry
+from segmentation.registry import Registry, load_offered
 from segmentation.session import load_session, threads_for
 from segmentation.settings import Settings, help_text, parse_numbers, parse_size
 from segmentation.weights import fetch_weights, where_available
@@ -35,11 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO if options.verbose else logging.ERROR, format="%(name)s: %(message)s")
     try:
         config = Config.from_environment()
-        registry = load_registry(extra=config.registry or None).with_folder(config.models_folder)
+        registry = load_offered(config.registry, config.models_folder, names(config.models))
         return int(options.command(options, config, registry))
-    except SegmentationError as error:
+    except (SegmentationError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,9 +4,11 @@ import queue
 import re
 import threading
 import time
+import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,14 @@ import numpy as np
 
 from segmentation.compose import save_cutout
 from segmentation.errors import ImageError, SegmentationError
-from segmentation.image import MAX_PIXELS, Picture, load_image
+from segmentation.image import MAX_PIXELS, PICTURE_ENDINGS, Picture, load_image
 from segmentation.pipeline import FOUND, Prediction, Result, predict, refine
 from segmentation.providers import available_cores
 from segmentation.session import Session
 from segmentation.settings import Settings
 from segmentation.tensor import overridden
+
+TICK = 0.5  # seconds without an event after which a batch yields None
 
 Report = dict[str, Any]
 """One picture's entry: name, width, height, model, provider, seconds by stage, warnings, files, error (or None)."""
@@ -53,11 +57,13 @@ def run_batch(
     *,
     max_pixels: int = MAX_PIXELS,
     workers: int | None = None,
-) -> Iterator[Step | Outcome]:
+    slots: threading.Semaphore | None = None,
+) -> Generator[Step | Outcome | None, None, None]:
     """Cut out every picture; yields steps as they begin and outcomes as they finish, in whatever order.
 
     Each worker takes one picture from decoding to its PNG, so at most `workers` pictures are in memory however long
-    the batch is. Closing the generator stops the batch at the next stage of each picture at work.
+    the batch is. Where nothing happens for a moment it yields None, so that whoever reads it is never held up and may
+    close it: then no further picture starts, and those at work end at their next stage.
 
     Args:
         sources: The pictures' files.
@@ -66,6 +72,7 @@ def run_batch(
         folder: Where the PNGs go; it exists.
         max_pixels: Pictures with more are refused.
         workers: Pictures at work at the same time; as many as there are cores by default.
+        slots: Shared by batches that run at the same time; a picture is at work only while it holds one.
 
     Raises:
         SettingsError: The model cannot take the size asked for; nothing was started.
@@ -76,6 +83,10 @@ def run_batch(
     stems = cutout_stems([source.name for source in sources])
 
     def work(index: int) -> None:
+        with slots or nullcontext():
+            cut_out(index)
+
+    def cut_out(index: int) -> None:
         name = sources[index].name
 
         def on_stage(stage: str) -> None:
@@ -100,14 +111,18 @@ def run_batch(
             executor.submit(work, index)
         left = len(sources)
         while left:
-            event = events.get()
+            try:
+                event = events.get(timeout=TICK)
+            except queue.Empty:
+                yield None
+                continue
             if isinstance(event, BaseException):
                 raise event
             left -= isinstance(event, Outcome)
             yield event
     finally:
         stopped.set()
-        executor.shutdown(wait=True, cancel_futures=True)
+        executor.shutdown(wait=False, cancel_futures=True)  # a server closes this in its event loop: it must not wait
 
 
 class _StoppedError(Exception):
@@ -199,7 +214,7 @@ def cutout_stems(names: Sequence[str]) -> list[str]:
 
 def write_zip(files: Iterable[Path], target: Path) -> Path:
     """All files in one ZIP, stored as they are: PNGs are compressed already."""
-    partial = target.with_suffix(".part")
+    partial = target.with_name(f".{uuid.uuid4().hex}.part")
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for file in files:
             archive.write(file, file.name)
@@ -208,17 +223,26 @@ def write_zip(files: Iterable[Path], target: Path) -> Path:
 
 
 def pictures_in(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are, folders as the files directly in them.
+    """Files as they are, folders as the pictures directly in them, but for cutouts made before.
 
     Raises:
-        ImageError: A path does not exist.
+        ImageError: A path does not exist, or there is no picture at all.
     """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+            found += sorted(
+                file
+                for file in path.iterdir()
+                if file.suffix.lower() in PICTURE_ENDINGS
+                and not file.name.startswith(".")
+                and file.is_file()
+                and not file.name.endswith("-cutout.png")
+            )
         elif path.is_file():
             found.append(path)
         else:
             raise ImageError(f"{path} does not exist.")
+    if not found:
+        raise ImageError("There are no pictures.")
     return found

@@ -20,6 +20,9 @@ MAX_PIXELS = 50_000_000  # of one picture, checked before it is decoded
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
 
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
+"""What to look for in a folder; what a file really is, its content says."""
+
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box"]
 
 # Pillow's own limit is one for the whole process and at first only a warning; load_image checks each picture itself.

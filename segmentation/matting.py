@@ -63,7 +63,7 @@ def estimate_alpha(
 
     Args:
         image: RGB, uint8 (h, w, 3).
-        trimap: uint8 (h, w): 0 background, 255 foreground, anything else unknown.
+        trimap: uint8 (h, w) of BACKGROUND, UNKNOWN and FOREGROUND.
         mask: The network's mask, uint8 (h, w). Without it there is nothing to lean or fall back on.
         output: The probability map that the mask was made from, at the network's resolution. Tells whether the network
             resolves detail, and deserves to be held to. Leave it out where the mask was changed since.
@@ -157,6 +157,8 @@ def _check(image: RGB, trimap: Trimap, mask: Mask | None) -> None:
         raise ValueError("image must be (h, w, 3), trimap and mask (h, w)")
     if any(array.dtype != np.uint8 for array in (image, *planes)):
         raise ValueError("image, trimap and mask must be uint8")
+    if not np.isin(trimap, (BACKGROUND, UNKNOWN, FOREGROUND)).all():
+        raise ValueError("a trimap holds 0, 128 and 255 only")
 
 
 def _is_unknown(trimap: Trimap) -> NDArray[np.bool_]:

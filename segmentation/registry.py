@@ -1,6 +1,7 @@
 """`model_registry.yaml` -> `ModelSpec`: what differs between models is data, checked strictly once."""
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from pydantic import (
 )
 
 from segmentation.errors import RegistryError
+
+log = logging.getLogger(__name__)
 
 DEFAULT_REGISTRY = Path(__file__).resolve().parent.parent / "model_registry.yaml"
 
@@ -186,7 +189,7 @@ def own_file_spec(path: Path) -> ModelSpec:
         about="A file from your models folder. Set mean, std and size as its author says.",
         tasks=("local",),
         licence=OWN_LICENCE,
-        weights=Weights(file=path.name),
+        weights=Weights(file=path.name, size=path.stat().st_size or None),
         input=InputSpec(
             scale="image_max", mean=(0.485,) * 3, std=(1.0,) * 3, size=None, dynamic=True, interpolation="lanczos"
         ),
@@ -233,7 +236,13 @@ class Registry(Mapping[str, ModelSpec]):
         """This registry and every other `.onnx` file of the models folder, each a model by its file name."""
         taken = {spec.weights.file for spec in self._models.values()}
         files = sorted(path for path in folder.glob("*.onnx") if path.is_file() and not path.name.startswith("."))
-        own = [own_file_spec(path) for path in files if path.name not in taken]
+        own = []
+        for path in files:
+            if path.name not in taken:
+                try:
+                    own.append(own_file_spec(path))
+                except (ValidationError, OSError):
+                    log.warning("%r has a name that cannot be a model's: rename it", path.name)
         return Registry([*self._models.values(), *own])
 
 
@@ -249,6 +258,17 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 None, None, f"key {', '.join(sorted(doubled))} stands twice", node.start_mark
             )
         return super().construct_mapping(node, deep)
+
+
+def load_offered(extra: str, folder: Path, only: Iterable[str] = ()) -> Registry:
+    """The models that whoever runs the app offers: ours, those of a second file, own files, or just the named ones.
+
+    Raises:
+        RegistryError: See `load_registry`; or a named model is not there.
+    """
+    registry = load_registry(extra=extra or None).with_folder(folder)
+    named = list(only)
+    return registry.only(named) if named else registry
 
 
 def load_registry(path: Path | str = DEFAULT_REGISTRY, extra: Path | str | None = None) -> Registry:

@@ -13,7 +13,7 @@ import onnxruntime
 from segmentation.arrays import Tensor
 from segmentation.errors import SessionError
 from segmentation.providers import CPU, Device, available_cores, usable_providers
-from segmentation.registry import InputSpec, ModelSpec
+from segmentation.registry import InputSpec, ModelSpec, Weights
 from segmentation.tensor import DEFAULT_SIZE
 from segmentation.weights import DEFAULT_FOLDER, Progress, fetch_weights
 
@@ -55,7 +55,8 @@ class Session:
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # ONNX Runtime's exceptions have no common base
-            raise SessionError(f"{spec.title}: {path.name} cannot be loaded: {_reason(error)}") from error
+            reason = _reason(error).replace(str(path), path.name)  # visitors need not know where it lies
+            raise SessionError(f"{spec.title}: {path.name} cannot be loaded: {reason}") from error
         self.spec = spec
         self.provider: str = self._session.get_providers()[0]
         if self.provider == CPU and providers[0] != CPU:
@@ -65,6 +66,8 @@ class Session:
             self.provider_note = note
         self.input = self._completed_input()
         self._output_name = self._find_output()
+        # a run of a large network may need gigabytes, so those take turns
+        self._turns = threading.Semaphore(available_cores() if is_small(spec) else 1)
         self._keeping, self._giving_back = onnxruntime.RunOptions(), onnxruntime.RunOptions()
         self._keeping.log_severity_level = self._giving_back.log_severity_level = 3
         if self.provider == CPU:
@@ -135,7 +138,8 @@ class Session:
         """
         options = self._keeping if more_to_come else self._giving_back
         try:
-            (output,) = self._session.run([self._output_name], {self.input.name: tensor}, options)
+            with self._turns:
+                (output,) = self._session.run([self._output_name], {self.input.name: tensor}, options)
         except Exception as error:  # as above
             raise SessionError(
                 f"{self.spec.title} could not be run at {tensor.shape}: {_reason(error)} "
@@ -177,17 +181,21 @@ def load_session(
     return Session(spec, file, device, threads)
 
 
+def is_small(spec: ModelSpec) -> bool:
+    """Whether several runs at once, or a second session, of this network fit into any memory."""
+    return (spec.weights.size or 0) <= 100 << 20
+
+
 def threads_for(spec: ModelSpec, pictures: int) -> int | None:
     """Cores to give one run, by how many pictures wait: all for one picture, one each for a batch.
 
     As many pictures at once as there are cores, each on one thread, are up to a third faster than one after the other
     on all (benchmarks/throughput.py). That takes a session of its own, so not for weights of hundreds of megabytes.
     """
-    small = (spec.weights.size or 0) <= 100 << 20
-    return 1 if small and pictures >= 2 * available_cores() else None
+    return 1 if is_small(spec) and pictures >= 2 * available_cores() else None
 
 
-_Key = tuple[str, int | None]  # model id, threads
+_Key = tuple[str, Weights, int | None]  # model id, its file (an own one may change), threads
 
 
 class SessionPool:
@@ -216,7 +224,7 @@ class SessionPool:
             WeightsError: See `load_session`.
             SessionError: See `load_session`.
         """
-        key = spec.id, threads
+        key = spec.id, spec.weights, threads
         with self._lock:
             building = self._building.setdefault(key, threading.Lock())
         with building:
@@ -233,11 +241,11 @@ class SessionPool:
     def loaded(self) -> dict[str, str]:
         """Model id -> execution provider of what is loaded now."""
         with self._lock:
-            return {model_id: session.provider for (model_id, _), session in self._sessions.items()}
+            return {model_id: session.provider for (model_id, *_), session in self._sessions.items()}
 
     def _drop_beyond_budget(self) -> None:
         while len(self._sessions) > 1 and sum(_bytes_held(s.spec) for s in self._sessions.values()) > self._budget:
-            (dropped, _), _ = self._sessions.popitem(last=False)
+            (dropped, *_), _ = self._sessions.popitem(last=False)
             log.info("dropped %s to stay within the memory budget", dropped)
 
 

@@ -34,9 +34,8 @@ log = logging.getLogger(__name__)
 DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "models"
 
 HUB_ANSWER_SECONDS = 4.0  # a Hub that says nothing for so long is passed over; hf_hub_download alone waits a minute
-constants.HF_HUB_DOWNLOAD_TIMEOUT = min(
-    constants.HF_HUB_DOWNLOAD_TIMEOUT, 5
-)  # it tries six times, each from where it was
+if "HF_HUB_DOWNLOAD_TIMEOUT" not in os.environ:
+    constants.HF_HUB_DOWNLOAD_TIMEOUT = 5  # seconds of silence; it tries six times, each from where it was
 WHEEL_STALL_SECONDS = 60.0  # an installer that writes nothing for so long is stopped
 
 Progress = Callable[[str, int, int], None]
@@ -153,9 +152,10 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise WeightsError(f"the disk of {folder} is full: free some space") from error
+            raise WeightsError("the disk of the models folder is full: free some space") from error
+        log.warning("%s: %s", folder, error)
         raise WeightsError(
-            f"{folder} cannot be written to ({error.strerror or error}): set SEGMATTE_MODELS_DIR to a folder that can"
+            f"the models folder cannot be written to ({error.strerror or error}): set SEGMATTE_MODELS_DIR to another"
         ) from error
 
 
@@ -189,9 +189,9 @@ def _fetch_from_hub(source: HubSource, weights: Weights, on_progress: Progress) 
         raise WeightsError(f"the Hub answered {error.response.status_code} for {source.repo_id}") from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise WeightsError(f"the disk of the Hub cache ({constants.HF_HUB_CACHE}) is full") from error
+            raise WeightsError("the disk of the Hub cache (HF_HOME) is full") from error
         if error.filename is not None:
-            raise WeightsError(f"the Hub cache ({constants.HF_HUB_CACHE}) cannot be written to: set HF_HOME") from error
+            raise WeightsError("the Hub cache cannot be written to: set HF_HOME") from error
         raise WeightsError(f"the Hub cannot be reached ({_first_line(error)})") from error
     except Exception as error:  # httpx2's errors have no common ground with OSError, and their package is not ours
         if type(error).__module__.partition(".")[0] not in {"httpx", "httpx2", "httpcore", "httpcore2", "hf_xet"}:

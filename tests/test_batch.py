@@ -202,14 +202,43 @@ def test_closing_stops_the_batch_early(tiny: Session, tmp_path: Path, out: Path,
     sources = [paint(tmp_path / f"{n}.png") for n in range(60)]
     events = run_batch(sources, tiny, PLAIN, out, workers=workers)
     next(event for event in events if isinstance(event, Outcome))
-    events.close()  # type: ignore[attr-defined]
-    written = len(list(out.iterdir()))
-    assert written < 60
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("segment")]
-    assert len(list(out.iterdir())) == written
+    events.close()  # returns at once: a server calls it where it must not wait
+    for thread in threading.enumerate():
+        if thread.name.startswith("segment"):
+            thread.join(10)
+            assert not thread.is_alive()
+    assert len(list(out.iterdir())) < 60
     for path in out.iterdir():
         with Image.open(path) as image:
             image.verify()  # nothing is left half written
+
+
+def test_batches_at_the_same_time_share_their_slots(tiny: Session, tmp_path: Path, out: Path) -> None:
+    sources = [paint(tmp_path / f"{n}.png") for n in range(12)]
+    slots = threading.Semaphore(1)
+    at_work: set[tuple[int, int]] = set()
+    most = 0
+
+    def run(batch: int) -> None:
+        nonlocal most
+        folder = out / str(batch)
+        folder.mkdir()
+        for event in run_batch(sources, tiny, PLAIN, folder, workers=4, slots=slots):
+            if isinstance(event, Step):
+                at_work.add((batch, event.index))
+            elif isinstance(event, Outcome):
+                at_work.discard((batch, event.index))
+                assert event.report["error"] is None
+            most = max(most, len({index for owner, index in at_work if owner == batch}))
+
+    threads = [threading.Thread(target=run, args=(batch,)) for batch in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # an outcome is told before the slot is free again, so a batch never sees a second picture of its own begin
+    assert most == 1
+    assert not at_work
 
 
 # ------------------------------------------------------------------------------------------------- classes

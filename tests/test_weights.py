@@ -116,8 +116,8 @@ def test_a_file_damaged_after_it_was_verified_is_found(tmp_path: Path) -> None:
 
 
 def test_a_file_of_ones_own_is_taken_unless_it_is_empty(tmp_path: Path) -> None:
-    spec = own_file_spec(tmp_path / "mine.onnx")
     (tmp_path / "mine.onnx").write_bytes(b"anything")
+    spec = own_file_spec(tmp_path / "mine.onnx")
     assert fetch_weights(spec, tmp_path) == tmp_path / "mine.onnx"
     (tmp_path / "mine.onnx").write_bytes(b"")
     with pytest.raises(WeightsError, match=r"mine\.onnx on this disk is empty"):
@@ -261,7 +261,7 @@ def test_an_index_that_cannot_be_reached_gets_a_sentence(
 
 def test_a_models_folder_that_cannot_be_made_gets_a_sentence(shelf: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(WeightsError, match=r"models cannot be written to .*set SEGMATTE_MODELS_DIR"):
+    with pytest.raises(WeightsError, match=r"models folder cannot be written to .*set SEGMATTE_MODELS_DIR"):
         fetch_weights(on_shelf(shelf), tmp_path / "file" / "models")
 
 

@@ -84,8 +84,11 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
             std=std,  # type: ignore[arg-type]
             size=size,  # type: ignore[arg-type]
         )
-        for run in service.run(named_paths(images), model, settings, progress_bar()):
-            yield files_of(run), run.reports
+        shown = progress_bar()
+        run = service.start(named_paths(images), model, settings, shown)
+        for _ in service.go_on(run, shown):
+            yield [], run.reports  # no files yet: clients would download them at every step
+        yield files_of(run), run.reports
 
     def models() -> list[dict[str, Any]]:
         """The models on offer: what for, licence, commercial use, size, and whether on disk and loaded."""

@@ -103,15 +103,22 @@ def build_page(service: Service) -> gr.Blocks:
                 size=parse_size(size),  # type: ignore[arg-type]
             )
             empty = gr.Gallery([], columns=min(3, len(pictures or [1])))
-            yield _line("Starting"), empty, gr.DownloadButton(visible=False), "", None
-            done: Run | None = None
-            for done in service.run([path for path, _ in pictures or []], model, settings, progress_bar()):
-                yield _line(_so_far(done)), _gallery(done), gr.skip(), _table(done.reports), done
-            if done:
-                yield _line(_so_far(done)), gr.skip(), _download(done), gr.skip(), gr.skip()
+            shown = progress_bar()
+            run = service.start([path for path, _ in pictures or []], model, settings, shown)
+            yield _line("Starting"), empty, gr.DownloadButton(visible=False), "", run
+            for finished_one in service.go_on(run, shown):
+                if finished_one:
+                    yield _line(_so_far(run)), _gallery(run), gr.skip(), _table(run.reports), gr.skip()
+                else:
+                    yield (gr.skip(),) * 5  # a moment in which a visitor may stop this
+            if not run.stop.is_set():
+                yield _line(_so_far(run)), gr.skip(), _download(run), gr.skip(), gr.skip()
 
         def stopped(run: Run | None) -> tuple[Any, ...]:
-            return _line("Stopped. What was finished is kept."), _download(run) if run else gr.skip()
+            if run is None or not run.running:
+                return _line("Nothing is running."), gr.skip()
+            run.stop.set()
+            return _line("Stopped. What was finished is kept."), _download(run)
 
         matting = [alpha_matting, foreground, background, erode, auto_erode, method, trust]
         controls = [*matting, post_process, mean, std, size]

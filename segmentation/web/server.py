@@ -16,9 +16,10 @@ PUBLIC = ("segment", "models")
 
 # Gradio's ways to a handler by its name. The page itself names none: it goes by number, through /queue/join, or through
 # /run/predict for those that do not queue (the others answer 404 there: api_open=False).
-_CALL = re.compile(r"/(?:call/v2|call|run|api)/(?!predict/?$)(?P<name>[^/?]+)")
-# would make this server fetch an address for whoever asks
-_FETCHES = re.compile(r"/(?:file=|file/|proxy=)\s*(?:https?|ftp|//|%2f%2f|https?%3a)", re.IGNORECASE)
+_CALL = re.compile(r"^[^=]*/(?:call/v2|call|run|api)/(?!predict/?$)(?P<name>[^/?=]+)")
+# would make this server fetch an address for whoever asks, or store a visitor's page for good
+_CLOSED = re.compile(r"/proxy=|/deep_link|/file[=/]\s*(?:https?|ftp|//|%2f%2f|https?%3a)", re.IGNORECASE)
+_JSON_BYTES = 1 << 20  # of any request but an upload: parsed JSON takes thirty times its size
 
 
 class Doorman:
@@ -29,7 +30,7 @@ class Doorman:
 
         Args:
             app: What is wrapped.
-            max_bytes: Of one request's body.
+            max_bytes: Of the body of one upload request.
         """
         self.app = app
         self.max_bytes = max_bytes
@@ -43,38 +44,46 @@ class Doorman:
         if refusal:
             await refusal(scope, receive, send)
             return
-        taken = 0
+        taken, limit, started = 0, self._limit(scope), False
 
         async def counted() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > self.max_bytes:  # a body without a length, or with a wrong one
+            if taken > limit:  # a body without a length, or with a wrong one
                 raise _TooLargeError
             return message
 
         async def marked(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
             await send(message)
 
         try:
             await self.app(scope, counted, marked)
         except _TooLargeError:
-            await self._too_large()(scope, receive, send)
+            if not started:
+                await self._too_large(limit)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         path = scope["path"]
         call = _CALL.search(path)
         if call and call["name"] not in PUBLIC:
             return JSONResponse({"detail": f"Public endpoints: {', '.join('/' + name for name in PUBLIC)}."}, 404)
-        if _FETCHES.search(path) or "/proxy=" in path:
+        if _CLOSED.search(path):
             return JSONResponse({"detail": "Web addresses are not fetched here."}, 403)
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        return self._too_large() if not length.isdigit() or int(length) > self.max_bytes else None
+        limit = self._limit(scope)
+        return self._too_large(limit) if not length.isdigit() or int(length) > limit else None
 
-    def _too_large(self) -> JSONResponse:
-        return JSONResponse({"detail": f"The request is too large; at most {self.max_bytes >> 20} MB are taken."}, 413)
+    def _limit(self, scope: Scope) -> int:
+        return self.max_bytes if scope["path"].rstrip("/").endswith("/upload") else _JSON_BYTES
+
+    @staticmethod
+    def _too_large(limit: int) -> JSONResponse:
+        return JSONResponse({"detail": f"The request is too large; at most {limit >> 20} MB are taken."}, 413)
 
 
 class _TooLargeError(Exception):

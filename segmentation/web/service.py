@@ -13,10 +13,11 @@ from segmentation.config import Config, names
 from segmentation.errors import SegmentationError
 from segmentation.matting import is_ready as matting_is_ready
 from segmentation.matting import warm_up as warm_up_matting
-from segmentation.providers import Device, usable_providers
-from segmentation.registry import ModelSpec, Registry, load_registry
+from segmentation.providers import Device, available_cores, usable_providers
+from segmentation.registry import ModelSpec, Registry, load_offered
 from segmentation.session import Session, SessionPool, load_session, threads_for
 from segmentation.settings import Settings
+from segmentation.tensor import overridden
 from segmentation.web.uploads import new_run_folder, sweep, uploaded_files
 from segmentation.weights import where_available
 
@@ -32,18 +33,16 @@ class Run:
 
     folder: Path
     sources: list[Path]
+    session: Session
+    settings: Settings
     outcomes: dict[int, Outcome] = field(default_factory=dict)
-    now: str = ""
+    running: bool = True
+    stop: threading.Event = field(default_factory=threading.Event)
 
     @property
     def files(self) -> list[Path]:
         """The cutouts."""
         return [file for _, outcome in sorted(self.outcomes.items()) for file in outcome.files]
-
-    @property
-    def pairs(self) -> list[tuple[Path, Path]]:
-        """(picture, cutout), one for each cutout."""
-        return [(self.sources[i], file) for i, outcome in sorted(self.outcomes.items()) for file in outcome.files]
 
     @property
     def reports(self) -> list[Report]:
@@ -72,16 +71,14 @@ class Service:
         """
         self.config = config
         usable_providers(cast("Device", config.device))
-        self._registry = load_registry(extra=config.registry or None)
         self._pool = SessionPool(self._load, config.sessions_mb << 20)
         self._shown = threading.local()  # who waits for a download in this thread
+        self._slots = threading.BoundedSemaphore(available_cores())  # pictures at work, whoever they belong to
         self.registry()
 
     def registry(self) -> Registry:
         """The models on offer now: files may have come into the models folder."""
-        registry = self._registry.with_folder(self.config.models_folder)
-        wanted = names(self.config.models)
-        return registry.only(wanted) if wanted else registry
+        return load_offered(self.config.registry, self.config.models_folder, names(self.config.models))
 
     def session(self, model_id: str, pictures: int = 1, shown: Shown | None = None) -> Session:
         """The loaded network of a model for so many pictures, fetched where needed.
@@ -111,27 +108,42 @@ class Service:
             on_progress=on_progress,
         )
 
-    def run(self, paths: Sequence[Any], model_id: str, settings: Settings, shown: Shown | None = None) -> Iterator[Run]:
-        """Cut out uploaded pictures; yields the run after each one.
+    def start(self, paths: Sequence[Any], model_id: str, settings: Settings, shown: Shown | None = None) -> Run:
+        """Check all that a visitor asked for and fetch and load what it takes; no picture is touched yet.
 
         Raises:
-            SegmentationError: Nothing could be started: wrong files, no such model, or it cannot be had.
+            SegmentationError: Wrong files, no such model, it cannot be had, or it cannot take that size.
         """
         sources = uploaded_files(paths, self.config.max_pictures)
         session = self.session(model_id, len(sources), shown)
+        overridden(session.input, settings)
         if settings.alpha_matting and not matting_is_ready():
             if shown:
                 shown("Preparing alpha matting, once after the installation", None)
             warm_up_matting()
-        run = Run(new_run_folder(), sources)
-        for event in run_batch(sources, session, settings, run.folder, max_pixels=self.config.max_pixels):
-            if isinstance(event, Step):
-                run.now = f"{event.name}: {STAGES.get(event.stage, event.stage)}"
-                if shown:
-                    shown(run.now, run.done)
-            else:
-                run.outcomes[event.index] = event
-                yield run
+        return Run(new_run_folder(), sources, session, settings)
+
+    def go_on(self, run: Run, shown: Shown | None = None) -> Iterator[bool]:
+        """Cut out the pictures of a run; yields whenever something happened and at least every moment.
+
+        Yields:
+            Whether another picture is finished.
+        """
+        events = run_batch(
+            run.sources, run.session, run.settings, run.folder, max_pixels=self.config.max_pixels, slots=self._slots
+        )
+        try:
+            for event in events:
+                if run.stop.is_set():
+                    return
+                if isinstance(event, Outcome):
+                    run.outcomes[event.index] = event
+                elif isinstance(event, Step) and shown:
+                    shown(f"{event.name}: {STAGES.get(event.stage, event.stage)}", run.done)
+                yield isinstance(event, Outcome)
+        finally:
+            run.running = False
+            events.close()
 
     def models(self) -> list[dict[str, Any]]:
         """The models on offer as plain data, with whether they are on this disk and loaded."""
@@ -160,7 +172,7 @@ class Service:
         }
 
     def prepare(self) -> None:
-        """Load the default model, compile the matting, sweep old runs; for a thread behind the running page."""
+        """Load the default model and compile the matting; for a thread behind the running page."""
         try:
             session = self.session(next(iter(self.registry())))
             log.info("%s is ready on %s", session.spec.title, session.provider)
@@ -168,9 +180,13 @@ class Service:
             log.warning("%s", error)
         warm_up_matting()
         log.info("alpha matting is ready")
+
+    def keep_clean(self) -> None:
+        """Sweep old runs and uploads away now and again and again; for a thread of its own."""
+        keep = self.config.keep_minutes * 60
         while True:
-            sweep(self.config.keep_minutes * 60)
-            time.sleep(min(600, self.config.keep_minutes * 60))
+            sweep(keep)
+            time.sleep(min(600, keep))
 
 
 STAGES = {

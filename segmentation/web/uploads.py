@@ -20,6 +20,7 @@ from segmentation.errors import ImageError
 
 _RUN_PREFIX = "segmatte-run-"
 _UPLOAD = re.compile(r"[0-9a-f]{64}")  # Gradio keeps each upload in a folder named by its hash
+_SWEPT = re.compile(rf"{_UPLOAD.pattern}|{_RUN_PREFIX}\w+|tmp\w+|deep_links")
 
 
 def uploaded_files(paths: Sequence[Any], max_pictures: int) -> list[Path]:
@@ -74,21 +75,18 @@ def new_run_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix=_RUN_PREFIX, dir=root))
 
 
-def sweep(keep_seconds: float, uploads_too: bool = False) -> int:
-    """Delete run folders not written to for so long; uploads of earlier processes too, where the folder is ours alone.
+def sweep(keep_seconds: float) -> int:
+    """Delete what nobody touched for so long: runs, uploads, and the rests of uploads that broke off.
 
     Returns:
-        How many folders went.
+        How many went.
     """
     root = Path(get_upload_folder())
-    if not root.is_dir():
-        return 0
     gone = 0
-    for folder in root.iterdir():
-        ours = folder.name.startswith(_RUN_PREFIX) or (uploads_too and _UPLOAD.fullmatch(folder.name))
+    for path in root.iterdir() if root.is_dir() else ():
         try:
-            if ours and folder.is_dir() and time.time() - folder.stat().st_mtime > keep_seconds:
-                shutil.rmtree(folder, ignore_errors=True)
+            if _SWEPT.fullmatch(path.name) and time.time() - path.stat().st_mtime > keep_seconds:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
                 gone += 1
         except OSError:  # somebody else was quicker
             continue

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -183,19 +184,24 @@ def test_mean_std_and_size_reach_the_network(client: Client, disc: Path) -> None
     assert cutout(size=256) != own
 
 
-def test_the_job_reports_stages_and_a_cancelled_job_stops(client: Client, photos: dict[str, Path]) -> None:
+def test_the_job_reports_stages_and_a_cancelled_job_stops(
+    server: Server, client: Client, photos: dict[str, Path]
+) -> None:
     job = client.submit(
         images=[handle_file(photos["astronaut"])] * 5, model="modnet", alpha_matting=False, api_name="/segment"
     )
     said: set[str] = set()
     deadline = time.monotonic() + 60
-    while not job.outputs() and time.monotonic() < deadline:
+    while not any("astronaut.png: " in text for text in said) and time.monotonic() < deadline:
         said |= {unit.desc for unit in job.status().progress_data or [] if unit.desc}
         time.sleep(0.02)
     assert any("astronaut.png: " in text for text in said)
+    runs = {path for path in server.uploads.glob("segmatte-run-*") if not any(path.iterdir())}
     assert job.cancel()
-    time.sleep(0.5)
-    assert len(job.outputs()) < 5
+    time.sleep(8)  # long enough for all five, had they gone on
+    written = [sum(1 for _ in run.glob("*.png")) for run in runs]
+    assert max(written) < 5
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("segment_")]
 
 
 def test_two_clients_at_once_get_their_own_pictures(server: Server, photos: dict[str, Path], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from segmentation.web.server import Doorman
 from segmentation.web.uploads import new_run_folder, sweep
 from tests.web.conftest import Server
 
@@ -177,10 +178,33 @@ def test_gallery_files_are_our_own_bytes(server: Server, photos: dict[str, Path]
     assert Path(data[0][0]["path"]).parent.name.startswith("segmatte-run-")
 
 
-def test_old_runs_are_swept_and_young_ones_kept(server: Server) -> None:
+def test_what_is_old_is_swept_and_what_is_young_kept(server: Server) -> None:
+    broken_off, stranger = server.uploads / "tmpabc123", server.uploads / "somebody-elses"
+    broken_off.write_bytes(b"half an upload")
+    upload_folder = server.uploads / ("a" * 64)
+    upload_folder.mkdir()
+    stranger.mkdir()
     old, young = new_run_folder(), new_run_folder()
-    hour_ago = time.time() - 3700
-    os.utime(old, (hour_ago, hour_ago))
+    long_ago = time.time() - 3700
+    for path in (old, broken_off, upload_folder, stranger):
+        os.utime(path, (long_ago, long_ago))
     sweep(3600)
-    assert not old.exists()
+    assert [path.exists() for path in (old, broken_off, upload_folder)] == [False] * 3
     assert young.exists()
+    assert stranger.exists()
+
+
+def test_large_json_is_refused(server: Server) -> None:
+    body = b"[" + b"[]," * 700_000 + b"[]]"
+    for path in ("queue/join", "call/v2/segment", "run/predict"):
+        assert httpx.post(f"{server.url}/gradio_api/{path}", content=body, timeout=30).status_code == 413
+
+
+def test_a_visitors_page_cannot_be_stored(server: Server) -> None:
+    answer = httpx.get(f"{server.url}/gradio_api/deep_link", params={"session_hash": "x"}, timeout=30)
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("folder", ["/run/user/1000/segmatte", "/srv/api/call/x"])
+def test_files_below_any_folder_name_pass_the_doorman(folder: str) -> None:
+    assert Doorman(lambda *_: None, 1)._refusal({"path": f"/gradio_api/file={folder}/a.png", "headers": []}) is None  # type: ignore[arg-type]
