@@ -115,7 +115,7 @@ def _solve(
     if not np.isfinite(solution).all():
         solved = (work.mask / np.float32(255)).astype(np.float32)
         warnings.append("The matting equations have no solution here, so the mask was kept; change matting_method.")
-    elif mask is not None:
+    elif mask is not None and not (method == "closed-form" and trust == 0):  # that is rembg's answer, stray or not
         share = _return_stray_regions(solved, work.trimap, work.mask)
         if share > NOTABLE:
             warnings.append(_stray(share))

@@ -208,10 +208,20 @@ def test_a_piece_without_certain_foreground_keeps_the_mask() -> None:
     image[4:10, 4:60] = 250
     trimap = trimap_of(mask, 9)
     assert (trimap[4:10, 4:60] != 255).all()
-    for method in ("fast", "closed-form"):
-        matte = estimate_alpha(image, trimap, mask=mask, trust=0, method=method)
+    methods: tuple[tuple[Method, float], ...] = (("fast", 0.0), ("closed-form", 1e-3))
+    for method, trust in methods:
+        matte = estimate_alpha(image, trimap, mask=mask, trust=trust, method=method)
         assert (matte.alpha[4:10, 4:60] == 1).all()
         assert "touches no certain foreground" in matte.warnings[0]
+
+
+def test_closed_form_without_trust_is_pymattings_beside_a_stray_piece_too() -> None:
+    image, alpha, _ = scene(200, 240)
+    mask = seen_by_network(alpha)
+    mask[4:10, 4:60] = 255
+    trimap = trimap_of(mask, 9)
+    ours = estimate_alpha(image, trimap, mask=mask, trust=0, method="closed-form").alpha
+    assert np.abs(ours - pymatting_alpha(image, trimap)).max() < 1 / 255
 
 
 def test_flat_picture_is_finite() -> None:

@@ -106,13 +106,14 @@ def build_page(service: Service) -> gr.Blocks:
             shown = progress_bar()
             run = service.start([path for path, _ in pictures or []], model, settings, shown)
             yield _line("Starting"), empty, gr.DownloadButton(visible=False), "", run
-            for finished_one in service.go_on(run, shown):
+            # Gradio's progress bar goes with the first answer, so from here on the status line is one itself
+            for finished_one in service.go_on(run):
                 if finished_one:
-                    yield _line(_so_far(run)), _gallery(run), gr.skip(), _table(run.reports), gr.skip()
+                    yield _progress(run), _gallery(run), gr.skip(), _table(run.reports), gr.skip()
                 else:
-                    yield (gr.skip(),) * 5  # a moment in which a visitor may stop this
+                    yield _progress(run), gr.skip(), gr.skip(), gr.skip(), gr.skip()
             if not run.stop.is_set():
-                yield _line(_so_far(run)), gr.skip(), _download(run), gr.skip(), gr.skip()
+                yield _progress(run), gr.skip(), _download(run), gr.skip(), gr.skip()
 
         def stopped(run: Run | None) -> tuple[Any, ...]:
             if run is None or not run.running:
@@ -200,12 +201,17 @@ def _line(text: str) -> str:
     return f'<div class="line">{html.escape(text)}</div>'
 
 
+def _progress(run: Run) -> str:
+    bar = f'<progress max="{len(run.sources)}" value="{len(run.outcomes)}" aria-label="Pictures done"></progress>'
+    return _line(_so_far(run)) + bar * run.running
+
+
 def _so_far(run: Run) -> str:
     total, done = len(run.sources), len(run.outcomes)
     failed = sum(1 for entry in run.reports if entry["error"])
     trouble = f", {failed} failed (see below)" if failed else ""
     if done < total:
-        return f"{done} of {total} done{trouble}."
+        return f"{done} of {total} done{trouble}. {run.now}"
     return f"{'The picture is' if total == 1 else f'All {total} pictures are'} done{trouble}."
 
 

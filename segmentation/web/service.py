@@ -36,6 +36,7 @@ class Run:
     session: Session
     settings: Settings
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    now: str = ""  # which picture is in which stage
     running: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -138,8 +139,10 @@ class Service:
                     return
                 if isinstance(event, Outcome):
                     run.outcomes[event.index] = event
-                elif isinstance(event, Step) and shown:
-                    shown(f"{event.name}: {STAGES.get(event.stage, event.stage)}", run.done)
+                elif isinstance(event, Step):
+                    run.now = f"{event.name}: {STAGES.get(event.stage, event.stage)}"
+                    if shown:
+                        shown(run.now, run.done)
                 yield isinstance(event, Outcome)
         finally:
             run.running = False
