@@ -96,9 +96,8 @@ def run_batch(
 
         try:
             on_stage("decode")
-            more_to_come = index + 1 < len(sources)
             picture = sources[index], stems[index]
-            files, report = _cut_out(*picture, session, settings, folder, max_pixels, on_stage, more_to_come)
+            files, report = _cut_out(*picture, session, settings, folder, max_pixels, on_stage)
             events.put(Outcome(index, name, files, report))
         except _StoppedError:
             return
@@ -137,7 +136,6 @@ def _cut_out(
     folder: Path,
     max_pixels: int,
     on_stage: Callable[[str], None],
-    more_to_come: bool,
 ) -> tuple[tuple[Path, ...], Report]:
     report: Report = {
         "name": source.name,
@@ -158,7 +156,7 @@ def _cut_out(
         report["height"], report["width"] = picture.size
         report["warnings"] += picture.notes
         _add_seconds(report, {"decode": time.perf_counter() - start})
-        prediction = predict(picture, session, settings, on_stage, more_to_come)
+        prediction = predict(picture, session, settings, on_stage)
         _add_seconds(report, prediction.timings)
         for label, result in _results(picture, prediction, settings, on_stage):
             _add_seconds(report, result.timings)

@@ -65,7 +65,6 @@ def predict(
     session: Session,
     settings: Settings | None = None,
     on_stage: Stage | None = None,
-    more_to_come: bool = False,
 ) -> Prediction:
     """Run the network on a picture.
 
@@ -74,7 +73,6 @@ def predict(
         session: The network.
         settings: mean, std and size matter here.
         on_stage: Called as the stage begins.
-        more_to_come: Other pictures follow at once, so memory is kept for them.
 
     Raises:
         SettingsError: The model cannot take the size asked for.
@@ -84,7 +82,7 @@ def predict(
     spec = overridden(session.input, settings or Settings())
     with _stage("network", timings, on_stage):
         tensor, at = to_tensor(picture.rgb, spec)
-        output = session.run(tensor, more_to_come)
+        output = session.run(tensor)
         maps = to_probability(output, session.spec.output, spec.layout, at)
     return Prediction(
         maps=maps,

@@ -1,5 +1,6 @@
 """Loading and running real tiny networks: what fits runs, what does not says how it differs from the registry."""
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from segmentation import ModelSpec, Session, SessionError, SessionPool, Settings, load_session
+from segmentation import ModelSpec, Registry, Session, SessionError, SessionPool, Settings, load_session
 from segmentation.image import Picture
 from segmentation.pipeline import predict
 from segmentation.providers import CPU, available_cores, gpu_problem, usable_providers
@@ -254,6 +255,24 @@ def test_the_cpu_asked_for_needs_no_excuse() -> None:
 
 def test_there_is_at_least_one_core() -> None:
     assert available_cores() >= 1
+
+
+def resident() -> float:
+    """MB of this process in memory."""
+    return int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024  # type: ignore[index]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells")
+def test_an_idle_network_gives_its_memory_back_once(registry: Registry, fetched: Callable[[str], Path]) -> None:
+    session = Session(registry["modnet"], fetched("modnet"), "cpu")
+    tensor = np.zeros((1, 3, 768, 768), np.float32)
+    answer = session.run(tensor)
+    busy = resident()
+    assert not session.give_memory_back(60)  # not idle yet
+    assert session.give_memory_back(0)
+    assert resident() < busy - 100
+    assert not session.give_memory_back(0)  # nothing left to give
+    assert np.array_equal(session.run(tensor), answer)
 
 
 # ------------------------------------------------------------------------------------------------- pool

@@ -1,6 +1,7 @@
 """What page and API have in common: the models on offer, their sessions, and runs on uploaded pictures."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -185,12 +186,21 @@ class Service:
         log.info("alpha matting is ready")
 
     def keep_clean(self) -> None:
-        """Sweep old runs and uploads away now and again and again; for a thread of its own."""
+        """Sweep old runs and uploads away and give idle memory back, now and then; for a thread of its own."""
         keep = self.config.keep_minutes * 60
+        swept = -math.inf
         while True:
-            sweep(keep)
-            time.sleep(min(600, keep))
+            if time.monotonic() - swept > min(600, keep):
+                swept = time.monotonic()
+                sweep(keep)
+            try:
+                self._pool.rest(IDLE_SECONDS)
+            except SegmentationError:
+                log.exception("an idle network could not give its memory back")
+            time.sleep(IDLE_SECONDS / 3)
 
+
+IDLE_SECONDS = 30.0  # a network that had nothing to do for so long gives its memory back
 
 STAGES = {
     "decode": "reading",
