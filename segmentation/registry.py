@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -260,13 +261,20 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+@cache
+def _loaded(extra: str) -> Registry:
+    return load_registry(extra=extra or None)
+
+
 def load_offered(extra: str, folder: Path, only: Iterable[str] = ()) -> Registry:
     """The models that whoever runs the app offers: ours, those of a second file, own files, or just the named ones.
+
+    The registry files are read once, the models folder each time.
 
     Raises:
         RegistryError: See `load_registry`; or a named model is not there.
     """
-    registry = load_registry(extra=extra or None).with_folder(folder)
+    registry = _loaded(extra).with_folder(folder)
     named = list(only)
     return registry.only(named) if named else registry
 
