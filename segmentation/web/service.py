@@ -34,7 +34,7 @@ class Run:
 
     folder: Path
     sources: list[Path]
-    session: Session
+    session: Session | None  # until the run has begun: a visitor's page must not keep a network loaded
     settings: Settings
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     now: str = ""  # which picture is in which stage
@@ -131,8 +131,10 @@ class Service:
         Yields:
             Whether another picture is finished.
         """
+        session, run.session = run.session, None
+        assert session is not None, "a run goes on once"
         events = run_batch(
-            run.sources, run.session, run.settings, run.folder, max_pixels=self.config.max_pixels, slots=self._slots
+            run.sources, session, run.settings, run.folder, max_pixels=self.config.max_pixels, slots=self._slots
         )
         try:
             for event in events:
