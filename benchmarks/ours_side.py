@@ -13,7 +13,7 @@ from segmentation.batch import Outcome, run_batch
 from segmentation.compose import save_cutout
 from segmentation.mask import post_processed, to_mask
 from segmentation.providers import available_cores
-from segmentation.session import Session
+from segmentation.session import Session, threads_for
 from segmentation.tensor import to_tensor
 from segmentation.weights import fetch_weights
 
@@ -55,10 +55,11 @@ def post_processing(photo: str) -> Callable[[], Any]:
 def batch(photos: list[str]) -> Callable[[], Any]:
     """Many pictures through the batch, into files."""
     paths = [Path(photo) for photo in photos]
+    own = load_session(session.spec, device="cpu", threads=threads_for(session.spec, len(paths)))  # as the app does
 
     def run() -> int:
         with tempfile.TemporaryDirectory() as folder:
-            events = run_batch(paths, session, Settings(alpha_matting=False), Path(folder))
+            events = run_batch(paths, own, Settings(alpha_matting=False), Path(folder))
             return sum(isinstance(event, Outcome) for event in events)
 
     return run
