@@ -31,7 +31,7 @@ FAST_PIXELS = 1_000_000
 FAST_UNKNOWN = 250_000
 MAX_BYTES = 800_000_000
 LINE_RADIUS, LINE_EPSILON = 1, 1e-5  # guided upsampling: window and regularisation, colours in 0..1
-BYTES_PER_UNKNOWN, LEAST_PER_UNKNOWN = 800, 400  # of equations and factor, commonly and at least
+LEAST_PER_UNKNOWN = 400  # bytes of equations and factor; what they take exactly, the plan tells
 SMALLEST_SCALE = 0.02  # below it memory is not asked any more
 NOTABLE = 0.05  # share of the unknown pixels from which a region of its own is worth a warning
 
@@ -302,19 +302,6 @@ def _constant(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
     array = np.ascontiguousarray(array).view()
     array.flags.writeable = False
     return array
-
-
-def estimate_matting_bytes(shape: tuple[int, int], unknown: int, method: Method = "fast") -> int:
-    """Memory that `estimate_alpha` takes at most, about, where so many pixels of a picture are unknown.
-
-    Args:
-        shape: (height, width) of the picture.
-        unknown: Unknown pixels of its trimap.
-        method: As for `estimate_alpha`.
-    """
-    pixels = shape[0] * shape[1]
-    scale = _fast_scale(pixels, unknown) if method == "fast" else 1.0
-    return _plane_bytes(pixels, int(scale**2 * pixels)) + int(BYTES_PER_UNKNOWN * scale**2 * unknown)
 
 
 def _plane_bytes(pixels: int, working_pixels: int) -> int:

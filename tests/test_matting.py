@@ -19,7 +19,7 @@ from segmentation import MattingError
 from segmentation.foreground import estimate_foreground
 from segmentation.mask import auto_erode_size, to_certain_trimap, to_trimap
 from segmentation.mask_prior import detail
-from segmentation.matting import Method, estimate_alpha, estimate_matting_bytes
+from segmentation.matting import Method, estimate_alpha
 
 Array = npt.NDArray[Any]
 
@@ -150,10 +150,6 @@ def test_little_memory_means_a_smaller_size_and_a_warning(method: Method) -> Non
     assert matte.working_size < (200, 240)
     assert "alpha_matting_erode_size" in matte.warnings[0]
     assert np.abs(matte.alpha - alpha).mean() < 0.02
-
-
-def test_bytes_are_estimated_below_a_gigabyte_for_fifty_megapixels() -> None:
-    assert estimate_matting_bytes((5773, 8660), 20_000_000) < 1e9
 
 
 @pytest.mark.parametrize(("value", "name"), [(0, "foreground"), (255, "background")])
