@@ -146,10 +146,10 @@ def _conjugate_gradients(
     """Refine x until a step moves no pixel by more than STEP; the residual says little of an ill-conditioned band."""
     residual = rhs - multiply(x)
     direction = z = precondition(residual)
-    energy = residual @ z
+    energy = _dot(residual, z)
     for iteration in range(1, MAX_ITERATIONS + 1):
         product = multiply(direction)
-        curvature = direction @ product
+        curvature = _dot(direction, product)
         if not curvature > 0:
             return x, iteration
         length = energy / curvature
@@ -158,6 +158,11 @@ def _conjugate_gradients(
             break
         residual = residual - length * product
         z = precondition(residual)
-        energy, before = residual @ z, energy
+        energy, before = _dot(residual, z), energy
         direction = z + energy / before * direction
     return x, iteration
+
+
+def _dot(a: Vector, b: Vector) -> float:
+    """Inner product on one thread: NumPy's own BLAS would wake all its threads, whose spinning costs a third more."""
+    return float(np.einsum("i,i->", a, b))
