@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,11 +16,13 @@ from tqdm import tqdm
 
 from segmentation.batch import Outcome, pictures_in, run_batch
 from segmentation.config import Config, names
-from segmentation.errors import SegmentationError
+from segmentation.errors import SegmentationError, SettingsError
+from segmentation.image import load_image
 from segmentation.providers import DEVICES, Device
+from segmentation.recipe import DEFAULTS, Recipe, load_recipe, parse_value, write_value
 from segmentation.registry import Registry, load_offered
 from segmentation.session import load_session, threads_for
-from segmentation.settings import Settings, help_text, parse_numbers, parse_size
+from segmentation.settings import help_text
 from segmentation.weights import fetch_weights, where_available
 
 
@@ -52,22 +53,21 @@ def _parser() -> argparse.ArgumentParser:
     cut = commands.add_parser("cut", help="cut the subjects out of pictures")
     cut.set_defaults(command=_cut)
     cut.add_argument("pictures", nargs="+", type=Path, help="files, or folders of files")
-    cut.add_argument("-o", "--output", type=Path, default=Path(), help="folder for the PNGs (default: here)")
+    cut.add_argument("-o", "--output", type=Path, default=Path(), help="folder for the cutouts (default: here)")
     cut.add_argument("-m", "--model", help="id of a model (default: the first of the registry)")
+    cut.add_argument("--settings", type=Path, metavar="FILE", help="settings.yaml of an earlier run; flags override it")
     cut.add_argument("--device", choices=DEVICES, help="where to compute (default: SEGMATTE_DEVICE or auto)")
     cut.add_argument("--json", action="store_true", help="print the report as JSON")
-    for entry in fields(Settings):
-        flag = f"--{entry.name.replace('_', '-')}"
-        if isinstance(entry.default, bool):
-            cut.add_argument(
-                flag, action=argparse.BooleanOptionalAction, default=entry.default, help=help_text(entry.name)
-            )
-        elif entry.default is not None:
-            cut.add_argument(
-                flag, type=_value, default=entry.default, metavar="N", help=f"{help_text(entry.name)} (%(default)s)"
-            )
+    for name, default in DEFAULTS.items():
+        flag = f"--{name.replace('_', '-')}"
+        # left out it stays unset, so that a settings file may say something else
+        help_ = help_text(name) if default is None else f"{help_text(name)} (default: {write_value(default)})"
+        help_ = help_.replace("%", "%%")  # argparse fills in what follows a %
+        if isinstance(default, bool):
+            cut.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help_)
         else:
-            cut.add_argument(flag, default="", metavar="N", help=help_text(entry.name))
+            cut.add_argument(flag, default=argparse.SUPPRESS, metavar="VALUE", help=help_)
+    cut.add_argument("--backdrop", type=Path, metavar="FILE", help="the picture behind, for --background picture")
 
     models = commands.add_parser("models", help="list the models")
     models.set_defaults(command=_models)
@@ -78,26 +78,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _value(text: str) -> int | float | str:
-    """A number where it is one; `Settings` says what is wrong with the rest."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
 def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int:
-    settings = Settings(
-        **{entry.name: getattr(options, entry.name) for entry in fields(Settings) if entry.default is not None},
-        mean=parse_numbers("mean", options.mean),  # type: ignore[arg-type]  # Settings checks how many
-        std=parse_numbers("std", options.std),  # type: ignore[arg-type]
-        size=parse_size(options.size),  # type: ignore[arg-type]
-    )
+    recipe, backdrop = load_recipe(options.settings) if options.settings else (Recipe(registry.default.id), None)
+    given = {
+        name: value if isinstance(value, bool) else parse_value(name, value)
+        for name, value in vars(options).items()
+        if name in DEFAULTS
+    }
+    recipe = Recipe.of(options.model or recipe.model, recipe.values | given)
+    if options.backdrop and recipe.export.background != "picture":
+        raise SettingsError("--backdrop is for --background picture; give that too, or leave the backdrop out.")
+    backdrop = options.backdrop or backdrop
+    behind = load_image(backdrop, max_pixels=config.max_pixels) if backdrop else None
+    if recipe.export.background == "picture" and behind is None:
+        raise SettingsError("The background is to be a picture: name it with --backdrop.")
     sources = pictures_in(options.pictures)
     with _Bars() as bars:
-        spec = registry[options.model] if options.model else registry.default
+        spec = registry[recipe.model]
         session = load_session(
             spec,
             folder=config.models_folder,
@@ -108,7 +105,10 @@ def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int
         )
     options.output.mkdir(parents=True, exist_ok=True)
     reports = {}
-    for event in run_batch(sources, session, settings, options.output, max_pixels=config.max_pixels):
+    events = run_batch(
+        sources, session, recipe.settings, options.output, recipe.export, behind, max_pixels=config.max_pixels
+    )
+    for event in events:
         if isinstance(event, Outcome):
             reports[event.index] = event.report
             if not options.json:

@@ -1,12 +1,13 @@
-"""Colours and opacity -> cutout, as an array or straight into a file."""
+"""Colours and opacity -> cutout, as an array or straight into a file; cutout over a colour, a picture or a blur."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
-from segmentation.arrays import RGB, RGBA, Alpha, Mask
-from segmentation.image import save_png_strips
+from segmentation.arrays import RGB, RGBA, Alpha, Mask, Size
+from segmentation.image import resize, save_png_strips
 
 _STRIP_PIXELS = 1 << 16  # composed at a time: a strip stays in the processor's cache until it is compressed
 
@@ -51,3 +52,91 @@ def multiply_opacity(alpha: Alpha, own: Mask) -> Alpha:
     # (p + 128 + (p + 128 >> 8)) >> 8 is p / 255 rounded, for every p up to 255 * 255 (Blinn 1995)
     product += 128
     return ((product + (product >> 8)) >> 8).astype(np.uint8)
+
+
+def compose_over(colours: RGB, alpha: Alpha, behind: RGB | tuple[int, int, int]) -> RGB:
+    """The subject over something opaque: alpha x colours + (1 - alpha) x behind, rounded (Porter and Duff 1984).
+
+    Args:
+        colours: The subject's own colours, (h, w, 3).
+        alpha: Its opacity, (h, w).
+        behind: A picture of the same size, or one colour.
+    """
+    composite = np.empty_like(colours)
+    rows = max(1, _STRIP_PIXELS // alpha.shape[1])
+    for top in range(0, len(alpha), rows):
+        strip = np.s_[top : top + rows]
+        opacity = alpha[strip].astype(np.uint16)[..., None]
+        under = behind[strip] if isinstance(behind, np.ndarray) else np.array(behind, np.uint8)
+        # both products together stay below 255 * 255, so this is their sum / 255 rounded, as in multiply_opacity
+        mixed = opacity * colours[strip] + (255 - opacity) * under
+        mixed += 128
+        composite[strip] = (mixed + (mixed >> 8)) >> 8
+    return composite
+
+
+def fit_backdrop(backdrop: RGB, size: Size, fit: str) -> RGB:
+    """A picture made to lie behind another.
+
+    Args:
+        backdrop: The picture, of any size.
+        size: (height, width) to cover.
+        fit: "fill" covers everything and crops what is beyond, from the middle; "fit" shows all of it, and continues
+            its mean colour beside it.
+    """
+    ratios = size[0] / backdrop.shape[0], size[1] / backdrop.shape[1]
+    scale = max(ratios) if fit == "fill" else min(ratios)
+    height, width = (max(1, round(side * scale)) for side in backdrop.shape[:2])
+    if fit == "fill":  # crop first: what is beyond need not be scaled
+        taken = [min(side, max(1, round(wanted / scale))) for side, wanted in zip(backdrop.shape, size, strict=False)]
+        top, left = (backdrop.shape[0] - taken[0]) // 2, (backdrop.shape[1] - taken[1]) // 2
+        part = np.ascontiguousarray(backdrop[top : top + taken[0], left : left + taken[1]])
+        return resize(part, size, "bicubic")
+    height, width = min(height, size[0]), min(width, size[1])
+    whole = np.empty((*size, 3), np.uint8)
+    whole[:] = np.rint(backdrop.mean((0, 1)))
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    whole[top : top + height, left : left + width] = resize(backdrop, (height, width), "bicubic")
+    return whole
+
+
+def blur_background(image: RGB, colours: RGB, alpha: Alpha, percent: float) -> RGB:
+    """The picture out of focus, without the subject's colours bleeding into what is behind it.
+
+    A Gaussian of what is left of the picture without the subject, divided by how much of it is left: normalized
+    convolution (Knutsson and Westin 1993). It is done at a size at which the blur is about four pixels wide, as nothing
+    finer is left of it.
+
+    Args:
+        image: The picture.
+        colours: The subject's own colours.
+        alpha: Its opacity.
+        percent: Sigma, in percent of the longer side.
+    """
+    # (1 - alpha) x background, as the picture is alpha x colours + (1 - alpha) x background
+    left = image - np.minimum(image, compose_over(colours, alpha, (0, 0, 0)))
+    sigma = max(alpha.shape) * percent / 100
+    scale = min(1.0, _BLUR_PIXELS / sigma)
+    size = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
+    weight = 1.0 - resize(alpha, size, "box").astype(np.float32)[..., None] / 255.0
+    around = (sigma * scale, sigma * scale, 0)
+    blurred = gaussian_filter(resize(left, size, "box").astype(np.float32), around, mode="nearest")
+    # where all around is subject, nothing is seen of what is behind: black, so that the quotient is defined
+    blurred /= np.maximum(gaussian_filter(weight, around, mode="nearest"), 1e-4)
+    return resize(np.rint(np.clip(blurred, 0, 255)).astype(np.uint8), alpha.shape, "bicubic")
+
+
+_BLUR_PIXELS = 4.0
+
+
+def thumbnail(colours: RGB, alpha: Alpha, longest: int) -> RGBA:
+    """A cutout made smaller, so that its longer side has at most so many pixels; each pixel counts by its opacity."""
+    height, width = alpha.shape
+    scale = min(1.0, longest / max(height, width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    step = max(1, int(1 / scale) // 4)  # every fourth pixel in each direction is enough for the means
+    seen, opacity = np.ascontiguousarray(colours[::step, ::step]), np.ascontiguousarray(alpha[::step, ::step])
+    small_alpha = resize(opacity, size, "box")
+    small = resize(compose_over(seen, opacity, (0, 0, 0)), size, "box").astype(np.float32)
+    small *= 255.0 / np.maximum(small_alpha, 1)[..., None]
+    return compose_cutout(np.rint(np.minimum(small, 255)).astype(np.uint8), small_alpha)

@@ -34,7 +34,13 @@ class Config:
     )
     max_upload_mb: int = _variable("SEGMATTE_MAX_UPLOAD_MB", 50, "Megabytes of one uploaded file")
     max_request_mb: int = _variable("SEGMATTE_MAX_REQUEST_MB", 500, "Megabytes of one request, all its files together")
+    web_addresses: bool = _variable(
+        "SEGMATTE_WEB_ADDRESSES", True, "Whether visitors may name a picture by its address on the public web"
+    )
     sessions_mb: int = _variable("SEGMATTE_SESSIONS_MB", 4096, "Megabytes that loaded networks may hold together")
+    runs_mb: int = _variable(
+        "SEGMATTE_RUNS_MB", 512, "Megabytes of what networks said, kept so that visitors can tune without them"
+    )
     concurrency: int = _variable("SEGMATTE_CONCURRENCY", 2, "Runs at the same time; further ones wait in the queue")
     queue: int = _variable("SEGMATTE_QUEUE", 20, "Runs that may wait; further ones are told to come back")
     keep_minutes: int = _variable("SEGMATTE_KEEP_MINUTES", 60, "Minutes until uploads and results are deleted")
@@ -44,14 +50,16 @@ class Config:
         """The defaults, with what the environment says instead.
 
         Raises:
-            SettingsError: A variable that needs a whole number above 0 holds something else.
+            SettingsError: A variable that needs a whole number above 0, or true or false, holds something else.
         """
         values: dict[str, Any] = {}
         for entry in fields(cls):
             text = environment.get(entry.metadata["variable"], "").strip()
             if not text:
                 continue
-            if isinstance(entry.default, int):
+            if isinstance(entry.default, bool):
+                values[entry.name] = _switch(entry.metadata["variable"], text)
+            elif isinstance(entry.default, int):
                 values[entry.name] = _positive(entry.metadata["variable"], text)
             else:
                 values[entry.name] = Path(text).expanduser() if isinstance(entry.default, Path) else text
@@ -66,6 +74,13 @@ class Config:
 def names(text: str) -> list[str]:
     """The names in a comma-separated list."""
     return [name for part in text.split(",") if (name := part.strip())]
+
+
+def _switch(variable: str, text: str) -> bool:
+    values = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    if text.lower() not in values:
+        raise SettingsError(f"{variable} must be true or false, not {text[:40]!r}.")
+    return values[text.lower()]
 
 
 def _positive(variable: str, text: str) -> int:

@@ -55,6 +55,7 @@ def estimate_alpha(
     output: ProbabilityMap | None = None,
     trust: float = TRUST,
     method: Method = "fast",
+    max_unknown: int = FAST_UNKNOWN,
     max_bytes: int = MAX_BYTES,
 ) -> Matte:
     """Solve for the opacity of the unknown pixels by closed-form matting, leaning on the network's mask.
@@ -69,6 +70,7 @@ def estimate_alpha(
             resolves detail, and deserves to be held to. Leave it out where the mask was changed since.
         trust: Weight of the mask between the thresholds; 0 is classic matting, 0.1 hardly leaves the mask.
         method: "closed-form" with trust 0 gives pymatting's estimate_alpha_cf.
+        max_unknown: Pixels that "fast" solves at most; where there are more, it works at a smaller size.
         max_bytes: Memory to stay under; a larger band is solved at a smaller size, with a warning.
 
     Returns:
@@ -86,7 +88,7 @@ def estimate_alpha(
         raise MattingError(f"Nothing to matte from: no pixel is certain {' or '.join(missing)}.")
     if missing and mask is not None:
         return Matte((mask / np.float32(255)).astype(np.float32), (_nothing_certain(missing),), trimap.shape, 0, 0)
-    return _solve(image, trimap, mask, output if mask is not None else None, trust, method, max_bytes)
+    return _solve(image, trimap, mask, output if mask is not None else None, trust, method, max_unknown, max_bytes)
 
 
 def _solve(
@@ -96,6 +98,7 @@ def _solve(
     output: ProbabilityMap | None,
     trust: float,
     method: Method,
+    max_unknown: int,
     max_bytes: int,
 ) -> Matte:
     from segmentation.closed_form import solve_band  # imports numba
@@ -103,7 +106,8 @@ def _solve(
     height, width = trimap.shape
     box = _unknown_box(trimap, 2 if output is None else 2 + int(np.ceil(max(_cell(trimap.shape, output)))))
     image, inner = _constant(image[box]), _constant(trimap[box])
-    scale = _fast_scale(trimap.size, int(np.count_nonzero(_is_unknown(inner)))) if method == "fast" else 1.0
+    unknown = int(np.count_nonzero(_is_unknown(inner)))
+    scale = _fast_scale(trimap.size, unknown, max_unknown) if method == "fast" else 1.0
     work = _working_copy(image, inner, inner if mask is None else _constant(mask[box]), scale, max_bytes)
     size = max(1, round(height * work.scale)), max(1, round(width * work.scale))
     warnings = [_too_large(size)] if work.scale < scale else []
@@ -309,5 +313,5 @@ def _plane_bytes(pixels: int, working_pixels: int) -> int:
     return 6 * pixels + 8 * working_pixels
 
 
-def _fast_scale(pixels: int, unknown: int) -> float:
-    return sqrt(min(1.0, FAST_PIXELS / pixels, FAST_UNKNOWN / max(unknown, 1)))
+def _fast_scale(pixels: int, unknown: int, max_unknown: int) -> float:
+    return sqrt(min(1.0, FAST_PIXELS / pixels, max_unknown / max(unknown, 1)))

@@ -7,18 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segmentation.arrays import RGB, RGBA, Alpha, Mask, Opacity, ProbabilityMap, Size, Trimap
+from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, Mask, Opacity, ProbabilityMap, Size, Trimap
 from segmentation.compose import compose_cutout, multiply_opacity
 from segmentation.errors import SessionError
 from segmentation.foreground import estimate_foreground
 from segmentation.image import Picture
 from segmentation.mask import auto_erode_size, to_certain_trimap, to_mask
-from segmentation.matting import estimate_alpha
+from segmentation.matting import FAST_UNKNOWN, estimate_alpha
 from segmentation.session import Session
 from segmentation.settings import Settings
 from segmentation.tensor import overridden, to_probability, to_tensor
 
 FOUND = 0.5  # a probability map that nowhere reaches this holds no subject
+WIDE = 0.4  # share of the picture from which an uncertain band is more than an outline
 
 Stage = Callable[[str], None]
 """Called with the name of each stage as it begins."""
@@ -32,8 +33,17 @@ class Prediction:
     """By class name; the name is "" where the network looks for one thing only."""
     model: str
     provider: str
+    provider_note: str
+    """Why not the GPU, where it was looked for in vain."""
+    network_memory: int
+    """Bytes that the loaded network takes, about; 0 where that is not known."""
     network_size: Size
     timings: dict[str, float]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its maps."""
+        return sum(plane.nbytes for plane in self.maps.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +98,20 @@ def predict(
         maps=maps,
         model=session.spec.id,
         provider=session.provider,
+        provider_note=session.provider_note,
+        network_memory=session.memory,
         network_size=at.canvas,
         timings=timings,
     )
 
 
 def refine(
-    picture: Picture, probability: ProbabilityMap, settings: Settings | None = None, on_stage: Stage | None = None
+    picture: Picture,
+    probability: ProbabilityMap,
+    settings: Settings | None = None,
+    on_stage: Stage | None = None,
+    *,
+    max_unknown: int = FAST_UNKNOWN,
 ) -> Result:
     """Everything after the network: mask, trimap, alpha, colours and cutout. The way to tune without running it again.
 
@@ -103,6 +120,7 @@ def refine(
         probability: (h, w), 0..1, at any resolution, as `predict` gave it.
         settings: mean, std and size have no effect here.
         on_stage: Called as each stage begins.
+        max_unknown: Pixels that the fast matting solves at most, for those who want a preview sooner.
     """
     settings = settings or Settings()
     timings: dict[str, float] = {}
@@ -115,9 +133,12 @@ def refine(
     trimap, alpha, colours = None, mask + (mask == 254), picture.rgb
     if settings.alpha_matting:
         with _stage("matting", timings, on_stage):
-            trimap, matte = _matte(picture.rgb, probability, mask, settings, warnings)
+            trimap, matte = _matte(picture.rgb, probability, mask, settings, max_unknown, warnings)
             alpha = np.rint(matte * 255.0).astype(np.uint8)
             colours = estimate_foreground(picture.rgb, matte)
+    elif settings.decontaminate:
+        with _stage("colours", timings, on_stage):
+            colours = estimate_foreground(picture.rgb, alpha / np.float32(255))
     if picture.opacity is not None:
         alpha = multiply_opacity(alpha, picture.opacity)
     return Result(probability, mask, trimap, alpha, colours, timings, tuple(warnings))
@@ -150,7 +171,7 @@ def segment(picture: Picture, session: Session, settings: Settings | None = None
 
 
 def _matte(
-    rgb: RGB, probability: ProbabilityMap, mask: Mask, settings: Settings, warnings: list[str]
+    rgb: RGB, probability: ProbabilityMap, mask: Mask, settings: Settings, max_unknown: int, warnings: list[str]
 ) -> tuple[Trimap, Opacity]:
     """Trimap and opacity (0..1); what was not as asked for goes into `warnings`."""
     erode_size = settings.alpha_matting_erode_size
@@ -169,12 +190,19 @@ def _matte(
         output=None if settings.post_process_mask else probability,
         trust=settings.trust_mask,
         method=settings.matting_method,
+        max_unknown=max_unknown,
     )
     warnings += matte.warnings
     if eroded_by < erode_size and matte.unknown:
         warnings.append(
             f"alpha_matting_erode_size {erode_size} left nothing certain of the subject or its background; "
             f"{eroded_by} was used."
+        )
+    share = float(np.count_nonzero(trimap == UNKNOWN)) / trimap.size
+    if share > WIDE and not matte.warnings:
+        warnings.append(
+            f"The uncertain band covers {share:.0%} of the picture: lower alpha_matting_erode_size, or try a model "
+            "that is surer of this subject."
         )
     return trimap, matte.alpha
 

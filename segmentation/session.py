@@ -1,6 +1,7 @@
 """A network loaded in ONNX Runtime, checked against its contract, and shared by all who ask for it."""
 
 import logging
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -32,6 +33,8 @@ class Session:
         input: Its input contract, completed by what the graph fixes.
         provider: The execution provider that really computes.
         provider_note: Why not the GPU, where `auto` found none; else "".
+        memory: Bytes of this process that loading it and its first run took, about: what else happened meanwhile counts
+            too. 0 where the system does not tell.
     """
 
     def __init__(self, spec: ModelSpec, path: Path, device: Device = "auto", threads: int | None = None) -> None:
@@ -47,6 +50,7 @@ class Session:
             SessionError: The device cannot be had, or the file is not a network of that contract.
         """
         providers, self.provider_note = usable_providers(device)
+        before = _resident_bytes()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only; which provider runs is checked below instead
         options.intra_op_num_threads = threads or available_cores()
@@ -70,10 +74,12 @@ class Session:
         self._output_name = self._find_output()
         # a run of a large network may need gigabytes, so those take turns
         self._turns = threading.Semaphore(available_cores() if is_small(spec) else 1)
+        self._measuring, self._measured = threading.Lock(), False
         self._resting_since = 0.0
         self._last_input: tuple[tuple[int, ...], np.dtype[Any]] | None = None
         self._keeping, self._giving_back = onnxruntime.RunOptions(), onnxruntime.RunOptions()
         self._keeping.log_severity_level = self._giving_back.log_severity_level = 3
+        self.memory = max(0, _resident_bytes() - before)
         if self.provider == CPU:
             self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
@@ -135,9 +141,20 @@ class Session:
         Raises:
             SessionError: The network cannot compute it (a size it does not take, memory).
         """
-        output = self._run(tensor, self._keeping)
+        output = self._run(tensor, self._keeping) if self._measured else self._first_run(tensor)
         self._resting_since, self._last_input = time.monotonic(), (tensor.shape, tensor.dtype)
         return output
+
+    def _first_run(self, tensor: Tensor) -> npt.NDArray[Any]:
+        """The memory of its activations is kept, so what the process grew by is what one run takes at most."""
+        with self._measuring:  # others wait: two at once would count each other's
+            if self._measured:
+                return self._run(tensor, self._keeping)
+            before = _resident_bytes()
+            output = self._run(tensor, self._keeping)
+            self.memory += max(0, _resident_bytes() - before)
+            self._measured = True
+            return output
 
     def give_memory_back(self, idle_seconds: float) -> bool:
         """Give the memory of the activations back if the network has had nothing to do for so long.
@@ -165,6 +182,14 @@ class Session:
                 "If you set a size, try another or leave it empty."
             ) from error
         return output  # type: ignore[no-any-return]
+
+
+def _resident_bytes() -> int:
+    """Memory that this process holds now; 0 where the system does not tell (no /proc)."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, AttributeError):
+        return 0
 
 
 def _reason(error: Exception) -> str:

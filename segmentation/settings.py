@@ -1,4 +1,4 @@
-"""What a visitor can turn: names and defaults of the ComfyUI node *ImageSegmentationCustom*, checked in one place."""
+"""What a visitor can turn: names and defaults of the ComfyUI node *ImageSegmentationCustom* and more, checked once."""
 
 import math
 import re
@@ -10,6 +10,9 @@ from segmentation.errors import SettingsError
 
 MAX_ERODE_SIZE = 500  # pixels
 MATTING_METHODS = ("fast", "closed-form")
+BACKGROUNDS = ("transparent", "picture", "blur", "mask")  # or a colour
+FITS = ("fill", "fit")
+FORMATS = ("png", "webp", "jpeg")
 MIN_SIZE, MAX_SIZE = 32, 4096  # edge of the network's input in pixels; a model may allow less
 
 
@@ -40,6 +43,9 @@ class Settings:
         0.003, "What the mask has to say where the outline is solved: 0 is nothing (classic matting), 0.1 is nearly all"
     )
     post_process_mask: bool = _setting(False, "Remove specks, smooth the outline and make the mask yes or no")
+    decontaminate: bool = _setting(
+        False, "Clean the old background's colour off the edges without matting too; with matting it is always done"
+    )
     mean: float | tuple[float, float, float] | None = _setting(
         None, "Subtracted from the scaled colours: one number, or red, green, blue. Empty: the model's own"
     )
@@ -51,19 +57,16 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        for name in ("alpha_matting", "post_process_mask"):
-            if not isinstance(getattr(self, name), bool):
-                raise SettingsError(f"{name} must be true or false, not {_shown(getattr(self, name))}.")
+        for name in ("alpha_matting", "post_process_mask", "decontaminate"):
+            _check_switch(name, getattr(self, name))
         set_ = object.__setattr__  # the dataclass is frozen; this is where its values get their final types
         for name in ("alpha_matting_foreground_threshold", "alpha_matting_background_threshold"):
             set_(self, name, _whole(name, getattr(self, name), 0, 255))
         name = "alpha_matting_erode_size"
         if self.alpha_matting_erode_size != "auto":
             set_(self, name, _whole(name, self.alpha_matting_erode_size, 0, MAX_ERODE_SIZE, " or auto"))
-        if self.matting_method not in MATTING_METHODS:
-            choices = " or ".join(MATTING_METHODS)
-            raise SettingsError(f"matting_method must be {choices}, not {_shown(self.matting_method)}.")
-        set_(self, "trust_mask", _fraction("trust_mask", self.trust_mask))
+        _check_choice("matting_method", self.matting_method, MATTING_METHODS)
+        set_(self, "trust_mask", _number("trust_mask", self.trust_mask, 0, 1))
         if self.alpha_matting_background_threshold >= self.alpha_matting_foreground_threshold:
             raise SettingsError(
                 f"alpha_matting_background_threshold ({self.alpha_matting_background_threshold}) must be below "
@@ -76,14 +79,88 @@ class Settings:
         set_(self, "size", _size(self.size))
 
 
+@dataclass(frozen=True, slots=True)
+class Export:
+    """How a cutout is written: what lies behind the subject, which part of it, in which format. Checked as `Settings`.
+
+    Raises:
+        SettingsError: A value is out of its range.
+    """
+
+    background: str = _setting(
+        "transparent",
+        "What lies behind the subject: 'transparent', a colour such as '#ffffff', 'picture' (the backdrop), 'blur' (its"
+        " own background out of focus), or 'mask' for the alpha alone as a grey picture",
+    )
+    background_fit: Literal["fill", "fit"] = _setting(
+        "fill", "'fill' covers everything with the backdrop and crops it, 'fit' shows all of it"
+    )
+    background_blur: float = _setting(2.0, "How far out of focus, in percent of the picture's longer side")
+    format: Literal["png", "webp", "jpeg"] = _setting(
+        "png", "'png' and 'webp' are lossless, 'jpeg' is small and holds no transparency"
+    )
+    crop: bool = _setting(False, "Crop to the subject")
+    crop_margin: float = _setting(5.0, "Room around a cropped subject, in percent of its longer side")
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        if self.background not in BACKGROUNDS:
+            set_(self, "background", _hex_colour(self.background))
+        _check_choice("background_fit", self.background_fit, FITS)
+        set_(self, "background_blur", _number("background_blur", self.background_blur, 0.1, 20))
+        _check_choice("format", self.format, FORMATS)
+        _check_switch("crop", self.crop)
+        set_(self, "crop_margin", _number("crop_margin", self.crop_margin, 0, 100))
+
+    @property
+    def colour(self) -> tuple[int, int, int] | None:
+        """The colour behind the subject as red, green, blue, 0..255; None where it is something else."""
+        if not self.background.startswith("#"):
+            return None
+        red, green, blue = bytes.fromhex(self.background[1:])
+        return red, green, blue
+
+    @property
+    def ending(self) -> str:
+        """Of the file's name."""
+        return {"jpeg": ".jpg"}.get(self.format, f".{self.format}")
+
+
 def _shown(value: object) -> str:
     return repr(value)[:60]
 
 
-def _fraction(name: str, value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise SettingsError(f"{name} must be a number from 0 to 1, not {_shown(value)}.")
+def _check_switch(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise SettingsError(f"{name} must be true or false, not {_shown(value)}.")
+
+
+def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        listed = ", ".join(choices[:-1])
+        raise SettingsError(f"{name} must be {listed} or {choices[-1]}, not {_shown(value)}.")
+
+
+def _number(name: str, value: object, low: float, high: float) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+        raise SettingsError(f"{name} must be a number from {low:g} to {high:g}, not {_shown(value)}.")
     return float(value)
+
+
+def _hex_colour(value: object) -> str:
+    """A colour as people and colour pickers write it (#f00, #ff0000, rgb(255, 0, 0), rgba(255, 0, 0, 1)): #rrggbb."""
+    text = value.strip().lower() if isinstance(value, str) and len(value) < 60 else ""
+    if short := re.fullmatch(r"#([0-9a-f])([0-9a-f])([0-9a-f])", text):
+        return "#" + "".join(digit * 2 for digit in short.groups())
+    if re.fullmatch(r"#[0-9a-f]{6}", text):
+        return text
+    if parts := re.fullmatch(r"rgba?\(([\d.]+), ?([\d.]+), ?([\d.]+)(?:, ?1(?:\.0*)?)?\)", text):
+        levels = [float(part) for part in parts.groups() if part.count(".") < 2 and part != "."]
+        if len(levels) == 3 and max(levels) <= 255:
+            return "#" + "".join(f"{round(level):02x}" for level in levels)
+    raise SettingsError(
+        f"background must be {', '.join(BACKGROUNDS)} or a colour such as #ffffff, not {_shown(value)}."
+    )
 
 
 def _whole(name: str, value: object, low: int, high: int, or_else: str = "") -> int:
@@ -123,7 +200,7 @@ def _size(value: object) -> int | tuple[int, int] | None:
 
 def help_text(name: str) -> str:
     """What a setting does, for the page and the command line."""
-    text: str = next(entry.metadata["help"] for entry in fields(Settings) if entry.name == name)
+    text: str = next(entry.metadata["help"] for entry in (*fields(Settings), *fields(Export)) if entry.name == name)
     return f"{text}."
 
 

@@ -2,7 +2,7 @@
 
 import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from segmentation import ImageError, Session, Settings, SettingsError, segment
+from segmentation import ImageError, Picture, Prediction, Session, Settings, SettingsError, segment
 from segmentation.batch import Outcome, Step, cutout_stems, pictures_in, run_batch, write_zip
 from segmentation.image import load_image
+from segmentation.settings import Export
 from tests import graphs
 
 PLAIN = Settings(alpha_matting=False)
 
 
-def outcomes(sources: Sequence[Path], session: Session, folder: Path, **options: Any) -> list[Outcome]:
+def outcomes(
+    sources: Sequence[Path], network: Session | Mapping[int, Prediction], folder: Path, **options: Any
+) -> list[Outcome]:
     """All outcomes, in the order of the sources."""
-    events = run_batch(sources, session, options.pop("settings", PLAIN), folder, **options)
+    events = run_batch(sources, network, options.pop("settings", PLAIN), folder, **options)
     found = [event for event in events if isinstance(event, Outcome)]
     return sorted(found, key=lambda outcome: outcome.index)
 
@@ -264,6 +267,229 @@ def test_each_class_that_is_found_is_a_file_of_its_own(coloured: Session, tmp_pa
     assert any("Nothing was found" in warning for warning in none.report["warnings"])
     with Image.open(both.files[0]) as image:
         assert np.asarray(image)[30, [10, 45, 80], 3].tolist() == [255, 0, 0]
+
+
+# ------------------------------------------------------------------------------------------------- tuning
+
+
+def predictions(found: Sequence[Outcome]) -> dict[int, Prediction]:
+    return {outcome.index: outcome.prediction for outcome in found if outcome.prediction is not None}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+TUNED = [
+    PLAIN,
+    Settings(alpha_matting_erode_size=4),
+    Settings(alpha_matting=False, post_process_mask=True),
+    Settings(alpha_matting=False, decontaminate=True),
+]
+
+
+@pytest.mark.parametrize("settings", TUNED, ids=["plain", "matting", "post-processed", "clean colours"])
+def test_what_the_network_said_gives_the_same_files_without_it(
+    tiny: Session, tmp_path: Path, out: Path, settings: Settings
+) -> None:
+    sources = [paint(tmp_path / f"{n}.png", level=150 + 50 * n, size=(50 + n, 70)) for n in range(3)]
+    said = predictions(outcomes(sources, tiny, out))  # with other settings than those that follow
+    assert sorted(said) == [0, 1, 2]
+    with_network, without = tmp_path / "with", tmp_path / "without"
+    with_network.mkdir()
+    without.mkdir()
+    options: dict[str, Any] = {"settings": settings, "export": Export(format="webp"), "thumbnails": 20, "stages": True}
+    truth = outcomes(sources, tiny, with_network, **options)
+    found = outcomes(sources, said, without, **options)
+    assert contents(without) == contents(with_network)
+    for one, other in zip(found, truth, strict=True):
+        assert one.prediction is said[one.index]
+        assert "network" in other.report["seconds"]
+        assert "network" not in one.report["seconds"]
+        for unequal in ("seconds", "network_mb"):
+            one.report.pop(unequal)
+            other.report.pop(unequal)
+        assert one.report == other.report
+        assert one.report["model"] == "tiny"
+
+
+def test_tuning_tells_no_step_of_the_network(tiny: Session, tmp_path: Path, out: Path) -> None:
+    source = paint(tmp_path / "a.png")
+    said = predictions(outcomes([source], tiny, out))
+    steps = [event.stage for event in run_batch([source], said, Settings(), out) if isinstance(event, Step)]
+    assert steps == ["decode", "mask", "matting", "encode"]
+
+
+def test_pictures_of_which_nothing_was_said_are_left_out(tiny: Session, tmp_path: Path, out: Path) -> None:
+    sources = [paint(tmp_path / f"{n}.png") for n in range(4)]
+    sources[1].write_bytes(b"")
+    found = outcomes(sources, tiny, out)
+    assert found[1].prediction is None
+    said = predictions(found)
+    assert sorted(said) == [0, 2, 3]
+    del said[2]
+    again = tmp_path / "again"
+    again.mkdir()
+    assert [outcome.index for outcome in outcomes(sources, said, again)] == [0, 3]
+    assert sorted(contents(again)) == ["0-cutout.png", "3-cutout.png"]
+    assert outcomes(sources, {}, again) == []
+
+
+def test_names_do_not_depend_on_which_pictures_are_tuned(tiny: Session, tmp_path: Path, out: Path) -> None:
+    sources = [paint(tmp_path / folder / "cat.png") for folder in ("one", "two")]
+    said = predictions(outcomes(sources, tiny, out))
+    (outcome,) = outcomes(sources, {1: said[1]}, out)
+    assert outcome.files == (out / "cat-2-cutout.png",)
+
+
+def test_a_picture_that_is_gone_is_told_when_tuning(tiny: Session, tmp_path: Path, out: Path) -> None:
+    source = paint(tmp_path / "a.png")
+    said = predictions(outcomes([source], tiny, out))
+    source.unlink()
+    (outcome,) = outcomes([source], said, out)
+    assert outcome.report["error"].startswith("a.png cannot be read")
+    assert outcome.files == ()
+
+
+def test_classes_are_kept_for_tuning(coloured: Session, tmp_path: Path, out: Path) -> None:
+    rgb = np.zeros((60, 90, 3), np.uint8)
+    rgb[:, :30, 1] = rgb[:, 30:60, 0] = rgb[:, 60:, 2] = 250
+    Image.fromarray(rgb).save(tmp_path / "flag.png")
+    found = outcomes([tmp_path / "flag.png"], coloured, out)
+    before = contents(out)
+    (outcome,) = outcomes([tmp_path / "flag.png"], predictions(found), out)
+    assert [cutout.label for cutout in outcome.cutouts] == ["green", "blue"]
+    assert contents(out) == before
+
+
+# ------------------------------------------------------------------------------------------------- other files
+
+
+def size_and_mode(path: Path) -> tuple[tuple[int, int], str]:
+    with Image.open(path) as image:
+        return image.size, image.mode
+
+
+@pytest.mark.parametrize("matting", [True, False])
+def test_thumbnail_and_stages_lie_beside_a_cutout(tiny: Session, tmp_path: Path, out: Path, matting: bool) -> None:
+    source = paint(tmp_path / "a.png", size=(100, 150))
+    settings = Settings(alpha_matting=matting, alpha_matting_erode_size=4)
+    (outcome,) = outcomes([source], tiny, out, settings=settings, thumbnails=30, stages=True)
+    (cutout,) = outcome.cutouts
+    assert outcome.report["files"] == ["a-cutout.png"]
+    assert outcome.files == (cutout.file,)
+    assert cutout.label == ""
+    assert cutout.thumbnail is not None
+    assert cutout.all_files == [cutout.file, cutout.thumbnail, *cutout.stages.values()]
+    assert sorted(cutout.all_files) == sorted(out.iterdir())
+    assert size_and_mode(cutout.thumbnail) == ((30, 20), "RGBA")
+    assert list(cutout.stages) == ["probability", "mask", *(["trimap"] if matting else []), "alpha"]
+    planes = {}
+    for stage, path in cutout.stages.items():
+        assert size_and_mode(path) == ((64, 64) if stage == "probability" else (150, 100), "L")
+        with Image.open(path) as image:
+            planes[stage] = np.asarray(image)
+    result = segment(load_image(source), tiny, settings)
+    assert np.array_equal(planes["probability"], np.rint(result.probability * 255))
+    assert np.array_equal(planes["mask"], result.mask)
+    assert np.array_equal(planes["alpha"], result.alpha)
+    if matting:
+        assert np.array_equal(planes["trimap"], result.trimap)  # type: ignore[arg-type]
+        assert np.unique(planes["trimap"]).tolist() == [0, 128, 255]
+
+
+def test_a_cutout_alone_is_all_that_is_written_unless_asked(tiny: Session, tmp_path: Path, out: Path) -> None:
+    (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, out)
+    (cutout,) = outcome.cutouts
+    assert cutout.thumbnail is None
+    assert cutout.stages == {}
+    assert cutout.all_files == [cutout.file] == list(out.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("ending", "shown"),
+    [("jpg", True), ("png", True), ("webp", True), ("bmp", True), ("avif", True), ("tif", False), ("gif", False)],
+)
+def test_a_picture_that_browsers_do_not_show_is_written_too(
+    tiny: Session, tmp_path: Path, out: Path, ending: str, shown: bool
+) -> None:
+    source = paint(tmp_path / f"a.{ending}")
+    (outcome,) = outcomes([source], tiny, out, stages=True)
+    (cutout,) = outcome.cutouts
+    assert ("before" in cutout.stages) != shown
+    if not shown:
+        assert cutout.stages["before"] in cutout.all_files
+        with Image.open(cutout.stages["before"]) as image:
+            assert image.format == "PNG"
+            assert np.array_equal(np.asarray(image), load_image(source).rgb)
+
+
+def test_the_picture_before_is_written_only_with_the_stages(tiny: Session, tmp_path: Path, out: Path) -> None:
+    outcomes([paint(tmp_path / "a.tif")], tiny, out, thumbnails=20)
+    assert sorted(path.name for path in out.iterdir()) == ["a-cutout.png", "a-cutout.small.png"]
+
+
+# ------------------------------------------------------------------------------------------------- export
+
+
+def test_a_batch_is_written_as_its_export_says(tiny: Session, tmp_path: Path, out: Path) -> None:
+    export = Export(background="#00ff00", format="jpeg", crop=True, crop_margin=10)
+    (outcome,) = outcomes([paint(tmp_path / "a.png", size=(80, 120))], tiny, out, export=export)
+    (cutout,) = outcome.cutouts
+    assert cutout.file == out / "a-cutout.jpg"
+    left, top, right, bottom = cutout.box
+    assert (top, right, bottom) == (0, 120, 80)
+    assert 45 <= left <= 55  # of the right half and a tenth of its longer side
+    with Image.open(cutout.file) as image:
+        assert (image.format, image.size) == ("JPEG", (right - left, bottom - top))
+        pixels = np.asarray(image).astype(int)
+    assert np.abs(pixels[:, -40:] - 255).max() <= 3
+    assert np.abs(pixels[:, 0] - (0, 255, 0)).mean() < 10
+
+
+def test_the_box_of_a_cutout_that_is_not_cropped_is_all_of_it(tiny: Session, tmp_path: Path, out: Path) -> None:
+    (outcome,) = outcomes([paint(tmp_path / "a.png", size=(80, 120))], tiny, out)
+    assert outcome.cutouts[0].box == (0, 0, 120, 80)
+
+
+def test_what_the_file_says_stands_in_the_report(tiny: Session, tmp_path: Path, out: Path) -> None:
+    (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, out, export=Export(format="jpeg"))
+    assert outcome.report["error"] is None
+    assert ["JPEG holds no transparency" in warning for warning in outcome.report["warnings"]] == [True]
+
+
+def test_a_backdrop_lies_behind_every_picture(tiny: Session, tmp_path: Path, out: Path) -> None:
+    backdrop = Picture(np.full((5, 5, 3), (9, 99, 199), np.uint8))
+    sources = [paint(tmp_path / f"{n}.png", size=(40 + 10 * n, 60)) for n in range(2)]
+    for outcome in outcomes(sources, tiny, out, export=Export(background="picture"), backdrop=backdrop):
+        with Image.open(outcome.files[0]) as image:
+            pixels = np.asarray(image)
+        assert (pixels[:, :20] == (9, 99, 199)).all()
+        assert (pixels[:, 40:] == 255).all()
+
+
+def test_a_backdrop_that_is_missing_is_told_for_each_picture(tiny: Session, tmp_path: Path, out: Path) -> None:
+    (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, out, export=Export(background="picture"))
+    assert "add a backdrop" in outcome.report["error"]
+    assert outcome.cutouts == ()
+    assert list(out.iterdir()) == []
+
+
+def test_a_picture_too_wide_for_its_format_does_not_stop_the_others(tiny: Session, tmp_path: Path, out: Path) -> None:
+    sources = [paint(tmp_path / "wide.png", size=(1, 16_400)), paint(tmp_path / "a.png")]
+    wide, other = outcomes(sources, tiny, out, export=Export(format="webp"), thumbnails=20, stages=True)
+    assert "16400 x 1 pixels are more than a WebP can hold" in wide.report["error"]
+    assert wide.files == ()
+    assert other.report["error"] is None
+    assert all(path.name.startswith("a-cutout") for path in out.iterdir())
+
+
+def test_a_folder_stands_for_its_pictures_but_not_for_their_cutouts(tiny: Session, tmp_path: Path) -> None:
+    source = paint(tmp_path / "a.png")
+    for kind in ("png", "webp", "jpeg"):
+        outcomes([source], tiny, tmp_path, export=Export(format=kind))
+    assert len(list(tmp_path.iterdir())) == 4
+    assert pictures_in([tmp_path]) == [source]
 
 
 # ------------------------------------------------------------------------------------------------- ZIP, folders

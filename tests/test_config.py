@@ -30,5 +30,22 @@ def test_a_cap_must_be_a_whole_number_above_zero(text: str) -> None:
         Config.from_environment({"SEGMATTE_MAX_PIXELS": text})
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *((text, True) for text in ("true", "1", "Yes", "ON", "", "  ")),  # empty is the default, which is on
+        *((text, False) for text in ("false", "0", "no", "Off", " false ")),
+    ],
+)
+def test_a_switch_is_read_as_people_write_it(text: str, value: bool) -> None:
+    assert Config.from_environment({"SEGMATTE_WEB_ADDRESSES": text}).web_addresses is value
+
+
+@pytest.mark.parametrize("text", ["2", "maybe", "truefalse", "-1", "x" * 1000])
+def test_a_switch_that_is_neither_on_nor_off_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=f"SEGMATTE_WEB_ADDRESSES must be true or false, not '{text[:40]}'"):
+        Config.from_environment({"SEGMATTE_WEB_ADDRESSES": text})
+
+
 def test_a_list_of_names_may_have_spaces_and_empty_parts() -> None:
     assert names(" a, b ,,c,") == ["a", "b", "c"]

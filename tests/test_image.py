@@ -17,7 +17,18 @@ import pytest
 from PIL import Image, ImageCms
 
 from segmentation import ImageError, load_image
-from segmentation.image import resize
+from segmentation.image import (
+    Picture,
+    picture_ending,
+    resize,
+    save_jpeg,
+    save_png,
+    save_webp,
+    shrunk,
+    to_profile,
+    whole_file,
+)
+from tests.profiles import WIDE, in_wide, profile
 
 Array = npt.NDArray[Any]
 
@@ -50,21 +61,6 @@ def png(width: int, height: int, depth: int, colour_type: int, rows: bytes, *ext
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
     body = [chunk(b"IHDR", header), *(chunk(*one) for one in extra), chunk(b"IDAT", zlib.compress(raw))]
     return b"\x89PNG\r\n\x1a\n" + b"".join(body) + chunk(b"IEND", b"")
-
-
-def profile(colour_space: bytes, kind: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """A colour profile (ICC.1:2001) of no more than a colour engine needs."""
-    white = struct.pack(">iii", 63190, 65536, 54061)  # D50 in 16.16
-    tags |= {b"wtpt": b"XYZ \0\0\0\0" + white, b"cprt": b"text\0\0\0\0none\0"}
-    tags[b"desc"] = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78)
-    table, data = struct.pack(">I", len(tags)), b""
-    start = 128 + 4 + 12 * len(tags)
-    for name, body in tags.items():
-        table += name + struct.pack(">II", start + len(data), len(body))
-        data += body + bytes(-len(body) % 4)
-    header = struct.pack(">I", start + len(data)) + bytes(4) + b"\x02\x10\0\0" + kind + colour_space + connection
-    header += bytes(12) + b"acsp" + bytes(28) + white
-    return header.ljust(128, b"\0") + table + data
 
 
 LINEAR_GREY = profile(b"GRAY", b"mntr", b"XYZ ", {b"kTRC": b"curv\0\0\0\0" + struct.pack(">I", 0)})
@@ -594,3 +590,205 @@ def test_shrinking_by_much_gives_what_pillow_gives(size: tuple[int, int], interp
 
 def test_resizing_by_nearest_invents_no_value() -> None:
     assert set(np.unique(resize(INDICES, (31, 47), "nearest"))) <= {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("size", "longest", "wanted"),
+    [
+        ((40, 80), 20, (10, 20)),
+        ((80, 40), 20, (20, 10)),
+        ((30, 31), 15, (15, 15)),
+        ((1, 5000), 100, (1, 100)),
+        ((5000, 1), 1, (1, 1)),
+    ],
+)
+def test_a_picture_is_shrunk_to_its_longer_side(size: tuple[int, int], longest: int, wanted: tuple[int, int]) -> None:
+    rgb, opacity = np.full((*size, 3), 99, np.uint8), np.full(size, 44, np.uint8)
+    small = shrunk(Picture(rgb, opacity, SRGB, "a.png", ("said",), "PNG"), longest)
+    assert small.size == wanted
+    assert (small.rgb == 99).all()
+    assert small.opacity is not None
+    assert small.opacity.shape == wanted
+    assert (small.opacity == 44).all()
+    assert (small.icc_profile, small.name, small.notes, small.kind) == (SRGB, "a.png", ("said",), "PNG")
+
+
+def test_a_shrunk_pictures_pixels_are_means() -> None:
+    small = shrunk(Picture(COLOURS, OPACITY), 10)
+    assert np.abs(small.rgb - COLOURS.reshape(6, 2, 10, 2, 3).mean((1, 3))).max() <= 1  # rounded twice
+    assert small.opacity is not None
+    assert np.abs(small.opacity - OPACITY.reshape(6, 2, 10, 2).mean((1, 3))).max() <= 1
+
+
+@pytest.mark.parametrize("longest", [20, 21, 10_000])
+def test_a_small_picture_is_not_shrunk(longest: int) -> None:
+    picture = Picture(COLOURS, OPACITY)
+    assert shrunk(picture, longest) is picture
+
+
+# ------------------------------------------------------------------------------------------------- other colour spaces
+
+
+def test_colours_are_converted_into_the_wanted_space() -> None:
+    assert np.abs(to_profile(Picture(COLOURS), WIDE) - in_wide(COLOURS)).max() <= 1
+    # dark colours of sRGB are steep, so there a level of the wide space is several
+    back = to_profile(Picture(to_profile(Picture(COLOURS), WIDE), icc_profile=WIDE), None)
+    assert np.abs(back.astype(int) - COLOURS).mean() < 1
+
+
+def test_neutral_greys_stay_neutral_in_another_space() -> None:
+    greys = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    converted = to_profile(Picture(greys), WIDE).astype(int)
+    assert np.ptp(converted, axis=2).max() <= 1
+    assert converted[0, 0].tolist() == [0, 0, 0]
+    assert converted[0, 255].tolist() == [255, 255, 255]
+    assert converted[0, 128, 0] < 115  # it is another space: the same grey has another number
+
+
+@pytest.mark.parametrize("own", [None, SRGB, WIDE])
+def test_colours_of_the_wanted_space_are_left_alone(own: bytes | None) -> None:
+    assert to_profile(Picture(COLOURS, icc_profile=own), own) is COLOURS
+
+
+@pytest.mark.parametrize("broken", [b"junk", bytes(16) + b"RGB " + bytes(200), WIDE[:200]])
+def test_colours_of_a_space_that_cannot_be_read_are_taken_as_they_are(broken: bytes) -> None:
+    assert np.array_equal(to_profile(Picture(COLOURS, icc_profile=broken), None), COLOURS)
+    assert np.array_equal(to_profile(Picture(COLOURS), broken), COLOURS)
+
+
+# ------------------------------------------------------------------------------------------------- kinds
+
+ENDINGS = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "TIFF": ".tif",
+    "GIF": ".gif",
+    "AVIF": ".avif",
+}
+
+
+@pytest.mark.parametrize("kind", ENDINGS)
+def test_a_picture_knows_its_kind_whatever_its_name(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "picture.dat"
+    path.write_bytes(encoded(Image.fromarray(COLOURS), kind))
+    assert load_image(path).kind == kind
+    assert picture_ending(path, "It", 1000) == ENDINGS[kind]
+
+
+def test_a_picture_that_was_no_file_is_of_no_kind() -> None:
+    assert Picture(COLOURS).kind == ""
+
+
+def test_a_photo_with_a_second_view_is_named_as_a_photo(tmp_path: Path) -> None:
+    first, second = Image.fromarray(COLOURS), Image.fromarray(COLOURS[::-1].copy())
+    (tmp_path / "a").write_bytes(encoded(first, "MPO", save_all=True, append_images=[second]))
+    assert picture_ending(tmp_path / "a", "It", 1000) == ".jpg"
+
+
+def test_what_is_no_picture_has_no_ending(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("<html><svg></svg></html>")
+    with pytest.raises(ImageError, match="It is a web page, not the picture on it"):
+        picture_ending(tmp_path / "a", "It", 1000)
+    (tmp_path / "b").write_bytes(encoded(Image.fromarray(COLOURS)))
+    with pytest.raises(ImageError, match=r"It has 0 megapixels \(20 x 12\)"):
+        picture_ending(tmp_path / "b", "It", 239)
+    damaged = bytearray(encoded(Image.fromarray(COLOURS)))
+    damaged[-30] ^= 1  # within the pixels, which the checksum tells
+    (tmp_path / "c").write_bytes(damaged)
+    with pytest.raises(ImageError, match="It is damaged and cannot be decoded"):
+        picture_ending(tmp_path / "c", "It", 1000)
+
+
+# ------------------------------------------------------------------------------------------------- writing
+
+PLANES = [GREYS, COLOURS, np.dstack([COLOURS, OPACITY]), np.dstack([COLOURS, np.zeros_like(OPACITY)])]
+
+
+@pytest.mark.parametrize("pixels", PLANES, ids=["grey", "colours", "half transparent", "hidden"])
+def test_webp_loses_nothing(tmp_path: Path, pixels: Array) -> None:
+    save_webp(pixels, tmp_path / "a.webp", SRGB)
+    with Image.open(tmp_path / "a.webp") as image:
+        assert image.format == "WEBP"
+        assert image.info["icc_profile"] == SRGB
+        read = np.asarray(image)
+    assert np.array_equal(read, grey_as_rgb(pixels) if pixels.ndim == 2 else pixels)
+
+
+def test_jpeg_keeps_edges_of_colour_sharp(tmp_path: Path) -> None:
+    stripes = np.zeros((32, 32, 3), np.uint8)
+    stripes[:, 0::2], stripes[:, 1::2] = (200, 40, 40), (40, 40, 200)  # of nearly one brightness
+    save_jpeg(stripes, tmp_path / "a.jpg", SRGB)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert (image.format, image.mode) == ("JPEG", "RGB")
+        assert image.info["icc_profile"] == SRGB
+        assert np.abs(np.asarray(image).astype(int) - stripes).mean() < 8
+    Image.fromarray(stripes).save(tmp_path / "halved.jpg", quality=95, subsampling=2)
+    with Image.open(tmp_path / "halved.jpg") as image:
+        assert np.abs(np.asarray(image).astype(int) - stripes).mean() > 40  # what is being avoided
+
+
+def test_a_grey_jpeg_is_grey(tmp_path: Path) -> None:
+    ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (32, 1))
+    save_jpeg(ramp, tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.mode == "L"
+        assert "icc_profile" not in image.info
+        assert np.abs(np.asarray(image).astype(int) - ramp).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("save", "most", "sentence"),
+    [
+        (save_webp, 16_383, r"16384 pixels are more than a WebP can hold \(16383 a side\)\. Choose PNG"),
+        (save_jpeg, 65_500, r"65501 pixels are more than a JPEG can hold \(65500 a side\)\. Choose PNG"),
+    ],
+)
+def test_more_than_a_format_can_hold_is_refused_and_leaves_nothing(
+    tmp_path: Path, save: Callable[[Array, Path], None], most: int, sentence: str
+) -> None:
+    save(np.zeros((1, most), np.uint8), tmp_path / "most")
+    with Image.open(tmp_path / "most") as image:
+        assert image.size == (most, 1)
+    with pytest.raises(ImageError, match=sentence):
+        save(np.zeros((most + 1, 1), np.uint8), tmp_path / "more")
+    with pytest.raises(ImageError, match=f"{most + 1} x 1 pixels"):
+        save(np.zeros((1, most + 1), np.uint8), tmp_path / "more")
+    assert [path.name for path in tmp_path.iterdir()] == ["most"]
+
+
+class DiskFullError(Exception):
+    pass
+
+
+def write_half(path: Path) -> None:
+    with whole_file(path) as file:
+        file.write(b"half")
+        file.flush()
+        assert path.read_bytes() == b"before"
+        raise DiskFullError("full")
+
+
+def test_a_file_that_is_not_finished_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"before")
+    with pytest.raises(DiskFullError, match="full"):
+        write_half(path)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a.png", b"before")]
+
+
+def test_a_finished_file_replaces_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"before")
+    with whole_file(path) as file:
+        file.write(b"after")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a.png", b"after")]
+
+
+@pytest.mark.parametrize("save", [save_png, save_webp, save_jpeg])
+def test_a_folder_that_is_not_there_is_an_error_of_the_disk(
+    tmp_path: Path, save: Callable[[Array, Path], None]
+) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        save(COLOURS, tmp_path / "nowhere" / "a")

@@ -142,6 +142,22 @@ def test_large_picture_is_solved_smaller_and_carried_up(monkeypatch: pytest.Monk
     assert np.abs(matte.alpha - alpha).mean() < 0.01
 
 
+@pytest.mark.parametrize("share", [1, 2, 4, 10])
+def test_fast_solves_no_more_pixels_than_it_may(share: int) -> None:
+    image, alpha, _ = scene(192, 240)
+    mask = seen_by_network(alpha)
+    trimap = trimap_of(mask, 12)
+    unknown = int(np.count_nonzero(trimap == 128))
+    matte = estimate_alpha(image, trimap, mask=mask, max_unknown=unknown // share)
+    assert matte.unknown <= 1.2 * unknown / share  # the band of a smaller trimap is a little wider
+    assert (matte.working_size == trimap.shape) == (share == 1)
+    assert matte.alpha.shape == alpha.shape
+    assert matte.warnings == ()
+    assert np.abs(matte.alpha - alpha).mean() < 0.02
+    exact = estimate_alpha(image, trimap, mask=mask, method="closed-form", max_unknown=unknown // share)
+    assert exact.working_size == trimap.shape  # that is about the fast way only
+
+
 @pytest.mark.parametrize("method", ["fast", "closed-form"])
 def test_little_memory_means_a_smaller_size_and_a_warning(method: Method) -> None:
     image, alpha, _ = scene(200, 240)

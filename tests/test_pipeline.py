@@ -87,6 +87,13 @@ def test_the_network_is_named(tiny: Session) -> None:
     assert prediction.network_size == (64, 64)
 
 
+def test_a_prediction_tells_what_it_and_its_network_take(coloured: Session, flag: Picture) -> None:
+    prediction = predict(flag, coloured)
+    assert prediction.nbytes == 2 * 64 * 64 * prediction.maps["green"].itemsize
+    assert prediction.network_memory == coloured.memory
+    assert prediction.provider_note == coloured.provider_note
+
+
 def test_post_processing_makes_the_mask_yes_or_no(tiny: Session) -> None:
     result = segment(DISK, tiny, dataclasses.replace(PLAIN, post_process_mask=True))
     assert set(np.unique(result.mask)) == {0, 255}
@@ -137,6 +144,52 @@ def test_refining_leaves_the_probability_map_as_it_was(tiny: Session) -> None:
     assert np.array_equal(probability, before)
 
 
+def test_a_preview_is_solved_smaller_and_has_the_pictures_size(tiny: Session) -> None:
+    probability = predict(DISK, tiny).maps[""]
+    noise = np.random.default_rng(0).normal(0, 12, DISK.rgb.shape)
+    grainy = Picture(np.clip(DISK.rgb * 0.8 + 25 + noise, 0, 255).astype(np.uint8))
+    full = refine(grainy, probability)
+    assert full.trimap is not None
+    unknown = int(np.count_nonzero(full.trimap == UNKNOWN))
+    preview = refine(grainy, probability, max_unknown=unknown // 10)
+    assert preview.alpha.shape == preview.mask.shape == DISK.size
+    assert preview.foreground.shape == DISK.rgb.shape
+    assert np.array_equal(preview.trimap, full.trimap)
+    assert not np.array_equal(preview.alpha, full.alpha)
+    assert np.abs(preview.alpha.astype(int) - full.alpha).mean() < 2
+    assert_equal_results(refine(grainy, probability, max_unknown=unknown), full)  # so many are all of them
+
+
+# ------------------------------------------------------------------------------------------------- clean colours
+
+
+def test_the_old_background_is_cleaned_off_the_edges_alone() -> None:
+    truth = bright_disk()[..., 0]
+    share = truth[..., None] / 255
+    subject, behind = np.array([250.0, 120, 30]), np.array([10.0, 60, 240])
+    picture = Picture(np.rint(share * subject + (1 - share) * behind).astype(np.uint8))
+    probability = (truth / np.float32(255)).astype(np.float32)
+    plain = refine(picture, probability, PLAIN)
+    clean = refine(picture, probability, dataclasses.replace(PLAIN, decontaminate=True))
+    assert np.array_equal(clean.alpha, plain.alpha)
+    assert np.array_equal(clean.mask, plain.mask)
+    assert clean.trimap is None
+    assert np.array_equal(clean.cutout[clean.alpha == 255], plain.cutout[plain.alpha == 255])
+    assert not clean.cutout[clean.alpha == 0].any()
+    edge = (plain.alpha > 0) & (plain.alpha < 255)
+    assert edge.sum() > 500
+    before, after = (np.abs(result.cutout[edge][:, :3] - subject).mean(axis=1) for result in (plain, clean))
+    assert after.mean() < before.mean() / 5
+    assert (after <= before + 1).mean() > 0.99
+    assert "colours" in clean.timings
+    assert "colours" not in plain.timings
+
+
+def test_clean_colours_are_no_other_with_matting_which_cleans_them_anyway(tiny: Session) -> None:
+    probability = predict(DISK, tiny).maps[""]
+    assert_equal_results(refine(DISK, probability, Settings(decontaminate=True)), refine(DISK, probability, Settings()))
+
+
 # ------------------------------------------------------------------------------------------------- matting
 
 
@@ -174,6 +227,21 @@ def test_an_erosion_that_leaves_nothing_of_the_subject_is_said(tiny: Session) ->
     result = segment(DISK, tiny, Settings(alpha_matting_erode_size=200))
     assert any("alpha_matting_erode_size 200 left nothing certain" in warning for warning in result.warnings)
     assert np.abs(result.alpha.astype(int) - DISK.rgb[..., 0]).mean() < 3
+
+
+@pytest.mark.parametrize(("half_width", "wide"), [(10, False), (30, False), (40, True), (60, True)])
+def test_a_band_of_most_of_the_picture_is_said(half_width: int, wide: bool) -> None:
+    ramp = np.clip((np.arange(160) - 80) / (2 * half_width) + 0.5, 0, 1)
+    level = np.tile(np.rint(ramp * 255).astype(np.uint8), (120, 1))
+    probability = (level / np.float32(255)).astype(np.float32)
+    result = refine(Picture(np.dstack([level] * 3)), probability, Settings(alpha_matting_erode_size=0))
+    assert result.trimap is not None
+    share = np.count_nonzero(result.trimap == UNKNOWN) / result.trimap.size
+    assert wide == (share > 0.4)
+    said = [warning for warning in result.warnings if "uncertain band" in warning]
+    assert len(said) == wide
+    if wide:
+        assert said[0].startswith(f"The uncertain band covers {share:.0%} of the picture: lower alpha_matting_erode")
 
 
 # ------------------------------------------------------------------------------------------------- what goes wrong

@@ -275,6 +275,23 @@ def test_an_idle_network_gives_its_memory_back_once(registry: Registry, fetched:
     assert np.array_equal(session.run(tensor), answer)
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells")
+def test_a_session_tells_the_memory_that_it_and_its_first_run_took(
+    registry: Registry, fetched: Callable[[str], Path]
+) -> None:
+    start = resident()
+    session = Session(registry["modnet"], fetched("modnet"), "cpu")
+    loaded = session.memory
+    assert loaded / 2**20 == pytest.approx(resident() - start, abs=10)
+    tensor = np.zeros((1, 3, 768, 768), np.float32)
+    session.run(tensor)
+    assert session.memory > loaded + 50 * 2**20
+    assert session.memory / 2**20 == pytest.approx(resident() - start, abs=20)
+    before = session.memory
+    session.run(tensor)
+    assert session.memory == before
+
+
 # ------------------------------------------------------------------------------------------------- pool
 
 

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from segmentation import Settings, SettingsError
-from segmentation.settings import MAX_ERODE_SIZE, MAX_SIZE, MIN_SIZE, parse_numbers, parse_size
+from segmentation.settings import (
+    BACKGROUNDS,
+    MAX_ERODE_SIZE,
+    MAX_SIZE,
+    MIN_SIZE,
+    Export,
+    help_text,
+    parse_numbers,
+    parse_size,
+)
 
 FOREGROUND = "alpha_matting_foreground_threshold"
 BACKGROUND = "alpha_matting_background_threshold"
@@ -23,6 +32,7 @@ def test_the_defaults_are_those_of_the_node() -> None:
         "matting_method": "fast",  # not the node's, but its answer is no worse
         "trust_mask": 0.003,
         "post_process_mask": False,
+        "decontaminate": False,
         "mean": None,
         "std": None,
         "size": None,
@@ -54,6 +64,8 @@ def test_settings_cannot_be_changed() -> None:
         ({"alpha_matting": 1}, "alpha_matting must be true or false"),
         ({"alpha_matting": "yes"}, "alpha_matting must be true or false"),
         ({"post_process_mask": None}, "post_process_mask must be true or false"),
+        ({"decontaminate": 0}, "decontaminate must be true or false, not 0"),
+        ({"decontaminate": "true"}, "decontaminate must be true or false, not 'true'"),
         ({"mean": float("nan")}, "mean must be ordinary numbers"),
         ({"mean": (0.5, float("inf"), 0.5)}, "mean must be ordinary numbers"),
         ({"mean": (0.5, 0.5)}, "mean must be one number or three"),
@@ -171,3 +183,112 @@ def test_a_typed_size_is_read_as_height_and_width(text: str | None, size: object
 def test_a_typed_size_of_another_kind_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"size must "):
         Settings(size=parse_size(text))  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------------------- export
+
+
+def test_an_export_is_a_whole_transparent_png_by_default() -> None:
+    assert dataclasses.asdict(Export()) == {
+        "background": "transparent",
+        "background_fit": "fill",
+        "background_blur": 2.0,
+        "format": "png",
+        "crop": False,
+        "crop_margin": 5.0,
+    }
+    assert Export().colour is None
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("png", ".png"), ("webp", ".webp"), ("jpeg", ".jpg")])
+def test_each_format_has_its_ending(kind: Any, ending: str) -> None:
+    assert Export(format=kind).ending == ending
+
+
+@pytest.mark.parametrize("background", BACKGROUNDS)
+def test_a_background_that_is_no_colour_has_none(background: str) -> None:
+    export = Export(background=background)
+    assert export.background == background
+    assert export.colour is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "colour"),
+    [
+        ("#ff8000", "#ff8000", (255, 128, 0)),
+        ("#FF8000", "#ff8000", (255, 128, 0)),
+        (" #ff8000 ", "#ff8000", (255, 128, 0)),
+        ("#f80", "#ff8800", (255, 136, 0)),
+        ("#000", "#000000", (0, 0, 0)),
+        ("rgb(255, 128, 0)", "#ff8000", (255, 128, 0)),
+        ("rgb(255,128,0)", "#ff8000", (255, 128, 0)),
+        ("RGB(255, 128, 0)", "#ff8000", (255, 128, 0)),
+        ("rgba(255, 128, 0, 1)", "#ff8000", (255, 128, 0)),
+        ("rgba(255,128,0,1.00)", "#ff8000", (255, 128, 0)),
+        ("rgba(254.6, 127.6, 0.2, 1)", "#ff8000", (255, 128, 0)),  # as Gradio's picker has it
+        ("rgba(0, 5., .4, 1.)", "#000500", (0, 5, 0)),
+    ],
+)
+def test_a_colour_is_taken_as_people_and_pickers_write_it(text: str, kept: str, colour: tuple[int, int, int]) -> None:
+    export = Export(background=text)
+    assert export.background == kept
+    assert export.colour == colour
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "", "red", "Transparent", "#", "#ff", "#ffff", "#fffff", "#fffffff", "#ffffff00", "ffffff", "#gggggg", "#ff\n",
+        "rgb(256, 0, 0)", "rgb(-1, 0, 0)", "rgb(1, 2)", "rgb(1, 2, 3, 4)", "rgba(1, 2, 3, 0.5)", "rgba(1, 2, 3, 0)",
+        "rgb(1..2, 2, 3)", "rgb(., 2, 3)", "rgb(1%, 2%, 3%)", "hsl(0, 0%, 0%)", "#ffffff; x", None, 0, True,
+        (255, 255, 255), ["transparent"], {"r": 1}, b"#ffffff", "rgb(" + "1" * 1000 + ", 0, 0)",
+    ],
+    ids=lambda value: repr(value)[:30],
+)  # fmt: skip
+def test_what_is_no_colour_is_refused(value: Any) -> None:
+    sentence = "background must be transparent, picture, blur, mask or a colour such as #ffffff, not "
+    with pytest.raises(SettingsError, match=sentence + re.escape(repr(value)[:60])) as caught:
+        Export(background=value)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"background_fit": "stretch"}, "background_fit must be fill or fit, not 'stretch'"),
+        ({"background_fit": None}, "background_fit must be fill or fit"),
+        ({"background_blur": 0.09}, "background_blur must be a number from 0.1 to 20, not 0.09"),
+        ({"background_blur": 20.1}, "background_blur must be a number from 0.1 to 20"),
+        ({"background_blur": float("nan")}, "background_blur must be a number"),
+        ({"background_blur": "2"}, "background_blur must be a number"),
+        ({"background_blur": True}, "background_blur must be a number"),
+        ({"format": "bmp"}, "format must be png, webp or jpeg, not 'bmp'"),
+        ({"format": "PNG"}, "format must be png, webp or jpeg, not 'PNG'"),
+        ({"format": ["png"]}, "format must be png, webp or jpeg"),
+        ({"crop": 1}, "crop must be true or false, not 1"),
+        ({"crop": None}, "crop must be true or false"),
+        ({"crop_margin": -0.1}, "crop_margin must be a number from 0 to 100, not -0.1"),
+        ({"crop_margin": 100.5}, "crop_margin must be a number from 0 to 100"),
+        ({"crop_margin": float("inf")}, "crop_margin must be a number"),
+        ({"crop_margin": 10**400}, "crop_margin must be a number"),
+        ({"crop_margin": None}, "crop_margin must be a number"),
+    ],
+)
+def test_an_export_out_of_its_range_is_refused_by_name(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        Export(**changes)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [{"background_blur": 0.1}, {"background_blur": 20}, {"crop_margin": 0}, {"crop_margin": 100}, {"crop": True}],
+)
+def test_an_export_at_the_ends_of_its_ranges_is_kept(kept: dict[str, Any]) -> None:
+    ((name, value),) = kept.items()
+    assert getattr(Export(**kept), name) == value
+    assert isinstance(getattr(Export(**kept), name), bool | float)
+
+
+def test_every_setting_has_a_help_of_one_sentence() -> None:
+    for entry in (*dataclasses.fields(Settings), *dataclasses.fields(Export)):
+        assert re.fullmatch(r"[A-Z'].{10,}[^.]\.", help_text(entry.name)), entry.name

@@ -1,0 +1,117 @@
+"""A cutout as a file of its owner's choice: format, crop, and what lies behind the subject."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from segmentation.arrays import RGB, Alpha
+from segmentation.compose import blur_background, compose_cutout, compose_over, fit_backdrop, save_cutout, thumbnail
+from segmentation.errors import SettingsError
+from segmentation.image import Picture, resize, save_jpeg, save_png, save_webp, to_profile
+from segmentation.settings import Export
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels, the last two exclusive."""
+
+WHITE = (255, 255, 255)
+VISIBLE = 8  # alpha of 255 from which a pixel counts as subject when cropping: haze beyond it is noise of the network
+
+
+def export_box(alpha: Alpha, export: Export) -> Box:
+    """The part of the picture that is written: all of it, or the subject with room around it."""
+    height, width = alpha.shape
+    visible = alpha >= VISIBLE
+    rows, columns = (np.flatnonzero(visible.any(axis)) for axis in (1, 0))
+    if not export.crop or not rows.size:
+        return 0, 0, width, height
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    margin = round(max(bottom - top, right - left) * export.crop_margin / 100)
+    return max(0, left - margin), max(0, top - margin), min(width, right + margin), min(height, bottom + margin)
+
+
+def save_export(
+    picture: Picture, colours: RGB, alpha: Alpha, path: Path, export: Export, backdrop: Picture | None = None
+) -> tuple[str, ...]:
+    """Write a cutout.
+
+    Args:
+        picture: Where it was cut from.
+        colours: The subject's own colours, (h, w, 3).
+        alpha: Its opacity, (h, w).
+        path: The file, ending as `export.ending` says.
+        export: How.
+        backdrop: The picture behind, where `export` asks for one; white where it is transparent itself.
+
+    Returns:
+        Sentences about what is not as asked for.
+
+    Raises:
+        SettingsError: There is no backdrop.
+        ImageError: The format cannot hold so many pixels.
+        OSError: The file cannot be written.
+    """
+    left, top, right, bottom = export_box(alpha, export)
+    part = np.s_[top:bottom, left:right]
+    profile, notes = picture.icc_profile, []
+    if export.background == "mask":
+        grey = np.ascontiguousarray(alpha[part])
+        {"png": save_png, "webp": save_webp, "jpeg": save_jpeg}[export.format](grey, path)
+        return ()
+    if export.background == "transparent" and export.format == "png":
+        save_cutout(colours[part], alpha[part], path, profile)
+        return ()
+    if export.background == "transparent" and export.format == "webp":
+        save_webp(compose_cutout(colours[part], alpha[part]), path, profile)
+        return ()
+    if export.background == "transparent":
+        notes.append("JPEG holds no transparency, so the cutout was put over white; choose another background, or PNG.")
+    # what is behind fits the whole picture, whatever is cropped of it
+    behind = _behind(picture, colours, alpha, export, backdrop)
+    composite = compose_over(colours[part], alpha[part], behind[part] if isinstance(behind, np.ndarray) else behind)
+    {"png": save_png, "webp": save_webp, "jpeg": save_jpeg}[export.format](composite, path, profile)
+    return tuple(notes)
+
+
+def _behind(
+    picture: Picture, colours: RGB, alpha: Alpha, export: Export, backdrop: Picture | None
+) -> RGB | tuple[int, int, int]:
+    if export.background == "picture":
+        if backdrop is None:
+            raise SettingsError("The background is to be a picture, but there is none: add a backdrop.")
+        seen = to_profile(backdrop, picture.icc_profile)
+        if backdrop.opacity is not None:  # what is hidden under its transparency must not come to light
+            seen = compose_over(seen, backdrop.opacity, WHITE)
+        return fit_backdrop(seen, picture.size, export.background_fit)
+    if export.background == "blur":
+        return blur_background(picture.rgb, colours, alpha, export.background_blur)
+    colour = export.colour or WHITE
+    red, green, blue = to_profile(Picture(np.array([[colour]], np.uint8)), picture.icc_profile)[0, 0]
+    return int(red), int(green), int(blue)
+
+
+def save_thumbnail(
+    picture: Picture, colours: RGB, alpha: Alpha, path: Path, export: Export, backdrop: Picture | None, longest: int
+) -> None:
+    """A small PNG of a cutout, with the background and the crop of the file itself.
+
+    Args:
+        picture: Where it was cut from.
+        colours: The subject's own colours.
+        alpha: Its opacity.
+        path: The file.
+        export: How the cutout itself is written.
+        backdrop: The picture behind, where `export` asks for one.
+        longest: Its longer side in pixels, before cropping.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    small = thumbnail(colours, alpha, longest)
+    own, opacity = np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(small[..., 3])
+    # only a blur shows anything of the picture but its subject
+    seen = resize(picture.rgb, small.shape[:2], "box") if export.background == "blur" else own
+    shrunk = replace(picture, rgb=seen, opacity=None)
+    white = export.background == "transparent" and export.format == "jpeg"  # as in save_export
+    export = replace(export, format="png", background="#ffffff" if white else export.background)
+    save_export(shrunk, own, opacity, path, export, backdrop)

@@ -1,0 +1,129 @@
+"""Model and settings of a run as one thing: kept, carried by a link, written beside the cutouts, and done again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from segmentation.errors import SettingsError
+from segmentation.settings import Export, Settings, parse_numbers, parse_size
+
+SETTINGS = {entry.name: entry.default for entry in fields(Settings)}
+EXPORT = {entry.name: entry.default for entry in fields(Export)}
+DEFAULTS: dict[str, Any] = SETTINGS | EXPORT
+"""Every setting by name, with its default, in the order in which page, API and README show them."""
+
+_HEAD = """\
+# The settings of these cutouts. To make them again:
+#     python -m segmentation cut PICTURES --settings {name}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What turns pictures into these cutouts."""
+
+    model: str
+    """Id of the model."""
+    settings: Settings = Settings()
+    export: Export = Export()
+
+    @classmethod
+    def of(cls, model: str, values: Mapping[str, Any]) -> "Recipe":
+        """The recipe with these values by name, and the defaults for what they leave out.
+
+        Raises:
+            SettingsError: A value is wrong, or there is no such setting.
+        """
+        unknown = [str(name)[:40] for name in values if name not in DEFAULTS]
+        if unknown:
+            raise SettingsError(f"There is no setting {unknown[0]!r}. There are: {', '.join(DEFAULTS)}.")
+        return cls(
+            model,
+            Settings(**{name: value for name, value in values.items() if name in SETTINGS}),
+            Export(**{name: value for name, value in values.items() if name in EXPORT}),
+        )
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every setting by name."""
+        return {name: getattr(self.settings if name in SETTINGS else self.export, name) for name in DEFAULTS}
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The settings that are not the defaults, by name."""
+        return {name: value for name, value in self.values.items() if value != DEFAULTS[name]}
+
+
+def write_value(value: Any) -> str:
+    """A setting as people type it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")  # every digit: means are given with eight
+    return ",".join(write_value(part) for part in value) if isinstance(value, tuple) else str(value)
+
+
+def parse_value(name: str, text: str) -> Any:
+    """Read a setting as people type it; `Settings` and `Export` say what is wrong with values of the wrong kind.
+
+    Raises:
+        SettingsError: There is no such setting, or a list of numbers holds something else.
+    """
+    if name not in DEFAULTS:
+        raise SettingsError(f"There is no setting {name[:40]!r}. There are: {', '.join(DEFAULTS)}.")
+    if name in ("mean", "std"):
+        return parse_numbers(name, text)
+    if name == "size":
+        return parse_size(text)
+    if isinstance(DEFAULTS[name], bool):
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+    return _number_or_text(text)
+
+
+def _number_or_text(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def save_recipe(recipe: Recipe, path: Path, backdrop: str | None = None) -> None:
+    """Write a recipe as YAML.
+
+    Args:
+        recipe: The recipe.
+        path: The file.
+        backdrop: Name of the backdrop's file beside it, where there is one.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in recipe.values.items()}
+    if backdrop and recipe.export.background == "picture":
+        values["backdrop"] = backdrop
+    text = yaml.safe_dump({"model": recipe.model} | values, sort_keys=False, allow_unicode=True)
+    path.write_text(_HEAD.format(name=path.name) + text, encoding="utf-8")
+
+
+def load_recipe(path: Path) -> tuple[Recipe, Path | None]:
+    """Read a recipe that `save_recipe` wrote, and where its backdrop lies, if it has one.
+
+    Raises:
+        SettingsError: The file cannot be read, or holds something else than settings.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: not UTF-8, or 2020-99-99
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:120]
+        raise SettingsError(f"{path} cannot be read as settings ({reason}).") from error
+    if not isinstance(values, dict) or not isinstance(values.get("model"), str):
+        raise SettingsError(f"{path} holds no settings: it must name a model and then the settings, one a line.")
+    model, backdrop = values.pop("model"), values.pop("backdrop", None)
+    return Recipe.of(model, values), path.parent / str(backdrop) if backdrop else None

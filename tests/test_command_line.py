@@ -1,0 +1,338 @@
+"""The command line in this process: flags, recipes, backdrops, and a sentence with exit code 1 for what is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from onnx import TensorProto, helper
+from PIL import Image
+
+from segmentation import Settings, load_image
+from segmentation.recipe import DEFAULTS, Recipe, save_recipe
+from segmentation.settings import Export
+from tests import graphs
+
+with pytest.MonkeyPatch.context() as patch:  # it chooses for its own process what numba compiles for
+    patch.setenv("NUMBA_CPU_NAME", "generic")
+    from segmentation.__main__ import main
+
+BRIGHT = "bright.onnx"  # an own file in the models folder: brightness is foreground
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A models folder with one tiny network in it; nothing else of the environment counts."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    graphs.brightness(folder / BRIGHT)
+    for name in [name for name in os.environ if name.startswith("SEGMATTE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SEGMATTE_MODELS_DIR", str(folder))
+    monkeypatch.setenv("SEGMATTE_DEVICE", "cpu")
+    return folder
+
+
+@pytest.fixture
+def disc(tmp_path: Path) -> Path:
+    """A disc on black, 90 x 120, white in its middle and softer to its edge."""
+    y, x = np.mgrid[:90, :120]
+    level = np.clip((30 - np.hypot(y - 45, x - 60)) / 10 + 0.5, 0, 1) * 255
+    Image.fromarray(level.astype(np.uint8)).save(tmp_path / "disc.png")
+    return tmp_path / "disc.png"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def cut(*arguments: str | Path, model: str | None = BRIGHT) -> int:
+    return main(["cut", *(["--model", model] if model else []), *map(str, arguments)])
+
+
+def read(path: Path) -> npt.NDArray[Any]:
+    with Image.open(path) as image:
+        return np.asarray(image).astype(int)
+
+
+def test_a_picture_becomes_a_transparent_png_and_its_path_is_printed(
+    disc: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cut(disc, "-o", out) == 0
+    assert capsys.readouterr().out == f"{out / 'disc-cutout.png'}\n"
+    pixels = read(out / "disc-cutout.png")
+    assert pixels.shape == (90, 120, 4)
+    assert pixels[45, 60, 3] == 255
+    assert not pixels[:5].any()
+
+
+def test_a_cropped_jpeg_over_a_colour(disc: Path, out: Path) -> None:
+    flags = ["--background", "#f00", "--format", "jpeg", "--crop", "--crop-margin", "0", "--no-alpha-matting"]
+    assert cut(disc, "-o", out, *flags) == 0
+    assert [path.name for path in out.iterdir()] == ["disc-cutout.jpg"]
+    pixels = read(out / "disc-cutout.jpg")
+    assert 55 <= pixels.shape[0] <= 75  # the disc is 60 to 70 pixels wide
+    assert 55 <= pixels.shape[1] <= 75
+    assert np.abs(pixels[:4, :4] - (255, 0, 0)).max() <= 12
+    assert np.abs(pixels[pixels.shape[0] // 2, pixels.shape[1] // 2] - 255).max() <= 3
+
+
+def test_a_transparent_jpeg_says_on_stderr_what_it_became(
+    disc: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cut(disc, "-o", out, "--format", "jpeg", "--no-alpha-matting") == 0
+    printed = capsys.readouterr()
+    assert printed.err.startswith("disc.png: JPEG holds no transparency")
+    assert printed.out == f"{out / 'disc-cutout.jpg'}\n"
+
+
+FLAGS = {
+    "alpha_matting": ("--no-alpha-matting", False),
+    "alpha_matting_foreground_threshold": ("--alpha-matting-foreground-threshold=250", 250),
+    "alpha_matting_background_threshold": ("--alpha-matting-background-threshold=5", 5),
+    "alpha_matting_erode_size": ("--alpha-matting-erode-size=auto", "auto"),
+    "matting_method": ("--matting-method=closed-form", "closed-form"),
+    "trust_mask": ("--trust-mask=0.05", 0.05),
+    "post_process_mask": ("--post-process-mask", True),
+    "decontaminate": ("--decontaminate", True),
+    "mean": ("--mean=-0.1,0.2,0.3", (-0.1, 0.2, 0.3)),
+    "std": ("--std=0.1,0.2,1", (0.1, 0.2, 1.0)),
+    "size": ("--size=64x64", (64, 64)),
+    "background": ("--background=rgb(1, 2, 3)", "#010203"),
+    "background_fit": ("--background-fit=fit", "fit"),
+    "background_blur": ("--background-blur=7.5", 7.5),
+    "format": ("--format=webp", "webp"),
+    "crop": ("--crop", True),
+    "crop_margin": ("--crop-margin=50", 50.0),
+}
+"""A flag for every setting, with the value that it stands for."""
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "background_blur": {"background": "blur"},
+    "background_fit": {"background": "picture"},
+    "crop_margin": {"crop": True},
+    "decontaminate": {"alpha_matting": False},
+}
+"""Without these a setting has no effect."""
+
+
+def test_every_setting_has_a_flag_that_is_tried_here() -> None:
+    assert list(FLAGS) == list(DEFAULTS)
+    assert all(value != DEFAULTS[name] for name, (_, value) in FLAGS.items())
+
+
+def steep(path: Path) -> Path:
+    """A network of any size whose answer is not proportional to its input, so that mean, std and size matter."""
+    size = "height", "width"
+    return graphs.write_graph(
+        path,
+        [
+            helper.make_node("Exp", ["image"], ["steep"]),
+            helper.make_node("ReduceMean", ["steep"], ["matte"], axes=[1], keepdims=1),
+        ],
+        {"image": (TensorProto.FLOAT, (1, 3, *size))},
+        {"matte": (TensorProto.FLOAT, (1, 1, *size))},
+    )
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_a_flag_does_what_the_setting_does(models: Path, out: Path, tmp_path: Path, name: str) -> None:
+    flag, value = FLAGS[name]
+    steep(models / "steep.onnx")
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:100, :150]
+    share = np.clip((28 - np.hypot(y - 50, x - 75)) / 8 + 0.5, 0, 1)[..., None]
+    level = share * (270, 240, 200) + (1 - share) * (20, 30, 60) + rng.normal(0, 6, (100, 150, 3))
+    Image.fromarray(level.clip(0, 255).astype(np.uint8)).save(tmp_path / "ball.png")
+    Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / "square.png")
+    beside = NEEDED.get(name, {})
+    save_recipe(Recipe.of("steep.onnx", beside | {name: value}), tmp_path / "with.yaml", "square.png")
+    save_recipe(Recipe.of("steep.onnx", beside), tmp_path / "without.yaml", "square.png")
+    ball = tmp_path / "ball.png"
+    assert cut(ball, "-o", out / "flag", "--settings", tmp_path / "without.yaml", flag, model=None) == 0
+    assert cut(ball, "-o", out / "file", "--settings", tmp_path / "with.yaml", model=None) == 0
+    assert cut(ball, "-o", out / "without", "--settings", tmp_path / "without.yaml", model=None) == 0
+    (by_flag,), (by_file,), (without,) = (list((out / folder).iterdir()) for folder in ("flag", "file", "without"))
+    assert by_flag.name == by_file.name
+    assert by_flag.read_bytes() == by_file.read_bytes()
+    if name != "matting_method":  # small pictures are solved the same
+        assert by_flag.read_bytes() != without.read_bytes()
+
+
+# ------------------------------------------------------------------------------------------------- recipes
+
+
+def test_a_settings_file_makes_the_same_cutouts_again(disc: Path, out: Path, tmp_path: Path) -> None:
+    flags = ["--alpha-matting-erode-size", "5", "--background", "#123", "--format", "webp", "--crop", "--std", "0.9"]
+    assert cut(disc, "-o", out / "flags", *flags) == 0
+    settings = Settings(alpha_matting_erode_size=5, std=0.9)
+    export = Export(background="#112233", format="webp", crop=True)
+    save_recipe(Recipe(BRIGHT, settings, export), tmp_path / "settings.yaml")
+    assert cut(disc, "-o", out / "file", "--settings", tmp_path / "settings.yaml", model=None) == 0
+    names = [[path.name for path in (out / folder).iterdir()] for folder in ("flags", "file")]
+    assert names == [["disc-cutout.webp"]] * 2
+    one, other = ((out / folder / "disc-cutout.webp").read_bytes() for folder in ("flags", "file"))
+    assert one == other
+
+
+def test_flags_override_a_settings_file(disc: Path, out: Path, tmp_path: Path) -> None:
+    settings = Settings(alpha_matting=True, mean=0.9, size=64)
+    export = Export(background="mask", format="jpeg", crop=True)
+    path = tmp_path / "settings.yaml"
+    save_recipe(Recipe("no-such-model", settings, export), path)
+    flags = ["--no-crop", "--format", "png", "--background", "#00ff00", "--no-alpha-matting", "--mean", "", "--size="]
+    assert cut(disc, "-o", out / "both", "--settings", path, *flags) == 0  # and --model
+    assert cut(disc, "-o", out / "plain", "--background", "#00ff00", "--no-alpha-matting") == 0
+    one, other = ((out / folder / "disc-cutout.png").read_bytes() for folder in ("both", "plain"))
+    assert one == other
+
+
+def test_the_model_of_a_settings_file_is_looked_for(
+    disc: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_recipe(Recipe("no-such-model"), tmp_path / "settings.yaml")
+    assert cut(disc, "-o", out, "--settings", tmp_path / "settings.yaml", model=None) == 1
+    assert "no-such-model" in capsys.readouterr().err
+    assert not out.exists()
+
+
+# ------------------------------------------------------------------------------------------------- backdrops
+
+
+@pytest.fixture
+def backdrop(tmp_path: Path) -> Path:
+    path = tmp_path / "beach" / "sand.png"
+    path.parent.mkdir()
+    Image.new("RGB", (30, 30), (200, 150, 100)).save(path)
+    return path
+
+
+def test_a_backdrop_lies_behind_the_subject(disc: Path, out: Path, backdrop: Path) -> None:
+    assert cut(disc, "-o", out, "--background", "picture", "--backdrop", backdrop, "--no-alpha-matting") == 0
+    pixels = read(out / "disc-cutout.png")
+    assert (pixels[:5] == (200, 150, 100)).all()
+    assert (pixels[45, 60] == 255).all()
+
+
+def test_the_backdrop_of_a_settings_file_lies_beside_it(
+    disc: Path, out: Path, backdrop: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    recipe = Recipe(BRIGHT, Settings(alpha_matting=False), Export(background="picture"))
+    save_recipe(recipe, backdrop.with_name("settings.yaml"), backdrop.name)
+    monkeypatch.chdir(tmp_path)
+    assert cut(disc, "-o", out, "--settings", Path("beach", "settings.yaml"), model=None) == 0
+    assert (read(out / "disc-cutout.png")[:5] == (200, 150, 100)).all()
+    Image.new("RGB", (30, 30), (1, 2, 3)).save(tmp_path / "other.png")
+    assert cut(disc, "-o", out, "--settings", "beach/settings.yaml", "--backdrop", "other.png", model=None) == 0
+    assert (read(out / "disc-cutout.png")[:5] == (1, 2, 3)).all()
+
+
+# ------------------------------------------------------------------------------------------------- what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--background", "picture"], "The background is to be a picture: name it with --backdrop."),
+        (["--background", "red"], "background must be transparent, picture, blur, mask or a colour such as #ffffff"),
+        (["--format", "bmp"], "format must be png, webp or jpeg, not 'bmp'."),
+        (["--alpha-matting-erode-size", "-1"], "alpha_matting_erode_size must lie between 0 and 500, not -1."),
+        (["--alpha-matting-erode-size", "wide"], "alpha_matting_erode_size must be a whole number from 0 to 500 or "),
+        (["--trust-mask", "2"], "trust_mask must be a number from 0 to 1, not 2."),
+        (["--mean", "a,b,c"], "mean must be one number or three (red, green, blue), not 'a,b,c'."),
+        (["--size", "128"], "size: this model works at 64 x 64 only; leave size empty."),
+        (["--crop-margin", "101"], "crop_margin must be a number from 0 to 100, not 101."),
+        (["--settings", "nowhere.yaml"], "nowhere.yaml cannot be read as settings (No such file or directory)."),
+        (["--background", "picture", "--backdrop", "nowhere.png"], "nowhere.png cannot be read"),
+        (["--model", "no-such-model"], "no-such-model"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_said_in_one_line(
+    disc: Path, out: Path, capsys: pytest.CaptureFixture[str], flags: list[str], sentence: str
+) -> None:
+    assert cut(disc, "-o", out, *flags) == 1
+    printed = capsys.readouterr()
+    assert sentence in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+    assert not list(out.glob("*"))
+
+
+def test_a_picture_that_does_not_exist_is_named(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cut("nowhere.png", "-o", out) == 1
+    assert capsys.readouterr().err == "nowhere.png does not exist.\n"
+    assert not out.exists()
+
+
+def test_a_picture_that_fails_makes_the_exit_code_one_and_stops_no_other(
+    disc: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    assert cut(tmp_path / "text.png", disc, "-o", out, "--no-alpha-matting") == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("text.png is not a picture")
+    assert printed.out == f"{out / 'disc-cutout.png'}\n"
+
+
+def test_a_report_can_be_had_as_json(disc: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cut(disc, "-o", out, "--json", "--format", "jpeg", "--no-alpha-matting") == 0
+    printed = capsys.readouterr()
+    (report,) = json.loads(printed.out)
+    assert report["files"] == ["disc-cutout.jpg"]
+    assert report["model"] == BRIGHT
+    assert "JPEG holds no transparency" in report["warnings"][0]
+    assert printed.err == ""
+
+
+def test_a_limit_of_the_environment_counts_for_pictures_and_backdrop(
+    disc: Path, out: Path, backdrop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SEGMATTE_MAX_PIXELS", "899")
+    assert cut(disc, "-o", out, "--background", "picture", "--backdrop", backdrop) == 1
+    assert "sand.png has 0 megapixels (30 x 30)" in capsys.readouterr().err
+    assert cut(disc, "-o", out) == 1
+    assert "disc.png has 0 megapixels (120 x 90)" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------- help
+
+
+def test_the_help_names_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["cut", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for name, default in DEFAULTS.items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert isinstance(default, bool) is (f"--no-{name.replace('_', '-')}" in text)
+    assert "(default: 0.003)" in text
+    assert "(default: transparent)" in text
+    assert "(default: None)" not in text
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["models", "--help"], ["fetch", "--help"]])
+def test_every_command_has_a_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(arguments)
+    assert capsys.readouterr().out.startswith("usage: python -m segmentation")
+
+
+def test_the_models_of_the_folder_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("u2netp ")
+    assert any(line.startswith(BRIGHT) and " here " in line for line in lines)
+
+
+def test_the_module_is_a_command(disc: Path, out: Path) -> None:
+    command = [sys.executable, "-m", "segmentation", "cut", disc, "-o", out, "--model", BRIGHT, "--no-alpha-matting"]
+    done = subprocess.run([*command, "--background=mask"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{out / 'disc-cutout.png'}\n"
+    assert np.abs(read(out / "disc-cutout.png") - load_image(disc).rgb[..., 0]).mean() < 30

@@ -1,0 +1,261 @@
+"""Recipes: what is written is read back, whatever the settings; what is no recipe gets its sentence."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segmentation import Settings, SettingsError
+from segmentation.recipe import DEFAULTS, Recipe, load_recipe, parse_value, save_recipe, write_value
+from segmentation.settings import (
+    BACKGROUNDS,
+    FITS,
+    FORMATS,
+    MATTING_METHODS,
+    MAX_ERODE_SIZE,
+    MAX_SIZE,
+    MIN_SIZE,
+    Export,
+)
+
+FOREGROUND = "alpha_matting_foreground_threshold"
+BACKGROUND = "alpha_matting_background_threshold"
+ERODE = "alpha_matting_erode_size"
+
+number = st.floats(-1000, 1000)
+divisor = number.filter(lambda n: n != 0)
+size = st.integers(MIN_SIZE, MAX_SIZE)
+colour = st.integers(0, 0xFFFFFF).map(lambda n: f"#{n:06x}")
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "alpha_matting": st.booleans(),
+    FOREGROUND: st.integers(128, 255),
+    BACKGROUND: st.integers(0, 127),
+    ERODE: st.just("auto") | st.integers(0, MAX_ERODE_SIZE),
+    "matting_method": st.sampled_from(MATTING_METHODS),
+    "trust_mask": st.floats(0, 1),
+    "post_process_mask": st.booleans(),
+    "decontaminate": st.booleans(),
+    "mean": st.none() | number | st.tuples(number, number, number),
+    "std": st.none() | divisor | st.tuples(divisor, divisor, divisor),
+    "size": st.none() | size | st.tuples(size, size),
+    "background": st.sampled_from(BACKGROUNDS) | colour,
+    "background_fit": st.sampled_from(FITS),
+    "background_blur": st.floats(0.1, 20),
+    "format": st.sampled_from(FORMATS),
+    "crop": st.booleans(),
+    "crop_margin": st.floats(0, 100),
+}
+recipes = st.builds(
+    Recipe.of,
+    st.sampled_from(["u2netp", "my model.onnx", "123", "null", "no", "übung: #1"]),
+    st.fixed_dictionaries({}, optional=VALUES),
+)
+
+
+def test_every_setting_is_tried_here() -> None:
+    assert list(VALUES) == list(DEFAULTS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("recipes")
+
+
+@settings(max_examples=100, deadline=None)
+@given(recipe=recipes)
+def test_a_written_recipe_is_read_back(folder: Path, recipe: Recipe) -> None:
+    save_recipe(recipe, folder / "settings.yaml")
+    assert load_recipe(folder / "settings.yaml") == (recipe, None)
+
+
+@settings(max_examples=100, deadline=None)
+@given(recipe=recipes)
+def test_a_typed_value_is_read_as_the_value_it_was(recipe: Recipe) -> None:
+    typed = {name: parse_value(name, write_value(value)) for name, value in recipe.values.items()}
+    assert Recipe.of(recipe.model, typed) == recipe
+
+
+@settings(max_examples=50, deadline=None)
+@given(recipe=recipes)
+def test_what_was_changed_is_enough_to_make_a_recipe_again(recipe: Recipe) -> None:
+    assert list(recipe.values) == list(DEFAULTS)
+    assert Recipe.of(recipe.model, recipe.changed) == recipe
+    assert all(recipe.changed[name] != DEFAULTS[name] for name in recipe.changed)
+
+
+def test_a_recipe_without_values_is_the_defaults() -> None:
+    recipe = Recipe.of("u2netp", {})
+    assert recipe == Recipe("u2netp", Settings(), Export())
+    assert recipe.changed == {}
+    assert recipe.values == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (True, "true"),
+        (False, "false"),
+        (10, "10"),
+        (2.0, "2"),
+        (0.003, "0.003"),
+        (0.48145466, "0.48145466"),
+        ((0.485, 0.456, 1.0), "0.485,0.456,1"),
+        ((512, 768), "512,768"),
+        ("auto", "auto"),
+        ("#ffffff", "#ffffff"),
+    ],
+)
+def test_values_are_written_as_people_type_them(value: Any, text: str) -> None:
+    assert write_value(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("alpha_matting", "True", True),
+        ("alpha_matting", "0", False),
+        ("crop", "1", True),
+        ("size", "512x768", (512, 768)),
+        ("mean", "0.5, 0.5, 0.5", (0.5, 0.5, 0.5)),
+        ("std", "", None),
+        (ERODE, "auto", "auto"),
+        (ERODE, "12", 12),
+        ("trust_mask", "1e-3", 0.001),
+        ("background", "#123456", "#123456"),
+    ],
+)
+def test_typed_values_are_read(name: str, text: str, value: Any) -> None:
+    read = parse_value(name, text)
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("crop", "perhaps", "crop must be true or false, not 'perhaps'"),
+        ("alpha_matting", "", "alpha_matting must be true or false, not ''"),
+        (ERODE, "many", f"{ERODE} must be a whole number from 0 to 500 or auto, not 'many'"),
+        (ERODE, "1.5", f"{ERODE} must be a whole number"),
+        (FOREGROUND, "nan", f"{FOREGROUND} must be a whole number"),
+        ("trust_mask", "nan", "trust_mask must be a number from 0 to 1"),
+        ("crop_margin", "9" * 5000, "crop_margin must be a number from 0 to 100, not inf"),
+        ("size", "1x2x3", "size must be one number or height and width"),
+        ("mean", "a", "mean must be one number or three"),
+        ("background", "000000", "background must be .* or a colour such as #ffffff, not 0"),
+        ("format", "bmp", "format must be png, webp or jpeg, not 'bmp'"),
+        ("colour", "red", "There is no setting 'colour'. There are: alpha_matting, "),
+    ],
+)
+def test_typed_values_of_another_kind_are_refused_by_name(name: str, text: str, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        Recipe.of("u2netp", {name: parse_value(name, text)})
+
+
+# ------------------------------------------------------------------------------------------------- files
+
+
+def load(folder: Path, text: str) -> tuple[Recipe, Path | None]:
+    path = folder / "settings.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_recipe(path)
+
+
+def test_a_file_tells_how_to_use_it_and_names_every_setting(tmp_path: Path) -> None:
+    save_recipe(Recipe("u2netp"), tmp_path / "mine.yaml")
+    text = (tmp_path / "mine.yaml").read_text()
+    assert "# " in text
+    assert "python -m segmentation cut PICTURES --settings mine.yaml" in text
+    assert list(yaml.safe_load(text)) == ["model", *DEFAULTS]
+
+
+def test_a_file_may_leave_settings_out(tmp_path: Path) -> None:
+    recipe, backdrop = load(tmp_path, "model: modnet\nsize: [256, 512]\nmean: [0.5, 0, 1]\ncrop: yes\n")
+    assert recipe == Recipe("modnet", Settings(size=(256, 512), mean=(0.5, 0.0, 1.0)), Export(crop=True))
+    assert backdrop is None
+
+
+def test_a_backdrop_lies_beside_its_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "settings.yaml"
+    path.parent.mkdir()
+    save_recipe(Recipe("u2netp", export=Export(background="picture")), path, "beach: 1.jpg")
+    assert load_recipe(path)[1] == tmp_path / "deep" / "beach: 1.jpg"
+    assert load(tmp_path, "model: u2netp\nbackdrop: /elsewhere/a.jpg")[1] == Path("/elsewhere/a.jpg")
+
+
+@pytest.mark.parametrize("background", ["transparent", "blur", "#ffffff"])
+def test_a_backdrop_that_is_not_used_is_not_written(tmp_path: Path, background: str) -> None:
+    save_recipe(Recipe("u2netp", export=Export(background=background)), tmp_path / "a.yaml", "beach.jpg")
+    assert load_recipe(tmp_path / "a.yaml")[1] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "holds no settings: it must name a model"),
+        ("- model: u2netp", "holds no settings"),
+        ("u2netp", "holds no settings"),
+        ("size: 320", "holds no settings: it must name a model"),
+        ("model: 12", "holds no settings"),
+        ("model: [u2netp]", "holds no settings"),
+        ("model: u2netp\ncolour: red", "There is no setting 'colour'. There are: alpha_matting, .*, crop_margin"),
+        ("model: u2netp\n12: red", "There is no setting '12'"),
+        (f"model: u2netp\n{'x' * 100}: 1", f"There is no setting '{'x' * 40}'"),
+        ("model: u2netp\nsize: big", "size must be a whole number"),
+        ("model: u2netp\ncrop: 1", "crop must be true or false, not 1"),
+        ("model: u2netp\nformat:", "format must be png, webp or jpeg, not None"),
+        ("model: u2netp\nbackground: #ffffff", "background must be .*, not None"),  # a comment to YAML
+        ("model: u2netp\nmean: {r: 1}", "mean must be one number or three"),
+        ("model: u2netp\ntrust_mask: .nan", "trust_mask must be a number from 0 to 1, not nan"),
+        (f"model: u2netp\n{FOREGROUND}: 10", f"{BACKGROUND} .* must be below"),
+        ("model: u2netp\nsize: 2020-02-02", "size must be a whole number"),
+        ("model: u2netp\nsize: 2020-99-99", r"settings\.yaml cannot be read as settings \(month must be"),
+        ("model: u2netp: 1", r"settings\.yaml cannot be read as settings \(mapping values are not allowed"),
+        ("model: [u2netp", "cannot be read as settings"),
+        ("model: *nowhere", "cannot be read as settings"),
+        ("? [model]\n: u2netp", "cannot be read as settings"),
+        ("\0", "cannot be read as settings"),
+        ("[" * 5000, r"cannot be read as settings \(maximum recursion depth"),
+    ],
+    ids=lambda text: text[:30].replace("\n", " ").replace("\0", "0"),
+)
+def test_what_is_no_recipe_gets_its_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence) as caught:
+        load(tmp_path, text)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
+def test_a_picture_in_place_of_a_recipe_gets_its_sentence(tmp_path: Path, photos: dict[str, Path]) -> None:
+    with pytest.raises(SettingsError, match=r"chelsea\.png cannot be read as settings \('utf-8' codec can't decode"):
+        load_recipe(photos["chelsea"])
+
+
+@pytest.mark.parametrize(("name", "reason"), [("nowhere.yaml", "No such file"), (".", "Is a directory")])
+def test_a_file_that_cannot_be_read_gets_its_sentence(tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=rf"cannot be read as settings \({reason}"):
+        load_recipe(tmp_path / name)
+
+
+def test_python_in_a_recipe_is_not_run(tmp_path: Path) -> None:
+    for tag in ("object/apply:os.mkdir", "object/new:os.mkdir"):
+        with pytest.raises(SettingsError, match="could not determine a constructor for the tag"):
+            load(tmp_path, f"model: u2netp\nsize: !!python/{tag} ['{tmp_path / 'made'}']")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_recipe_that_holds_itself_ends(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="mean must be one number or three"):
+        load(tmp_path, "model: u2netp\nmean: &own [*own]")
+
+
+def test_numbers_keep_every_digit(tmp_path: Path) -> None:
+    mean = (0.48145466, 0.1 + 0.2, math.pi)
+    save_recipe(Recipe("u2netp", Settings(mean=mean)), tmp_path / "a.yaml")
+    assert load_recipe(tmp_path / "a.yaml")[0].settings.mean == mean
+    assert parse_value("mean", write_value(mean)) == mean
