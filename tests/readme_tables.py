@@ -5,8 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from segmentation.config import Config
+from segmentation.recipe import DEFAULTS, write_value
 from segmentation.registry import load_registry
-from segmentation.settings import Settings, help_text
+from segmentation.settings import help_text
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 COMMERCIAL = {"yes": "yes", "no": "**no**, to be accepted", "conditional": "conditional", "unknown": "not known"}
@@ -28,9 +29,10 @@ def models() -> str:
 def parameters() -> str:
     rows = ["| parameter | default | meaning |", "|---|---|---|"]
     rows += ["| `images` | | The pictures, at least one |", "| `model` | the first | Id of a model, see below |"]
-    for entry in fields(Settings):
-        default = {None: "the model's own", True: "true", False: "false"}.get(entry.default, entry.default)
-        rows.append(f"| `{entry.name}` | {default} | {help_text(entry.name)} |")
+    for name, default in DEFAULTS.items():
+        shown = write_value(default) or "the model's own"
+        rows.append(f"| `{name}` | {shown} | {help_text(name)} |")
+    rows.append("| `backdrop` | | The picture that lies behind, where `background` is 'picture' |")
     return "\n".join(rows)
 
 

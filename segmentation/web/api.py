@@ -1,6 +1,7 @@
-"""The public endpoints, `/segment` and `/models`: typed for clients, checked in the core, one place for errors."""
+"""The public endpoints, `/segment`, `/refine` and `/models`: typed for clients, checked in the core."""
 
 import functools
+import inspect
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -8,20 +9,33 @@ from typing import Any, Literal, ParamSpec, TypeVar
 import gradio as gr
 from gradio.events import api
 
-from segmentation.errors import SegmentationError
-from segmentation.settings import Settings
-from segmentation.web.service import Run, Service
+from segmentation.errors import SegmentationError, SettingsError
+from segmentation.recipe import DEFAULTS, Recipe
+from segmentation.settings import help_text
+from segmentation.web.runs import Kept, Run
+from segmentation.web.service import Service
 from segmentation.web.uploads import refuse_addresses
 
 # No `from __future__ import annotations` here: Gradio reads these signatures to describe the API.
 
 log = logging.getLogger(__name__)
 
-DEFAULTS = Settings()
 QUEUE_NAME = "segment"  # page and API share one queue
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# what JSON has for settings whose Python type is richer
+_TYPES: dict[str, Any] = {
+    "alpha_matting_erode_size": int | str,
+    "matting_method": Literal["fast", "closed-form"],
+    "mean": float | list[float] | None,
+    "std": float | list[float] | None,
+    "size": int | list[int] | None,
+    "background_fit": Literal["fill", "fit"],
+    "format": Literal["png", "webp", "jpeg"],
+}
+_ANSWER = tuple[list[gr.FileData], list[dict[str, Any]]]
 
 
 def shown_errors(run: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
@@ -39,76 +53,122 @@ def shown_errors(run: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
 
 def add_api(demo: gr.Blocks, service: Service) -> None:
     """Add the public endpoints to a page. Call it inside the `Blocks` context."""
-    default_model = next(iter(service.registry()))
 
-    @shown_errors
-    def segment(
-        images: list[gr.FileData],
-        model: str = default_model,
-        alpha_matting: bool = DEFAULTS.alpha_matting,
-        alpha_matting_foreground_threshold: int = DEFAULTS.alpha_matting_foreground_threshold,
-        alpha_matting_background_threshold: int = DEFAULTS.alpha_matting_background_threshold,
-        alpha_matting_erode_size: int | str = DEFAULTS.alpha_matting_erode_size,
-        matting_method: Literal["fast", "closed-form"] = DEFAULTS.matting_method,
-        trust_mask: float = DEFAULTS.trust_mask,
-        post_process_mask: bool = DEFAULTS.post_process_mask,
-        mean: float | list[float] | None = None,
-        std: float | list[float] | None = None,
-        size: int | list[int] | None = None,
-    ) -> Iterator[tuple[list[gr.FileData], list[dict[str, Any]]]]:
-        """Cut the subjects out of pictures. Returns the PNG files and a report with an entry for each picture.
-
-        Args:
-            images: The pictures, uploaded to this server.
-            model: Id of a model that /models lists.
-            alpha_matting: Solve for the opacity of the pixels around the outline.
-            alpha_matting_foreground_threshold: Mask values above it (0 to 255) are certainly subject.
-            alpha_matting_background_threshold: Mask values below it (0 to 255) are certainly background.
-            alpha_matting_erode_size: Pixels by which both certain regions shrink before matting, or "auto".
-            matting_method: "fast", or "closed-form" for rembg's equations at every pixel.
-            trust_mask: What the mask has to say where the outline is solved, 0 (nothing, classic matting) to 1.
-            post_process_mask: Remove specks from the mask, smooth it and make it yes or no.
-            mean: One number or three, subtracted from the scaled colours; null for the model's own.
-            std: One number or three, the colours are divided by it; null for the model's own.
-            size: The network's input in pixels, one number or height and width; null for the model's own.
-        """
-        settings = Settings(
-            alpha_matting=alpha_matting,
-            alpha_matting_foreground_threshold=alpha_matting_foreground_threshold,
-            alpha_matting_background_threshold=alpha_matting_background_threshold,
-            alpha_matting_erode_size=alpha_matting_erode_size,  # type: ignore[arg-type]
-            matting_method=matting_method,
-            trust_mask=trust_mask,
-            post_process_mask=post_process_mask,
-            mean=mean,  # type: ignore[arg-type]  # Settings checks it, whatever it is
-            std=std,  # type: ignore[arg-type]
-            size=size,  # type: ignore[arg-type]
-        )
+    def segment(images: Any, model: Any, backdrop: Any, settings: dict[str, Any]) -> Iterator[Any]:
+        """Cut the subjects out of pictures. Returns the files and a report with an entry for each picture."""
         shown = progress_bar()
-        run = service.start(named_paths(images), model, settings, shown)
-        for _ in service.go_on(run, shown):
-            yield [], run.reports  # no files yet: clients would download them at every step
-        yield files_of(run), run.reports
+        run = service.start(named_paths(images), Recipe.of(model, settings), named_path(backdrop), shown)
+        yield from _files_and_reports(service, run, shown)
+
+    def refine(run: Any, pictures: Any, backdrop: Any, settings: dict[str, Any]) -> Iterator[Any]:
+        """Make new cutouts of what the network said in an earlier /segment, with other settings and without running it.
+
+        Returns what /segment does. Settings left out have their defaults, not what that run had; mean, std and size
+        stay what they were.
+        """
+        shown = progress_bar()
+        kept = service.kept.get(run)
+        recipe = Recipe.of(kept.recipe.model, settings)
+        indices = None if pictures is None else _numbers(pictures, kept)
+        again = service.again(kept, recipe, named_path(backdrop), indices, shown)
+        yield from _files_and_reports(service, again, shown)
 
     def models() -> list[dict[str, Any]]:
         """The models on offer: what for, licence, commercial use, size, and whether on disk and loaded."""
         return service.models()
 
-    # a generator stops when it is cancelled; for a client it is a call that returns the last of what it yields
-    segment.__annotations__["return"] = tuple[list[gr.FileData], list[dict[str, Any]]]
-    api(segment, api_name="segment", concurrency_id=QUEUE_NAME, concurrency_limit=service.config.concurrency)
+    required = inspect.Parameter.empty
+    endpoints = [
+        _endpoint(
+            segment,
+            {
+                "images": (list[gr.FileData], required, "The pictures, uploaded to this server."),
+                "model": (str, next(iter(service.registry())), "Id of a model that /models lists."),
+                "backdrop": (gr.FileData | None, None, "The picture behind, uploaded too, for background 'picture'."),
+            },
+        ),
+        _endpoint(
+            refine,
+            {
+                "run": (str, required, "`run` of the report of /segment."),
+                "pictures": (list[int] | None, None, "Numbers of the pictures in that report, from 0; null for all."),
+                "backdrop": (gr.FileData | None, None, "As in /segment."),
+            },
+        ),
+    ]
+    for endpoint in endpoints:
+        limit = service.config.concurrency
+        api(endpoint, api_name=endpoint.__name__, concurrency_id=QUEUE_NAME, concurrency_limit=limit)
     api(models, api_name="models", queue=False)
     for event in demo.fns.values():
-        if event.api_name == "segment":
+        if event.api_name in ("segment", "refine"):
             for component in event.inputs:
                 refuse_addresses(component)
+
+
+def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any, str]]) -> Callable[..., Iterator[Any]]:
+    """An endpoint with parameters of its own and one for each setting, so that defaults and texts stand once.
+
+    Args:
+        work: Called with the values of its own parameters, then with the settings by name.
+        own: Type, default and text of its own parameters.
+    """
+    types: dict[str, Any] = {name: _TYPES.get(name, type(default)) for name, default in DEFAULTS.items()}
+    described = own | {name: (types[name], default, help_text(name)) for name, default in DEFAULTS.items()}
+    required = {name: entry for name, entry in described.items() if entry[1] is inspect.Parameter.empty}
+    # files last: what people set first comes first
+    ordered = required | {name: described[name] for name in described if name not in (*required, "backdrop")}
+    ordered |= {"backdrop": described["backdrop"]}
+    signature = inspect.Signature(
+        [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=type_)
+            for name, (type_, default, _) in ordered.items()
+        ],
+        return_annotation=_ANSWER,  # a client gets the last of what a generator yields
+    )
+
+    def endpoint(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        values = bound.arguments
+        settings = {name: values.pop(name) for name in DEFAULTS}
+        yield from work(**{name: values[name] for name in own}, settings=settings)
+
+    endpoint = shown_errors(endpoint)
+    lines = [f"    {name}: {' '.join(text.split())}" for name, (_, _, text) in ordered.items()]
+    endpoint.__doc__ = f"{inspect.getdoc(work)}\n\nArgs:\n" + "\n".join(lines)
+    endpoint.__name__ = endpoint.__qualname__ = work.__name__
+    endpoint.__signature__ = signature  # type: ignore[attr-defined]
+    endpoint.__annotations__ = {name: entry.annotation for name, entry in signature.parameters.items()} | {
+        "return": _ANSWER
+    }
+    return endpoint
+
+
+def _files_and_reports(service: Service, run: Run, shown: Callable[[str, float | None], None]) -> Iterator[Any]:
+    for _ in service.go_on(run, shown):
+        yield [], run.reports  # no files yet: clients would download them at every step
+    yield files_of(run), run.reports
+
+
+def _numbers(pictures: Any, kept: Kept) -> list[int]:
+    known = sorted(kept.predictions)
+    if not isinstance(pictures, list) or not pictures or any(number not in known for number in pictures):
+        listed = ", ".join(map(str, known))
+        raise SettingsError(f"pictures must be a list of numbers of pictures that this run has: {listed}.")
+    return pictures
 
 
 def named_paths(images: Any) -> list[Any]:
     """The server paths that a client names; a malformed list names nothing that is an upload."""
     if not isinstance(images, list):
         images = [images]
-    return [image.get("path") if isinstance(image, dict) else image for image in images if image]
+    return [named_path(image) for image in images if image]
+
+
+def named_path(image: Any) -> Any:
+    """The server path that a client names as a file."""
+    return image.get("path") if isinstance(image, dict) else image
 
 
 def files_of(run: Run) -> list[gr.FileData]:

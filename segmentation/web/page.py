@@ -1,249 +1,285 @@
 """The page: what it looks like, then what its controls do."""
 
-import html
+import shutil
+import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from segmentation.batch import Report
-from segmentation.registry import Registry
-from segmentation.settings import MATTING_METHODS, Settings, help_text, parse_numbers, parse_size
-from segmentation.web.api import DEFAULTS, QUEUE_NAME, add_api, progress_bar, shown_errors
-from segmentation.web.service import Run, Service
+from segmentation.errors import SegmentationError, SettingsError
+from segmentation.web.api import QUEUE_NAME, add_api, progress_bar, shown_errors
+from segmentation.web.code_panel import CodePanel
+from segmentation.web.comparison import Comparison
+from segmentation.web.controls import Controls, choices_of
+from segmentation.web.pictures import Pictures, Shown
+from segmentation.web.report import card, line, progress, table
+from segmentation.web.runs import Run
+from segmentation.web.scripts import DOWNLOAD, DRAFT, messenger, scripted
+from segmentation.web.service import Service
+from segmentation.web.texts import i18n
 from segmentation.web.uploads import refuse_addresses
+from segmentation.web.viewer import draft_value, viewer_value
 
-COMMERCIAL = {
-    "yes": "commercial use allowed",
-    "no": "**no commercial use**",
-    "conditional": "commercial use under conditions",
-    "unknown": "terms of use not known",
-}
+REST = 0.35  # seconds without a change after which the hand is taken to rest, and the full size begins
+STORAGE_KEY = "segmatte-settings"
 
 
 def build_page(service: Service) -> gr.Blocks:
     """The whole page with its public endpoints."""
-    registry = service.registry()
     keep = service.config.keep_minutes * 60
     with gr.Blocks(title="Segmatte", delete_cache=(min(600, keep), keep), analytics_enabled=False) as demo:
-        gr.Markdown("# Segmatte\nCut the subject out of your pictures: add them, choose a model, run.", elem_id="title")
-        with gr.Row():
-            with gr.Column(scale=2, min_width=340):
-                pictures = gr.Gallery(
-                    label="Pictures (drop, paste or pick, many at once)", type="filepath", file_types=["image"],
-                    sources=["upload", "clipboard"], interactive=True, columns=3, height=240, object_fit="contain",
-                    fit_columns=False, elem_id="pictures",
-                )  # fmt: skip
-                model = gr.Dropdown(_choices(registry), value=registry.default.id, label="Model", elem_id="model")
-                card = gr.Markdown(_card(service, registry.default.id), elem_id="card")
-                alpha_matting = _checkbox("alpha_matting", "Alpha matting")
-                with gr.Row():
-                    run_button = gr.Button("Cut out", variant="primary", elem_id="run")
-                    stop_button = gr.Button("Stop", elem_id="stop")
-                with gr.Accordion("Matting settings", open=False):
-                    foreground = _slider("alpha_matting_foreground_threshold", "Foreground threshold", 255)
-                    background = _slider("alpha_matting_background_threshold", "Background threshold", 255)
-                    erode = _slider("alpha_matting_erode_size", "Erode size", 100)
-                    auto_erode = gr.Checkbox(
-                        False, label="Automatic erode size", info="Fits the size to picture and model. (auto)",
-                        elem_id="auto_erode_size",
-                    )  # fmt: skip
-                    method = gr.Radio(
-                        list(MATTING_METHODS), value=DEFAULTS.matting_method, label="Method",
-                        info=_info("matting_method"), elem_id="matting_method",
-                    )  # fmt: skip
-                    trust = gr.Slider(
-                        0, 0.1, DEFAULTS.trust_mask, step=0.001, label="Trust the mask", info=_info("trust_mask"),
-                        elem_id="trust_mask",
-                    )  # fmt: skip
-                with gr.Accordion("Mask and network input settings", open=False):
-                    post_process = _checkbox("post_process_mask", "Post-process mask")
-                    mean = _text("mean", "Mean", "the model's own, such as 0.485, 0.456, 0.406")
-                    std = _text("std", "Std", "the model's own, such as 0.229, 0.224, 0.225")
-                    size = _text("size", "Size", "the model's own, such as 512 or 512x768")
-            with gr.Column(scale=3, min_width=340):
-                status = gr.HTML(_line("Your cutouts will appear here."), elem_id="status")
-                results = gr.Gallery(
-                    label="Cutouts", format="png", interactive=False, columns=3, height="auto", object_fit="contain",
-                    fit_columns=False, buttons=["download", "fullscreen"], elem_id="results",
-                )  # fmt: skip
-                download = gr.DownloadButton("Download", visible=False, elem_id="download")
-                report = gr.HTML(elem_id="report")
-        last_run = gr.State(None)
+        page = Page(service)
+        page.wire(demo)
         add_api(demo, service)
-        refuse_addresses(pictures)
+    built: gr.Blocks = demo
+    return built
 
-        @shown_errors
-        def run(
-            pictures: list[tuple[str, str | None]] | None,
-            model: str,
-            alpha_matting: bool,
-            foreground: float,
-            background: float,
-            erode: float,
-            auto_erode: bool,
-            method: str,
-            trust: float,
-            post_process: bool,
-            mean: str,
-            std: str,
-            size: str,
-        ) -> Iterator[tuple[Any, ...]]:
-            settings = Settings(
-                alpha_matting=alpha_matting,
-                alpha_matting_foreground_threshold=foreground,  # type: ignore[arg-type]  # a slider's 240.0
-                alpha_matting_background_threshold=background,  # type: ignore[arg-type]
-                alpha_matting_erode_size="auto" if auto_erode else erode,  # type: ignore[arg-type]
-                matting_method=method,  # type: ignore[arg-type]
-                trust_mask=trust,
-                post_process_mask=post_process,
-                mean=parse_numbers("mean", mean),  # type: ignore[arg-type]  # Settings checks how many
-                std=parse_numbers("std", std),  # type: ignore[arg-type]
-                size=parse_size(size),  # type: ignore[arg-type]
+
+class Page:
+    """Its components by name, and the handlers that connect them."""
+
+    def __init__(self, service: Service) -> None:
+        """Lay everything out where this is called."""
+        self.service = service
+        self.controls = controls = Controls(service.registry)
+        gr.Markdown(i18n("title"), elem_id="title")
+        with gr.Row():
+            with gr.Column(scale=2, min_width=320):
+                self.pictures = Pictures(service)
+                self.model = controls.model()
+                self.card = gr.Markdown(self._card(service.registry().default.id), elem_id="card")
+                with gr.Row():
+                    self.run_button = gr.Button(i18n("run"), variant="primary", elem_id="run")
+                    self.stop_button = gr.Button(i18n("stop"), elem_id="stop")
+                controls.matting_switch()
+                with gr.Accordion(i18n("section_matting"), open=False, elem_id="section_matting"):
+                    controls.matting()
+                with gr.Accordion(i18n("section_background"), open=False, elem_id="section_background"):
+                    controls.background()
+                with gr.Accordion(i18n("section_network"), open=False, elem_id="section_network"):
+                    controls.network()
+            with gr.Column(scale=3, min_width=320), gr.Tabs(elem_id="tabs"):
+                with gr.Tab(i18n("tab_cutouts"), elem_id="tab_cutouts"):
+                    self.status = gr.HTML(line(""), elem_id="status")
+                    self.viewer = scripted("viewer", "viewer", viewer_value(None))
+                    with gr.Row(elem_id="tuning"):
+                        self.live = gr.Checkbox(
+                            True, label=i18n("live"), info=i18n("live_info"), elem_id="live", scale=3, container=False
+                        )
+                        self.apply_button = gr.Button(
+                            i18n("apply_all"), elem_id="apply_all", size="sm", scale=1, min_width=120
+                        )
+                        self.zip_button = gr.Button(
+                            i18n("download_all"), elem_id="download", size="sm", scale=1, min_width=160
+                        )
+                    self.report = gr.HTML(elem_id="report")
+                with gr.Tab(i18n("tab_compare"), elem_id="tab_compare"):
+                    self.comparison = Comparison(service, controls)
+                with gr.Tab(i18n("tab_code"), elem_id="tab_code") as self.code_tab:
+                    self.code = CodePanel(service, controls)
+        self.draft = messenger("draft", DRAFT)
+        self.archive = messenger("archive", DOWNLOAD)
+        self.last_run = gr.State(None, delete_callback=self._forget)
+        self.settings = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=STORAGE_KEY)  # nothing secret in it
+        refuse_addresses(controls.by_name["backdrop"])
+        controls.show_what_matters()
+
+    def wire(self, demo: gr.Blocks) -> None:
+        """Connect events and handlers. All are private: scripts have the public endpoints."""
+        limit = self.service.config.concurrency
+        values = self.controls.all
+        quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        tuned: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+        results = [self.status, self.viewer, self.report]
+
+        running = [
+            begin(
+                shown_errors(self.run), [self.pictures.gallery, self.last_run, *values], [*results, self.last_run],
+                concurrency_id=QUEUE_NAME, concurrency_limit=limit, show_progress_on=self.status,
+                api_visibility="private",
             )
-            empty = gr.Gallery([], columns=min(3, len(pictures or [1])))
-            shown = progress_bar()
-            run = service.start([path for path, _ in pictures or []], model, settings, shown)
-            yield _line("Starting"), empty, gr.DownloadButton(visible=False), "", run
-            # Gradio's progress bar goes with the first answer, so from here on the status line is one itself
-            for finished_one in service.go_on(run):
-                if finished_one:
-                    yield _progress(run), _gallery(run), gr.skip(), _table(run.reports), gr.skip()
-                else:
-                    yield _progress(run), gr.skip(), gr.skip(), gr.skip(), gr.skip()
-            if not run.stop.is_set():
-                yield _progress(run), gr.skip(), _download(run), gr.skip(), gr.skip()
+            for begin in (self.run_button.click, self.pictures.example_chosen.then)
+        ]  # fmt: skip
+        applying = self.apply_button.click(
+            shown_errors(self.apply_to_all), [self.last_run, *values], results, concurrency_id=QUEUE_NAME,
+            concurrency_limit=limit, show_progress="hidden", api_visibility="private",
+        )  # fmt: skip
+        self.stop_button.click(self.stop, self.last_run, self.status, cancels=[*running, applying], **quick)
 
-        def stopped(run: Run | None) -> tuple[Any, ...]:
-            if run is None or not run.running:
-                return _line("Nothing is running."), gr.skip()
-            run.stop.set()
-            return _line("Stopped. What was finished is kept."), _download(run)
-
-        matting = [alpha_matting, foreground, background, erode, auto_erode, method, trust]
-        controls = [*matting, post_process, mean, std, size]
-        running = run_button.click(
-            run,
-            [pictures, model, *controls],
-            [status, results, download, report, last_run],
-            concurrency_id=QUEUE_NAME,
-            concurrency_limit=service.config.concurrency,
-            show_progress_on=status,
-            api_visibility="private",
-        )
-        stop_button.click(
-            stopped, last_run, [status, download], cancels=[running], queue=False, show_progress="hidden",
-            api_visibility="private",
+        # what only the network can change is not tuned
+        turned = [
+            control.change if name == "backdrop" else control.input
+            for name, control in self.controls.by_name.items()
+            if name not in ("model", "mean", "std", "size")
+        ]
+        drafting = gr.on(
+            turned, self.preview, [self.last_run, self.live, *values], [self.draft, self.status],
+            concurrency_id="preview", concurrency_limit=2 * limit, **tuned,
+        )  # fmt: skip
+        drafting.then(
+            self.tune, [self.last_run, self.live, *values], results, concurrency_id="tune",
+            concurrency_limit=2 * limit, **tuned,
+        )  # fmt: skip
+        self.viewer.select(self.select, self.last_run, None, **quick)
+        self.zip_button.click(
+            shown_errors(self.pack), self.last_run, [self.archive, self.status], concurrency_id="pack",
+            concurrency_limit=limit, show_progress_on=self.status, api_visibility="private",
         )  # fmt: skip
 
-        def show_card(chosen: str) -> str:
-            return _card(service, chosen)
+        comparison = self.comparison
+        comparison.button.click(
+            shown_errors(comparison.compare),
+            [self.last_run, comparison.columns, self.pictures.gallery, comparison.models, *values],
+            [comparison.shown, comparison.columns], concurrency_id=QUEUE_NAME, concurrency_limit=limit,
+            show_progress_on=comparison.shown, show_progress="minimal", api_visibility="private",
+        )  # fmt: skip
+        comparison.shown.select(
+            self.go_on_with, comparison.columns, [self.model, self.last_run, *results], **quick
+        ).then(None, None, None, js="() => document.querySelector('#tabs button[role=tab]').click()", **quick)
 
-        for event in (model.change, running.then):
-            event(show_card, model, card, queue=False, show_progress="hidden", api_visibility="private")
+        for event in (self.model.change, *(run.then for run in running)):
+            event(self._card, self.model, self.card, **quick)
+        kept = [self.controls.by_name[name] for name in self.controls.kept]
+        names = ", ".join(f"{name}: values[{place}]" for place, name in enumerate(self.controls.kept))
+        changes = [control.change for control in kept]
+        gr.on(changes, None, kept, self.settings, js=f"(...values) => ({{{names}}})", **quick)
+        self.code.follow([self.code_tab.select, self.pictures.gallery.change, *changes], self.pictures)
+        demo.load(self.remember, self.settings, [*kept, self.status], **quick)
 
+    # ----------------------------------------------------------------------------------------------------- handlers
+
+    def run(self, pictures: Shown, last: Run | None, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Cut out every picture; each appears when it is done."""
+        recipe, backdrop = self.controls.read(values)
+        run = self.service.start(Pictures.names(pictures), recipe, backdrop, progress_bar())
+        if last:
+            self._forget(last)
+        yield line("Starting"), viewer_value(None), "", run
+        # Gradio's progress bar goes with the first answer, so from here on the status line is one itself
+        for finished_one in self.service.go_on(run, for_page=True):
+            if finished_one:
+                yield progress(run), viewer_value(run), table(run.reports), gr.skip()
+            else:
+                yield progress(run), gr.skip(), gr.skip(), gr.skip()
+        if not run.stop.is_set():
+            yield progress(run), gr.skip(), gr.skip(), gr.skip()
+
+    @staticmethod
+    def stop(run: Run | None) -> str:
+        """End what is running; what is finished stays."""
+        # not by whether it is running: what Gradio cancels may have ended already
+        at_work = [part for part in (run, run.redoing if run else None) if part and len(part.outcomes) < part.total]
+        for part in at_work:
+            part.stop.set()
+        patience = time.monotonic() + 2
+        # what a run still sends on its end would stand over the answer
+        while any(part.running for part in at_work) and time.monotonic() < patience:
+            time.sleep(0.02)
+        return line("Stopped. What was finished is kept." if at_work else "Nothing is running.")
+
+    @staticmethod
+    def select(run: Run | None, event: gr.EventData) -> None:
+        """Another cutout is looked at."""
+        if run and isinstance(event.index, int):  # of the client's making
+            run.select(event.index)
+
+    def preview(self, run: Run | None, live: bool, *values: Any) -> tuple[Any, Any]:
+        """The selected picture at screen size with the settings under the hand."""
+        if run is None or not live:
+            return gr.skip(), gr.skip()
+        run.tuning += 1  # whatever is being done for an earlier position of the hand is stale
+        try:
+            recipe, backdrop = self.controls.read(values)
+            draft = self.service.draft(run, recipe, backdrop)
+        except SegmentationError as error:  # a hand on its way may pass values that make no sense
+            return gr.skip(), line(str(error))
+        if draft is None:
+            return gr.skip(), gr.skip()
+        said = " ".join(draft.warnings)
+        return draft_value(draft), line(f"Preview in {draft.seconds:.2f} s. {said}")
+
+    def tune(self, run: Run | None, live: bool, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """The selected picture in full size, once the hand rests; ends as soon as it moves again."""
+        position = run.position if run else None
+        if run is None or not live or position is None:
+            return
+        mine, (index, _) = run.tuning, run.cutouts[position]
+        rested = time.monotonic() + REST
+        while time.monotonic() < rested:
+            if run.tuning != mine:
+                return
+            time.sleep(0.02)
+        start = time.perf_counter()
+        try:
+            recipe, backdrop = self.controls.read(values)
+            again = self.service.again(run.kept, recipe, backdrop, [index])
+            for _ in self.service.go_on(again, for_page=True):
+                if run.tuning != mine:
+                    again.stop.set()
+                    shutil.rmtree(again.folder, ignore_errors=True)
+                    return
+                yield gr.skip(), gr.skip(), gr.skip()
+        except SegmentationError as error:
+            yield line(str(error)), gr.skip(), gr.skip()
+            return
+        failed = run.adopt(again)
+        run.tuned = mine
+        seconds = time.perf_counter() - start
+        said = " ".join(failed) or f"{run.kept.sources[index].name} is done anew in {seconds:.1f} s."
+        yield line(said), viewer_value(run), table(run.reports)
+
+    def apply_to_all(self, run: Run | None, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Every picture of the run with the settings of now, without the network."""
+        if run is None:
+            raise SettingsError("There are no cutouts yet: add pictures and cut them out first.")
+        recipe, backdrop = self.controls.read(values)
+        run.redoing = again = self.service.again(run.kept, recipe, backdrop, shown=progress_bar())
+        run.tuning += 1
+        run.tuned = run.tuning
+        failed: list[str] = []
+        for finished_one in self.service.go_on(again, for_page=True):
+            if finished_one:
+                failed += [text for text in run.adopt(again) if text not in failed]
+                yield progress(again), viewer_value(run), table(run.reports)
+            else:
+                yield progress(again), gr.skip(), gr.skip()
+        if not again.stop.is_set():
+            lost = len(run.outcomes) - again.total
+            gone = f" {lost} pictures are not kept any more: run again for them." if lost > 0 else ""
+            yield (
+                line(" ".join([*failed, "All pictures have these settings now."]) + gone),
+                viewer_value(run),
+                gr.skip(),
+            )
+
+    @staticmethod
+    def pack(run: Run | None) -> Iterator[tuple[Any, str]]:
+        """Everything in one ZIP."""
+        if run is None or not run.files:
+            raise SettingsError("There are no cutouts yet: add pictures and cut them out first.")
+        archive = run.archive()
+        yield {"file": str(archive), "name": archive.name}, line(f"{len(run.files)} cutouts are in {archive.name}.")
+
+    def go_on_with(self, columns: list[Any], event: gr.EventData) -> tuple[Any, ...]:
+        """The chosen model of a comparison: it is selected, and its cutout can be tuned."""
+        model, run = self.comparison.choose(columns, event)
+        return model, run, line(f"Going on with {model}."), viewer_value(run), table(run.reports)
+
+    def remember(self, saved: Any, request: gr.Request) -> list[Any]:
+        """The settings of the link that was followed, else those that this browser kept."""
+        models = self.service.registry()
+        recipe, said = self.controls.from_link(dict(request.query_params))
+        values = self.controls.shown(recipe) if recipe else self.controls.remembered(saved)
+        updates = [gr.update(value=values[name]) if name in values else gr.skip() for name in self.controls.kept]
         # files may have come into the models folder since the page was built
-        def show_models() -> Any:
-            return gr.Dropdown(_choices(service.registry()))
+        chosen = values.get("model", models.default.id)
+        updates[self.controls.kept.index("model")] = gr.Dropdown(choices_of(models), value=chosen)
+        return [*updates, line(said)]
 
-        demo.load(show_models, None, model, queue=False, show_progress="hidden", api_visibility="private")
-    page: gr.Blocks = demo
-    return page
+    def _card(self, chosen: str) -> str:
+        return card(next((entry for entry in self.service.models() if entry["id"] == chosen), None))
 
-
-# ---------------------------------------------------------------------------------------------------------- controls
-
-
-def _checkbox(name: str, label: str) -> gr.Checkbox:
-    return gr.Checkbox(getattr(DEFAULTS, name), label=label, info=_info(name), elem_id=name)
-
-
-def _slider(name: str, label: str, top: int) -> gr.Slider:
-    return gr.Slider(0, top, getattr(DEFAULTS, name), step=1, label=label, info=_info(name), elem_id=name)
-
-
-def _text(name: str, label: str, placeholder: str) -> gr.Textbox:
-    return gr.Textbox("", label=label, info=_info(name), placeholder=placeholder, max_length=100, elem_id=name)
-
-
-def _info(name: str) -> str:
-    return f"{help_text(name)} ({name})"
-
-
-def _choices(registry: Registry) -> list[tuple[str, str]]:
-    return [(f"{spec.title} ({spec.id})", spec.id) for spec in registry.values()]
-
-
-# ------------------------------------------------------------------------------------------------------ what is shown
-
-
-def _card(service: Service, model_id: str) -> str:
-    """What a model is for, its terms, its size, and whether it is here already."""
-    model = next((entry for entry in service.models() if entry["id"] == model_id), None)
-    if model is None:
-        return ""
-    licence = f"[{model['licence']}]({model['licence_url']})" if model["licence_url"] else model["licence"]
-    megabytes = f"{model['bytes'] / 1e6:.0f} MB" if model["bytes"] else ""
-    place = "on this server" if model["on_disk"] else "downloaded on first use"
-    lines = [
-        model["about"],
-        f"Licence: {licence}, {COMMERCIAL[model['commercial_use']]}. {model['licence_note']}",
-        " · ".join(part for part in (megabytes, place, f"[{model['paper']}]({model['source']})" * bool(model["source"]))
-                   if part),
-    ]  # fmt: skip
-    if not model["usable"]:
-        lines.append("**Not switched on here:** whoever runs this app must accept its licence first.")
-    return "\n\n".join(lines)
-
-
-def _line(text: str) -> str:
-    return f'<div class="line">{html.escape(text)}</div>'
-
-
-def _progress(run: Run) -> str:
-    bar = f'<progress max="{len(run.sources)}" value="{len(run.outcomes)}" aria-label="Pictures done"></progress>'
-    return _line(_so_far(run)) + bar * run.running
-
-
-def _so_far(run: Run) -> str:
-    total, done = len(run.sources), len(run.outcomes)
-    failed = sum(1 for entry in run.reports if entry["error"])
-    trouble = f", {failed} failed (see below)" if failed else ""
-    if done < total:
-        return f"{done} of {total} done{trouble}. {run.now}"
-    return f"{'The picture is' if total == 1 else f'All {total} pictures are'} done{trouble}."
-
-
-def _gallery(run: Run) -> list[tuple[str, str]]:
-    return [(str(file), file.name) for file in run.files]
-
-
-def _download(run: Run) -> Any:
-    archive = run.zip_file()
-    if archive:
-        return gr.DownloadButton(f"Download all {len(run.files)} as ZIP", value=str(archive), visible=True)
-    if run.files:
-        return gr.DownloadButton("Download PNG", value=str(run.files[0]), visible=True)
-    return gr.DownloadButton(visible=False)
-
-
-def _table(reports: list[Report]) -> str:
-    """The report for people. File names come from strangers, so everything is escaped."""
-    rows = []
-    for entry in reports:
-        notes = "; ".join(entry["warnings"])
-        said = f'<span class="failed">{html.escape(entry["error"])}</span>' if entry["error"] else html.escape(notes)
-        seconds = entry["seconds"]
-        detail = ", ".join(f"{stage} {took:.2f}" for stage, took in seconds.items())
-        size = f"{entry['width']} x {entry['height']}" if entry["width"] else ""
-        provider = entry["provider"].removesuffix("ExecutionProvider")
-        rows.append(
-            f"<tr><td>{html.escape(Path(entry['name']).name)}</td><td>{size}</td>"
-            f'<td title="{html.escape(detail)}">{sum(seconds.values()):.1f} s</td>'
-            f'<td class="wide">{html.escape(entry["model"])} on {html.escape(provider)}</td><td>{said}</td></tr>'
-        )
-    head = '<tr><th>Picture</th><th>Size</th><th>Time</th><th class="wide">Model</th><th>Notes</th></tr>'
-    note = reports[0]["provider_note"] if reports else ""
-    below = f'<p class="quiet">Computed on the CPU: {html.escape(note)}</p>' if note else ""
-    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>{below}"
+    def _forget(self, run: Run | None) -> None:
+        if run:
+            self.service.kept.forget(run.kept)

@@ -10,15 +10,17 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segmentation.config import Config
+from segmentation.web.texts import translations
 from segmentation.web.theme import theme
 
-PUBLIC = ("segment", "models")
+PUBLIC = ("segment", "refine", "models")
 
 # Gradio's ways to a handler by its name. The page itself names none: it goes by number, through /queue/join, or through
 # /run/predict for those that do not queue (the others answer 404 there: api_open=False).
 _CALL = re.compile(r"^[^=]*/(?:call/v2|call|run|api)/(?!predict/?$)(?P<name>[^/?=]+)")
 # would make this server fetch an address for whoever asks, or store a visitor's page for good
 _CLOSED = re.compile(r"/proxy=|/deep_link|/file[=/]\s*(?:https?|ftp|//|%2f%2f|https?%3a)", re.IGNORECASE)
+QUEUE_SECONDS = 0.02  # between two looks into the queue
 _JSON_BYTES = 1 << 20  # of any request but an upload: parsed JSON takes thirty times its size
 
 
@@ -99,9 +101,13 @@ def launch(demo: gr.Blocks, config: Config, **options: Any) -> tuple[Any, str, s
         options: Further arguments of `gr.Blocks.launch`, such as server_name and server_port.
     """
     demo.queue(api_open=False, max_size=config.queue, default_concurrency_limit=config.concurrency)
+    # Gradio looks into an empty queue a thousand times a second, which costs an idle server 2 % of a core
+    demo._queue.sleep_when_free = QUEUE_SECONDS  # noqa: SLF001  # there is no other way to say so
     return demo.launch(
         theme=theme(),
+        i18n=translations(),
         css_paths=Path(__file__).with_name("style.css"),
+        js=Path(__file__).with_name("page.js").read_text(encoding="utf-8"),
         max_file_size=config.max_upload_mb << 20,
         show_error=False,
         enable_monitoring=False,

@@ -1,24 +1,27 @@
 """What page and API have in common: the models on offer, their sessions, and runs on uploaded pictures."""
 
+import contextlib
 import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from segmentation.batch import Outcome, Report, Step, run_batch, write_zip
+from segmentation.batch import Outcome, Step, run_batch
 from segmentation.config import Config, names
-from segmentation.errors import SegmentationError
+from segmentation.errors import SegmentationError, SettingsError
+from segmentation.image import load_image
 from segmentation.matting import is_ready as matting_is_ready
 from segmentation.matting import warm_up as warm_up_matting
 from segmentation.providers import Device, available_cores, usable_providers
+from segmentation.recipe import Recipe
 from segmentation.registry import ModelSpec, Registry, load_offered
 from segmentation.session import Session, SessionPool, load_session, threads_for
-from segmentation.settings import Settings
 from segmentation.tensor import overridden
+from segmentation.web.drafts import Draft, make_draft
+from segmentation.web.runs import NOT_KEPT, Kept, KeptRuns, Run
 from segmentation.web.uploads import new_run_folder, sweep, uploaded_files
 from segmentation.weights import where_available
 
@@ -26,39 +29,6 @@ log = logging.getLogger(__name__)
 
 Shown = Callable[[str, float | None], None]
 """Called with what is going on, and how far it is (0..1), if that is known."""
-
-
-@dataclass
-class Run:
-    """A run so far: files and reports in the order of the pictures, whatever order they finish in."""
-
-    folder: Path
-    sources: list[Path]
-    session: Session | None  # until the run has begun: a visitor's page must not keep a network loaded
-    settings: Settings
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-    now: str = ""  # which picture is in which stage
-    running: bool = True
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def files(self) -> list[Path]:
-        """The cutouts."""
-        return [file for _, outcome in sorted(self.outcomes.items()) for file in outcome.files]
-
-    @property
-    def reports(self) -> list[Report]:
-        """An entry a picture."""
-        return [outcome.report for _, outcome in sorted(self.outcomes.items())]
-
-    @property
-    def done(self) -> float:
-        """Share of the pictures that are finished."""
-        return len(self.outcomes) / len(self.sources)
-
-    def zip_file(self) -> Path | None:
-        """All cutouts in one ZIP, where there are several."""
-        return write_zip(self.files, self.folder / "cutouts.zip") if len(self.files) > 1 else None
 
 
 class Service:
@@ -73,9 +43,11 @@ class Service:
         """
         self.config = config
         usable_providers(cast("Device", config.device))
+        self.kept = KeptRuns(config.runs_mb << 20, config.keep_minutes * 60)
         self._pool = SessionPool(self._load, config.sessions_mb << 20)
         self._shown = threading.local()  # who waits for a download in this thread
         self._slots = threading.BoundedSemaphore(available_cores())  # pictures at work, whoever they belong to
+        self._drafting = threading.BoundedSemaphore(available_cores())  # of their own: a hand waits for no batch
         self.registry()
 
     def registry(self) -> Registry:
@@ -110,46 +82,120 @@ class Service:
             on_progress=on_progress,
         )
 
-    def start(self, paths: Sequence[Any], model_id: str, settings: Settings, shown: Shown | None = None) -> Run:
+    # ---------------------------------------------------------------------------------------------------------- runs
+
+    def start(self, paths: Sequence[Any], recipe: Recipe, backdrop: Any = None, shown: Shown | None = None) -> Run:
         """Check all that a visitor asked for and fetch and load what it takes; no picture is touched yet.
+
+        Args:
+            paths: The pictures, as the client names them.
+            recipe: Model and settings.
+            backdrop: The picture behind, as the client names it, where the settings ask for one.
+            shown: Told what is going on.
 
         Raises:
             SegmentationError: Wrong files, no such model, it cannot be had, or it cannot take that size.
         """
         sources = uploaded_files(paths, self.config.max_pictures)
-        session = self.session(model_id, len(sources), shown)
-        overridden(session.input, settings)
-        if settings.alpha_matting and not matting_is_ready():
-            if shown:
-                shown("Preparing alpha matting, once after the installation", None)
-            warm_up_matting()
-        return Run(new_run_folder(), sources, session, settings)
+        behind = _backdrop(recipe, backdrop)
+        session = self.session(recipe.model, len(sources), shown)
+        overridden(session.input, recipe.settings)
+        _prepare_matting(recipe, shown)
+        kept = Kept(sources, recipe)
+        self.kept.add(kept)
+        return Run(new_run_folder(), kept, recipe, behind, session, total=len(sources))
 
-    def go_on(self, run: Run, shown: Shown | None = None) -> Iterator[bool]:
+    def again(
+        self,
+        kept: Kept,
+        recipe: Recipe,
+        backdrop: Any = None,
+        indices: Iterable[int] | None = None,
+        shown: Shown | None = None,
+    ) -> Run:
+        """The run that makes new cutouts of what the network said before.
+
+        Args:
+            kept: Of which run.
+            recipe: The new settings; model, mean, std and size stay what the network was asked with.
+            backdrop: As in `start`.
+            indices: Numbers of the pictures; all that are kept by default.
+            shown: Told what is going on.
+
+        Raises:
+            SegmentationError: Nothing is kept any more, or the background is not an upload.
+        """
+        behind = _backdrop(recipe, backdrop)
+        _prepare_matting(recipe, shown)
+        said = dict(kept.predictions)
+        chosen = {index: said[index] for index in (said if indices is None else indices) if index in said}
+        if not chosen:
+            raise SettingsError(NOT_KEPT)
+        self.kept.touch(kept)
+        return Run(new_run_folder(), kept, kept.refined(recipe), behind, chosen, total=len(chosen))
+
+    def go_on(self, run: Run, shown: Shown | None = None, *, for_page: bool = False) -> Iterator[bool]:
         """Cut out the pictures of a run; yields whenever something happened and at least every moment.
+
+        Args:
+            run: The run.
+            shown: Told what is going on.
+            for_page: Write thumbnails and the stages of each cutout too.
 
         Yields:
             Whether another picture is finished.
         """
-        session, run.session = run.session, None
-        assert session is not None, "a run goes on once"
-        events = run_batch(
-            run.sources, session, run.settings, run.folder, max_pixels=self.config.max_pixels, slots=self._slots
-        )
+        network, run.network = run.network, None
+        assert network is not None, "a run goes on once"
         try:
-            for event in events:
-                if run.stop.is_set():
-                    return
-                if isinstance(event, Outcome):
-                    run.outcomes[event.index] = event
-                elif isinstance(event, Step):
-                    run.now = f"{event.name}: {STAGES.get(event.stage, event.stage)}"
-                    if shown:
-                        shown(run.now, run.done)
-                yield isinstance(event, Outcome)
+            backdrop = load_image(run.backdrop, max_pixels=self.config.max_pixels) if run.backdrop else None
+            events = run_batch(
+                run.kept.sources,
+                network,
+                run.recipe.settings,
+                run.folder,
+                run.recipe.export,
+                backdrop,
+                thumbnails=THUMBNAIL_SIDE if for_page else 0,
+                stages=for_page,
+                max_pixels=self.config.max_pixels,
+                slots=self._slots,
+            )
+            with contextlib.closing(events):
+                for event in events:
+                    if run.stop.is_set():
+                        return
+                    if isinstance(event, Outcome):
+                        event.report["run"] = run.kept.id
+                        run.outcomes[event.index] = event
+                        if event.prediction:
+                            self.kept.keep(run.kept, event.index, event.prediction)
+                    elif isinstance(event, Step):
+                        run.now = f"{event.name}: {STAGES.get(event.stage, event.stage)}"
+                        if shown:
+                            shown(run.now, run.done)
+                    yield isinstance(event, Outcome)
         finally:
             run.running = False
-            events.close()
+
+    def draft(self, run: Run, recipe: Recipe, backdrop: Any = None) -> Draft | None:
+        """The selected picture with other settings, at screen size and at once; None where nothing is selected.
+
+        Raises:
+            SegmentationError: Nothing is kept any more, or the background is not an upload.
+        """
+        position = run.position
+        if position is None:
+            return None
+        index, cutout = run.cutouts[position]
+        behind = _backdrop(recipe, backdrop)
+        said = run.kept.predictions.get(index)
+        if said is None:
+            raise SettingsError(NOT_KEPT)
+        with self._drafting:
+            return make_draft(run, index, cutout.label, said, recipe, behind, self.config.max_pixels)
+
+    # -------------------------------------------------------------------------------------------------------- models
 
     def models(self) -> list[dict[str, Any]]:
         """The models on offer as plain data, with whether they are on this disk and loaded."""
@@ -177,6 +223,8 @@ class Service:
             "paper": spec.origin.paper,
         }
 
+    # ---------------------------------------------------------------------------------------------- behind the page
+
     def prepare(self) -> None:
         """Load the default model and compile the matting; for a thread behind the running page."""
         try:
@@ -197,10 +245,28 @@ class Service:
                 sweep(keep)
             try:
                 self._pool.rest(IDLE_SECONDS)
+                self.kept.trim()
             except SegmentationError:
                 log.exception("an idle network could not give its memory back")
             time.sleep(IDLE_SECONDS / 3)
 
+
+def _backdrop(recipe: Recipe, named: Any) -> Path | None:
+    if recipe.export.background != "picture":
+        return None
+    if not named:
+        raise SettingsError("The background is to be a picture, but there is none: add a backdrop.")
+    return uploaded_files([named], 1)[0]
+
+
+def _prepare_matting(recipe: Recipe, shown: Shown | None) -> None:
+    if (recipe.settings.alpha_matting or recipe.settings.decontaminate) and not matting_is_ready():
+        if shown:
+            shown("Preparing alpha matting, once after the installation", None)
+        warm_up_matting()
+
+
+THUMBNAIL_SIDE = 480  # pixels of the longer side: the gallery stays light however large the pictures are
 
 IDLE_SECONDS = 30.0  # a network that had nothing to do for so long gives its memory back
 
@@ -209,6 +275,7 @@ STAGES = {
     "network": "finding the subject",
     "mask": "making the mask",
     "matting": "matting the outline",
-    "encode": "writing the PNG",
+    "colours": "cleaning the edge colours",
+    "encode": "writing the file",
 }
 """Names of the stages for people."""

@@ -12,12 +12,15 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import gradio as gr
 import pytest
 from gradio_client import Client
+from playwright.sync_api import Browser, sync_playwright
 
 from segmentation.config import Config
 from segmentation.web.page import build_page
 from segmentation.web.server import launch
 from segmentation.web.service import Service
 from tests import graphs
+from tests.web import chromium
+from tests.web.browsing import FLAGS, Watched
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,30 @@ def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     client = Client(server.url, analytics_enabled=False, verbose=False, download_files=downloads)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = chromium.find()
+    if path is None:
+        reason = "NO CHROMIUM: the page is NOT tested in a browser. Install one, or name it in CHROMIUM."
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def watched(browser: Browser, server: Server) -> Iterator[Watched]:
+    """The page on a wide screen; nothing may go wrong on it, and it may ask no other host."""
+    context = browser.new_context(
+        viewport={"width": 1400, "height": 900},
+        accept_downloads=True,
+        permissions=["camera", "clipboard-read", "clipboard-write"],
+    )
+    watched = Watched(context.new_page(), server.url)
+    yield watched
+    context.close()
+    assert watched.console == []
+    assert watched.off_host == []

@@ -83,7 +83,7 @@ def test_api_command_line_and_library_write_the_same_bytes(
 
 def test_every_setting_of_the_mission_is_a_parameter_with_its_default(client: Client) -> None:
     endpoints: Any = client.view_api(return_format="dict", print_info=False)
-    assert set(endpoints["named_endpoints"]) == {"/segment", "/models"}
+    assert set(endpoints["named_endpoints"]) == {"/segment", "/refine", "/models"}
     assert endpoints["unnamed_endpoints"] == {}
     parameters = endpoints["named_endpoints"]["/segment"]["parameters"]
     assert {p["parameter_name"]: p["parameter_default"] for p in parameters} == {
@@ -96,9 +96,26 @@ def test_every_setting_of_the_mission_is_a_parameter_with_its_default(client: Cl
         "matting_method": "fast",
         "trust_mask": 0.003,
         "post_process_mask": False,
+        "decontaminate": False,
         "mean": None,
         "std": None,
         "size": None,
+        "background": "transparent",
+        "background_fit": "fill",
+        "background_blur": 2.0,
+        "format": "png",
+        "crop": False,
+        "crop_margin": 5.0,
+        "backdrop": None,
+    }
+    refining = endpoints["named_endpoints"]["/refine"]["parameters"]
+    assert [p["parameter_name"] for p in refining[:3]] == ["run", "pictures", "alpha_matting"]
+    assert {p["parameter_name"] for p in refining} == {p["parameter_name"] for p in parameters} - {
+        "images",
+        "model",
+    } | {
+        "run",
+        "pictures",
     }
     assert len(endpoints["named_endpoints"]["/segment"]["returns"]) == 2
 
@@ -154,6 +171,10 @@ def test_a_bad_picture_is_named_while_the_others_finish(client: Client, disc: Pa
         ({"model": "../../u2netp"}, "There is no model"),
         ({"model": ["u2netp"]}, "There is no model"),
         ({"model": "rmbg-1.4"}, "SEGMATTE_ACCEPT_LICENCES=bria-rmbg-1.4"),
+        ({"background": "chequered"}, "background must be transparent, picture, blur, mask or a colour"),
+        ({"background": "picture"}, "there is none: add a backdrop"),
+        ({"format": "gif"}, "format must be png, webp or jpeg, not 'gif'"),
+        ({"crop_margin": 1000}, "crop_margin must be a number from 0 to 100"),
         ({"images": []}, "Add at least one picture"),
         ({"images": None}, "Add at least one picture"),
     ],

@@ -1,100 +1,37 @@
 """The page in a real browser: what a visitor does, on wide and phone screens, in light and dark."""
 
 import io
-import os
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from segmentation import Session, load_image, save_png, segment
-from tests.web import chromium
+from tests.web.browsing import Watched
 from tests.web.conftest import Server
 
 pytestmark = pytest.mark.browser
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = chromium.find()
-    if path is None:
-        reason = "NO CHROMIUM: the page is NOT tested in a browser. Install one, or name it in CHROMIUM."
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield launched
-        launched.close()
-
-
-class Watched:
-    """A page, and what went wrong on it."""
-
-    def __init__(self, page: Page, server: Server) -> None:
-        self.page = page
-        self.console: list[str] = []
-        self.off_host: list[str] = []
-        page.on("console", lambda message: self.console.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: self.console.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                None if request.url.startswith((server.url, "data:", "blob:")) else self.off_host.append(request.url)
-            ),
-        )
-        page.goto(server.url)
-        expect(page.locator("#run")).to_be_visible(timeout=30000)
-
-    def add(self, *files: Path) -> None:
-        self.page.set_input_files("#pictures input[type=file]", list(files))
-        expect(self.page.locator("#pictures .thumbnail-item")).to_have_count(len(files), timeout=30000)
-
-    def choose(self, model: str) -> None:
-        self.page.locator("#model input").click()
-        self.page.get_by_role("option", name=f"({model})").click()
-
-    def run(self, cutouts: int) -> None:
-        self.page.click("#run")
-        expect(self.page.locator("#download:visible")).to_be_visible(timeout=60000)
-        expect(self.page.locator("#results .thumbnail-item")).to_have_count(cutouts)
-
-
-@pytest.fixture
-def watched(browser: Browser, server: Server) -> Iterator[Watched]:
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True)
-    watched = Watched(context.new_page(), server)
-    yield watched
-    context.close()
-    assert watched.console == []
-    assert watched.off_host == []
 
 
 def test_two_photos_are_cut_out_and_downloaded(
     watched: Watched, photos: dict[str, Path], u2netp: Session, tmp_path: Path
 ) -> None:
+    watched.shot("first-visit")
     watched.add(photos["cheetah"], photos["chelsea"])
     watched.run(2)
     page = watched.page
-    assert "conic-gradient" in page.locator("#results img").first.evaluate("e => getComputedStyle(e).backgroundImage")
+    assert "conic-gradient" in page.locator("#viewer .sheet").evaluate("e => getComputedStyle(e).backgroundImage")
     expect(page.locator("#status")).to_contain_text("All 2 pictures are done")
     expect(page.locator("#report")).to_contain_text("cheetah.jpg")
     expect(page.locator("#report")).to_contain_text("502 x 343")
+    watched.shot("done")
     with page.expect_download() as download:
         page.click("#download")
     with zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes())) as archive:
-        assert archive.namelist() == ["cheetah-cutout.png", "chelsea-cutout.png"]
+        assert archive.namelist() == ["cheetah-cutout.png", "chelsea-cutout.png", "settings.yaml"]
         cutout = Image.open(io.BytesIO(archive.read("cheetah-cutout.png")))
         assert cutout.size == (502, 343)
         assert np.asarray(cutout.getchannel("A"))[170, 250] == 255
@@ -122,7 +59,7 @@ def test_a_failing_picture_is_named_while_the_other_finishes(
 def test_a_wrong_setting_is_told_and_the_page_goes_on(watched: Watched, photos: dict[str, Path]) -> None:
     watched.add(photos["cheetah"])
     watched.choose("bright.onnx")
-    watched.page.get_by_text("Mask and network input settings").click()
+    watched.open("network")
     watched.page.locator("#std textarea, #std input").fill("0")
     watched.page.click("#run")
     expect(watched.page.locator(".toast-body")).to_contain_text("std must not be 0")
@@ -146,15 +83,21 @@ def test_the_card_follows_the_model(watched: Watched) -> None:
 def test_stop_keeps_what_was_finished(watched: Watched, photos: dict[str, Path]) -> None:
     watched.page.get_by_text("Alpha matting", exact=True).click()
     watched.choose("modnet")
+    watched.open("network")
+    watched.page.locator("#size textarea, #size input").fill("1024")  # seconds a picture
     watched.add(*[photos["astronaut"]] * 5)
     watched.page.click("#run")
-    expect(watched.page.locator("#results .thumbnail-item").first).to_be_visible(timeout=60000)
+    expect(watched.page.locator("#viewer .stage")).to_be_visible(timeout=60000)
+    watched.shot("running")
     watched.page.click("#stop")
     expect(watched.page.locator("#status")).to_contain_text("Stopped. What was finished is kept.")
-    expect(watched.page.locator("#download:visible")).to_be_visible()
-    count = watched.page.locator("#results .thumbnail-item").count()
+    count = watched.page.locator("#viewer .thumb").count()
     watched.page.wait_for_timeout(3000)
-    assert watched.page.locator("#results .thumbnail-item").count() == count < 5
+    assert watched.page.locator("#viewer .thumb").count() == count < 5
+    with watched.page.expect_download() as download:
+        watched.page.click("#download")
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert len(archive.namelist()) == count + 1
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1400, "dark")])
@@ -162,13 +105,19 @@ def test_it_fits_the_screen_in_both_schemes(
     browser: Browser, server: Server, photos: dict[str, Path], width: int, scheme: str
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)  # type: ignore[arg-type]
-    watched = Watched(context.new_page(), server)
-    watched.add(photos["cheetah"])
+    watched = Watched(context.new_page(), server.url)
+    watched.add(photos["cheetah"], photos["astronaut"])
     watched.choose("bright.onnx")
-    watched.run(1)
-    assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+    watched.run(2)
+    for section in ("matting", "background", "network"):
+        watched.open(section)
+    for tab in range(3):
+        watched.page.locator("#tabs button[role=tab]").nth(tab).click()
+        watched.page.wait_for_timeout(200)
+        assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+        watched.shot(f"{width}-{scheme}-{tab}")
     dark = watched.page.evaluate("document.body.classList.contains('dark')")
     assert dark == (scheme == "dark")
-    if shots := os.environ.get("SCREENSHOTS"):
-        watched.page.screenshot(path=f"{shots}/{width}-{scheme}.png", full_page=True)
+    assert watched.console == []
+    assert watched.off_host == []
     context.close()

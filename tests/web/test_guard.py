@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from segmentation.web.server import Doorman
+from segmentation.web.server import PUBLIC, Doorman
 from segmentation.web.uploads import new_run_folder, sweep
 from tests.web.conftest import Server
 
@@ -97,7 +97,7 @@ def test_a_web_address_is_not_fetched(server: Server, address: str, marked: bool
 
 def test_only_the_public_endpoints_can_be_called_by_name(server: Server) -> None:
     handlers = {fn.api_name for fn in server.page.fns.values() if isinstance(fn.api_name, str)}
-    private = handlers - {"segment", "models"}
+    private = handlers - set(PUBLIC)
     assert private  # the page has some
     for name in private:
         for way in ("call", "call/v2", "run", "api"):
@@ -114,18 +114,53 @@ def test_the_queue_cannot_be_gone_round(server: Server) -> None:
 
 
 def test_the_pages_own_handler_called_by_hand_meets_the_same_guard(server: Server, secret: Path) -> None:
-    number, handler = next((i, fn) for i, fn in server.page.fns.items() if fn.api_name == "run")
-    data = [[{"image": {"path": str(secret)}, "caption": None}], "bright.onnx", False]
-    data += [240, 20, 10, False, "fast", 0.003, False, "", "", ""]
-    assert len(data) == len(handler.inputs)
-    session = {"session_hash": "byhand", "fn_index": number, "data": data}
-    with httpx.Client(base_url=server.url, timeout=60) as http:
-        assert http.post("/gradio_api/queue/join", json=session).status_code == 200
-        with http.stream("GET", "/gradio_api/queue/data", params={"session_hash": "byhand"}) as stream:
-            events = [json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: ")]
-    finished = next(event for event in events if event["msg"] == "process_completed")
+    named = [{"image": {"path": str(secret)}, "caption": None}]
+    for handler in ("run", "compare", "_add_address"):
+        finished = by_hand(server, handler, {"pictures": named, "address": "https://example.com/a.jpg"})
+        assert finished["success"] is False
+        assert REFUSED in finished["output"]["error"]
+
+
+def test_a_backdrop_meets_the_same_guard(server: Server, secret: Path, photos: dict[str, Path]) -> None:
+    own = upload(server, "a.png", photos["chelsea"].read_bytes())
+    body = {
+        "images": [{"path": own}],
+        "model": "bright.onnx",
+        "background": "picture",
+        "backdrop": {"path": str(secret)},
+    }
+    _, text = call(server, "v2/segment", body)
+    assert REFUSED in text
+    shown = {"pictures": [{"image": {"path": own}, "caption": None}], "background": "picture"}
+    shown |= {"backdrop": [{"image": {"path": str(secret)}, "caption": None}]}
+    finished = by_hand(server, "run", shown)
     assert finished["success"] is False
     assert REFUSED in finished["output"]["error"]
+
+
+@pytest.mark.parametrize("number", [-1, 99, "0", None, 1.5, [0], "../../etc/passwd"])
+def test_numbers_of_a_clients_making_reach_nothing(server: Server, number: Any) -> None:
+    for handler in ("_show_example", "go_on_with"):
+        finished = by_hand(server, handler, {}, event={"index": number})
+        assert finished["success"] is False
+        assert "not there any more" in finished["output"]["error"] or "no such example" in finished["output"]["error"]
+    assert by_hand(server, "select", {}, event={"index": number})["success"] is True  # nothing to select, nothing done
+
+
+def by_hand(server: Server, handler: str, values: dict[str, Any], event: Any = None) -> dict[str, Any]:
+    """What comes of calling one of the page's own events as no page would; controls left out have their first value."""
+    number, function = next((i, fn) for i, fn in server.page.fns.items() if fn.api_name == handler)
+    data = [values.get(block.elem_id, getattr(block, "value", None)) for block in function.inputs]
+    visitor = f"byhand-{handler}-{time.monotonic_ns()}"
+    body = {"session_hash": visitor, "fn_index": number, "data": data, "event_data": event}
+    with httpx.Client(base_url=server.url, timeout=60) as http:
+        if not function.queue:
+            answer = http.post("/gradio_api/run/predict", json=body)
+            return {"success": answer.status_code == 200, "output": answer.json()}
+        assert http.post("/gradio_api/queue/join", json=body).status_code == 200
+        with http.stream("GET", "/gradio_api/queue/data", params={"session_hash": visitor}) as stream:
+            events = [json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: ")]
+    return next(event for event in events if event["msg"] == "process_completed")
 
 
 def test_the_server_is_no_proxy(server: Server) -> None:

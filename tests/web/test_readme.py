@@ -53,10 +53,13 @@ def test_tables_are_those_of_the_code() -> None:
 
 
 def test_the_gradio_client_example_runs(server: Server, folder: Path) -> None:
-    code = block("python", "gradio_client").replace("http://127.0.0.1:7860", server.url)
+    code = block("python", "from gradio_client") + block("python", "/refine")
+    code = code.replace("http://127.0.0.1:7860", server.url)
     lines = run([sys.executable, "-c", code], folder).splitlines()
     assert "cat.jpg ['cat-cutout.png'] [] None" in lines
     assert "dog.png ['dog-cutout.png'] [] None" in lines
+    assert lines[-1].startswith("['dog-cutout.jpg'] {'decode':")
+    assert "network" not in lines[-1]
 
 
 def test_the_curl_example_runs(server: Server, folder: Path) -> None:
@@ -83,6 +86,7 @@ def test_the_command_line_examples_run(folder: Path, fetched: Callable[[str], Pa
     fetched("modnet")
     shown = run(["bash", "-euc", block("bash", "segmentation cut")], folder)
     assert str(Path("cutouts/cat-cutout.png")) in shown
+    assert str(Path("white/cat-cutout.jpg")) in shown
     assert "birefnet-general-lite" in shown
     assert shown.splitlines()[-1].endswith("modnet.onnx")
     with Image.open(folder / "cutouts/cat-cutout.png") as cutout:

@@ -1,0 +1,78 @@
+"""One picture at screen size with new settings, while the hand is still on the slider."""
+
+import time
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from segmentation.batch import save_stages
+from segmentation.export import Box, export_box, save_export
+from segmentation.mask import auto_erode_size
+from segmentation.pipeline import Prediction, refine
+from segmentation.recipe import Recipe
+from segmentation.settings import Settings
+from segmentation.web.runs import Run, delete
+
+MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved coarser, so that a preview stays one
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What one cutout would look like."""
+
+    index: int  # number of its picture
+    label: str  # class, where the network tells several apart
+    tuning: int  # of the run, when it was begun
+    file: Path
+    box: Box  # at the size of the draft
+    size: tuple[int, int]  # (height, width) of the whole picture at the size of the draft
+    stages: dict[str, Path]
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+def make_draft(
+    run: Run, index: int, label: str, said: Prediction, recipe: Recipe, backdrop: Path | None, max_pixels: int
+) -> Draft:
+    """Cut out one picture of a run at screen size, from what the network said about the whole.
+
+    Raises:
+        ImageError: The picture's file is gone.
+    """
+    start, tuning = time.perf_counter(), run.tuning
+    small = run.kept.small(run.kept.sources[index], max_pixels)
+    behind = run.kept.small(backdrop, max_pixels).picture if backdrop else None
+    probability = said.maps[label]
+    settings = _at_scale(recipe.settings, small.size, small.picture.size, probability.shape)
+    result = refine(small.picture, probability, settings, max_unknown=MAX_UNKNOWN)
+    stem = f"draft-{uuid.uuid4().hex}"
+    # lossless WebP would only take longer to write
+    export = recipe.export if recipe.export.format == "jpeg" else replace(recipe.export, format="png")
+    file = run.folder / f"{stem}{export.ending}"
+    notes = save_export(small.picture, result.foreground, result.alpha, file, export, behind)
+    stages = save_stages(result, run.folder, stem)
+    files = [file, *stages.values()]
+    # the last draft's files may still be on their way to the page, those before are not
+    delete(run.drafted[: -len(files)])
+    run.drafted = [*run.drafted[-len(files) :], *files]
+    return Draft(
+        index=index,
+        label=label,
+        tuning=tuning,
+        file=file,
+        box=export_box(result.alpha, export),
+        size=small.picture.size,
+        stages=stages,
+        seconds=time.perf_counter() - start,
+        warnings=(*result.warnings, *notes),
+    )
+
+
+def _at_scale(settings: Settings, whole: tuple[int, int], small: tuple[int, int], network: tuple[int, ...]) -> Settings:
+    """Settings that do to the small picture what the given ones do to the whole."""
+    erode_size = settings.alpha_matting_erode_size
+    if erode_size == "auto":
+        erode_size = auto_erode_size(whole, (network[0], network[1]))
+    if erode_size:
+        erode_size = max(1, round(erode_size * max(small) / max(whole)))
+    return replace(settings, alpha_matting_erode_size=erode_size, matting_method="fast")

@@ -1,0 +1,82 @@
+"""The run that a visitor sees, as code to paste: gradio_client, curl, command line."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from segmentation.recipe import Recipe, write_value
+
+
+def python_code(address: str, names: Sequence[str], recipe: Recipe, backdrop: str | None) -> str:
+    """A script for gradio_client.
+
+    Args:
+        address: Where the page is served.
+        names: The pictures' file names.
+        recipe: Model and settings; what is a default is left out.
+        backdrop: File name of the picture behind, where there is one.
+    """
+    values = {"model": recipe.model} | {name: _plain(value) for name, value in recipe.changed.items()}
+    images = ", ".join(f"handle_file({name!r})" for name in names)
+    lines = [f"    images=[{images}],", *(f"    {name}={value!r}," for name, value in values.items())]
+    if backdrop:
+        lines.append(f"    backdrop=handle_file({backdrop!r}),")
+    call = "\n".join(lines)
+    return f"""\
+from gradio_client import Client, handle_file
+
+client = Client({address!r})
+files, report = client.predict(
+{call}
+    api_name="/segment",
+)
+for entry in report:
+    print(entry["name"], entry["files"], entry["warnings"], entry["error"])
+print(files)
+"""
+
+
+def curl_code(address: str, names: Sequence[str], recipe: Recipe, backdrop: str | None) -> str:
+    """The same as commands for a terminal with curl and Python. See `python_code` for the arguments."""
+    body = {"model": recipe.model} | {name: _plain(value) for name, value in recipe.changed.items()}
+    pictures = " ".join(shlex.quote(name) for name in [*names, *([backdrop] if backdrop else [])])
+    behind = 'body["backdrop"] = files.pop()\n' if backdrop else ""
+    return f"""\
+server={shlex.quote(address)}
+paths=$(for picture in {pictures}; do
+  curl -sS -F "files=@\\"$picture\\"" "$server/gradio_api/upload" && echo
+done)
+body=$(python3 - "$paths" <<'END'
+import json, sys
+
+files = [
+    {{"path": json.loads(line)[0], "meta": {{"_type": "gradio.FileData"}}}}
+    for line in sys.argv[1].splitlines()
+]
+body = json.loads(r'''{json.dumps(body)}''')
+{behind}print(json.dumps({{"images": files}} | body))
+END
+)
+event=$(curl -sS "$server/gradio_api/call/v2/segment" -H "Content-Type: application/json" -d "$body" \\
+  | python3 -c 'import json, sys; print(json.load(sys.stdin)["event_id"])')
+curl -sSN "$server/gradio_api/call/segment/$event"
+"""
+
+
+def command_line(names: Sequence[str], recipe: Recipe, backdrop: str | None) -> str:
+    """The same on the command line of this project. See `python_code` for the arguments."""
+    parts = ["python", "-m", "segmentation", "cut", "--model", recipe.model]
+    for name, value in recipe.changed.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            parts.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            parts.append(f"--{flag}={write_value(value)}")
+    if backdrop:
+        parts.append(f"--backdrop={backdrop}")
+    return shlex.join([*parts, "--", *names]) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

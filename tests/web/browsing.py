@@ -1,0 +1,100 @@
+"""A page in a real browser, and what went wrong on it; shared by the browser tests."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-fake-ui-for-media-stream",  # a webcam that shows a green picture, and no question about it
+    "--use-fake-device-for-media-stream",
+]
+
+
+SAVE = "#viewer a.save"  # the link to the file of the selected cutout
+
+
+class Watched:
+    """A page, and what went wrong on it."""
+
+    def __init__(self, page: Page, url: str, query: str = "") -> None:
+        self.page = page
+        self.console: list[str] = []
+        self.off_host: list[str] = []
+        self._marked: str | None = None
+        page.on("console", lambda message: self.console.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.console.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith((url, "data:", "blob:")) else self.off_host.append(request.url)
+            ),
+        )
+        page.goto(url + query)
+        expect(page.locator("#run")).to_be_visible(timeout=30000)
+        expect(page.locator("#viewer .nothing")).to_be_attached()
+
+    def add(self, *files: Path) -> None:
+        self.page.set_input_files("#pictures input[type=file]", list(files))
+        expect(self.page.locator("#pictures .thumbnail-item")).to_have_count(len(files), timeout=30000)
+
+    def choose(self, model: str) -> None:
+        self.page.locator("#model input").click()
+        self.page.get_by_role("option", name=f"({model})").click()
+
+    def run(self, cutouts: int) -> None:
+        self.page.click("#run")
+        self.done()
+        expect(self.page.locator("#viewer .thumb")).to_have_count(cutouts)
+
+    def done(self) -> None:
+        """Wait for the end of a run."""
+        expect(self.page.locator("#status .line")).to_contain_text(re.compile("(is|are) done"), timeout=90000)
+        expect(self.page.locator("#status progress")).to_have_count(0, timeout=30000)
+        self.mark()
+
+    def mark(self) -> None:
+        """Take note of the cutout that is shown now, so that `tuned` knows another one."""
+        self._marked = self.page.locator(SAVE).get_attribute("href") if self.page.locator(SAVE).count() else None
+
+    def open(self, section: str) -> None:
+        self.page.click(f"#section_{section} > button")
+        self.page.wait_for_timeout(400)  # until what unfolds has taken its values: no hand is quicker
+
+    def turn(self, name: str, value: float) -> None:
+        """Move a slider by its number field, as by hand."""
+        self.page.locator(f"#{name} input[type=number]").fill(str(value))
+
+    def tuned(self) -> None:
+        """Wait for the full size of what was turned since the last mark."""
+        expect(self.page.locator(SAVE)).not_to_have_attribute("href", self._marked or "", timeout=60000)
+        expect(self.page.locator("#viewer .badge")).to_be_hidden()
+        self.mark()
+
+    def shot(self, name: str) -> None:
+        if shots := os.environ.get("SCREENSHOTS"):
+            self.page.screenshot(path=f"{shots}/{name}.png", full_page=True)
+
+    def fetched(self, selector: str, attribute: str) -> bytes:
+        """The bytes of what a link or a picture on the page leads to."""
+        address = self.page.locator(selector).first.get_attribute(attribute)
+        assert address
+        content: bytes = self.page.request.get(address).body()
+        return content
+
+    def pixels(self, selector: str, attribute: str, folder: Path) -> NDArray[Any]:
+        file = folder / "fetched"
+        file.write_bytes(self.fetched(selector, attribute))
+        with Image.open(file) as image:
+            return np.asarray(image)
