@@ -19,7 +19,7 @@ from segmentation.batch import Outcome, pictures_in, run_batch
 from segmentation.config import Config, names
 from segmentation.doctor import examine
 from segmentation.errors import SegmentationError
-from segmentation.providers import DEVICES, Device
+from segmentation.providers import DEVICES, Device, GpuOptions
 from segmentation.registry import Registry, load_offered
 from segmentation.session import load_session, threads_for
 from segmentation.settings import Settings, help_text, parse_numbers, parse_size
@@ -107,6 +107,7 @@ def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int
             folder=config.models_folder,
             device=cast("Device", options.device or config.device),
             threads=threads_for(spec, len(sources)),
+            gpu=GpuOptions.of(config),
             accepted_licences=config.accepted,
             on_progress=bars.show,
         )

@@ -35,6 +35,15 @@ class Config:
     max_upload_mb: int = _variable("SEGMATTE_MAX_UPLOAD_MB", 50, "Megabytes of one uploaded file")
     max_request_mb: int = _variable("SEGMATTE_MAX_REQUEST_MB", 500, "Megabytes of one request, all its files together")
     sessions_mb: int = _variable("SEGMATTE_SESSIONS_MB", 4096, "Megabytes that loaded networks may hold together")
+    gpu_mb: int = _variable("SEGMATTE_GPU_MB", 12288, "Megabytes of the graphics card that one network may take")
+    cuda_graphs: bool = _variable(
+        "SEGMATTE_CUDA_GRAPHS", False, "Replay networks of one fixed size as CUDA graphs (keeps their memory)"
+    )
+    engines_folder: Path = _variable(
+        "SEGMATTE_ENGINES_DIR",
+        PROJECT / "models" / "engines",
+        "Where TensorRT keeps the engines that it builds for minutes",
+    )
     concurrency: int = _variable("SEGMATTE_CONCURRENCY", 2, "Runs at the same time; further ones wait in the queue")
     queue: int = _variable("SEGMATTE_QUEUE", 20, "Runs that may wait; further ones are told to come back")
     keep_minutes: int = _variable("SEGMATTE_KEEP_MINUTES", 60, "Minutes until uploads and results are deleted")
@@ -44,14 +53,16 @@ class Config:
         """The defaults, with what the environment says instead.
 
         Raises:
-            SettingsError: A variable that needs a whole number above 0 holds something else.
+            SettingsError: A variable that needs a whole number above 0, or a yes or no, holds something else.
         """
         values: dict[str, Any] = {}
         for entry in fields(cls):
             text = environment.get(entry.metadata["variable"], "").strip()
             if not text:
                 continue
-            if isinstance(entry.default, int):
+            if isinstance(entry.default, bool):
+                values[entry.name] = _switch(entry.metadata["variable"], text)
+            elif isinstance(entry.default, int):
                 values[entry.name] = _positive(entry.metadata["variable"], text)
             else:
                 values[entry.name] = Path(text).expanduser() if isinstance(entry.default, Path) else text
@@ -72,3 +83,12 @@ def _positive(variable: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 1 << 40:
         raise SettingsError(f"{variable} must be a whole number above 0, not {text[:40]!r}.")
     return int(text)
+
+
+_SWITCHES = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
+
+
+def _switch(variable: str, text: str) -> bool:
+    if text.lower() not in _SWITCHES:
+        raise SettingsError(f"{variable} must be yes or no (1 or 0, true or false), not {text[:40]!r}.")
+    return _SWITCHES[text.lower()]

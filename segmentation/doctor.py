@@ -8,7 +8,7 @@ from typing import cast
 from segmentation.cards import Card, cards
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
-from segmentation.providers import Device, available_cores, gpu_problem, runtime, usable_providers
+from segmentation.providers import Device, GpuOptions, available_cores, gpu_problem, runtime, usable_providers
 from segmentation.registry import ModelSpec, Registry
 from segmentation.session import Session, load_session
 from segmentation.weights import where_available
@@ -96,5 +96,6 @@ def _loaded(spec: ModelSpec, config: Config) -> Session:
         spec,
         folder=config.models_folder,
         device=cast("Device", config.device),
+        gpu=GpuOptions.of(config),
         accepted_licences=config.accepted,
     )

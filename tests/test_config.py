@@ -30,5 +30,16 @@ def test_a_cap_must_be_a_whole_number_above_zero(text: str) -> None:
         Config.from_environment({"SEGMATTE_MAX_PIXELS": text})
 
 
+@pytest.mark.parametrize(("text", "value"), [("1", True), ("Yes", True), ("true", True), ("0", False), ("off", False)])
+def test_a_switch_is_yes_or_no(text: str, value: bool) -> None:
+    assert Config.from_environment({"SEGMATTE_CUDA_GRAPHS": text}).cuda_graphs is value
+
+
+@pytest.mark.parametrize("text", ["2", "maybe", "ja"])
+def test_a_switch_that_is_neither_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="SEGMATTE_CUDA_GRAPHS must be yes or no"):
+        Config.from_environment({"SEGMATTE_CUDA_GRAPHS": text})
+
+
 def test_a_list_of_names_may_have_spaces_and_empty_parts() -> None:
     assert names(" a, b ,,c,") == ["a", "b", "c"]

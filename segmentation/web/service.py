@@ -14,7 +14,7 @@ from segmentation.config import Config, names
 from segmentation.errors import SegmentationError
 from segmentation.matting import is_ready as matting_is_ready
 from segmentation.matting import warm_up as warm_up_matting
-from segmentation.providers import Device, available_cores, usable_providers
+from segmentation.providers import Device, GpuOptions, available_cores, usable_providers
 from segmentation.registry import ModelSpec, Registry, load_offered
 from segmentation.session import Session, SessionPool, load_session, threads_for
 from segmentation.settings import Settings
@@ -106,6 +106,7 @@ class Service:
             folder=self.config.models_folder,
             device=cast("Device", self.config.device),
             threads=threads,
+            gpu=GpuOptions.of(self.config),
             accepted_licences=self.config.accepted,
             on_progress=on_progress,
         )
