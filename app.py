@@ -19,6 +19,7 @@ os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / f"seg
 
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
+from segmentation.web.health import health_routes
 from segmentation.web.page import build_page
 from segmentation.web.server import launch
 from segmentation.web.service import Service
@@ -40,7 +41,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
     options = parser.parse_args()
     Path(os.environ["GRADIO_TEMP_DIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
-    launch(demo, service.config, server_name=options.host, server_port=options.port, prevent_thread_lock=True)
+    launch(
+        demo,
+        service.config,
+        routes=health_routes(service),
+        server_name=options.host,
+        server_port=options.port,
+        prevent_thread_lock=True,
+    )
     # after the page answers: imports and downloads would only delay it
     for work in (service.prepare, service.keep_clean):
         threading.Thread(target=work, daemon=True, name=work.__name__).start()

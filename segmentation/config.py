@@ -11,8 +11,8 @@ from segmentation.errors import SettingsError
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-def _variable(name: str, default: Any, help_: str) -> Any:
-    return field(default=default, metadata={"variable": name, "help": help_})
+def _variable(name: str, default: Any, help_: str, *, shown: bool = True) -> Any:
+    return field(default=default, repr=shown, metadata={"variable": name, "help": help_})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,9 @@ class Config:
     )
     concurrency: int = _variable("SEGMATTE_CONCURRENCY", 2, "Runs at the same time; further ones wait in the queue")
     queue: int = _variable("SEGMATTE_QUEUE", 20, "Runs that may wait; further ones are told to come back")
+    auth: str = _variable(
+        "SEGMATTE_AUTH", "", "`user:password` that visitors must know; nobody else gets in", shown=False
+    )
     keep_minutes: int = _variable("SEGMATTE_KEEP_MINUTES", 60, "Minutes until uploads and results are deleted")
 
     @classmethod
@@ -53,7 +56,8 @@ class Config:
         """The defaults, with what the environment says instead.
 
         Raises:
-            SettingsError: A variable that needs a whole number above 0, or a yes or no, holds something else.
+            SettingsError: A variable that needs a whole number above 0, or a yes or no, holds something else, or a
+                login is half a login.
         """
         values: dict[str, Any] = {}
         for entry in fields(cls):
@@ -66,7 +70,21 @@ class Config:
                 values[entry.name] = _positive(entry.metadata["variable"], text)
             else:
                 values[entry.name] = Path(text).expanduser() if isinstance(entry.default, Path) else text
-        return cls(**values)
+        config = cls(**values)
+        _ = config.login  # so that a wrong one is told now
+        return config
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """User and password, or None where everybody may come in.
+
+        Raises:
+            SettingsError: One of the two is missing.
+        """
+        user, _, password = self.auth.partition(":")
+        if self.auth and not (user and password):
+            raise SettingsError("SEGMATTE_AUTH must be a user, a colon and a password.")
+        return (user, password) if self.auth else None
 
     @property
     def accepted(self) -> frozenset[str]:

@@ -1,12 +1,14 @@
 """How the page is served: what of Gradio's own doors stays open to strangers, and the switches of `launch`."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segmentation.config import Config
@@ -25,15 +27,17 @@ _JSON_BYTES = 1 << 20  # of any request but an upload: parsed JSON takes thirty 
 class Doorman:
     """ASGI middleware: private handlers are not called by name, nothing is fetched, no request is endless."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, login: bool = False) -> None:
         """Wrap an app.
 
         Args:
             app: What is wrapped.
             max_bytes: Of the body of one upload request.
+            login: Whether visitors log in, so that other sites could act in their name.
         """
         self.app = app
         self.max_bytes = max_bytes
+        self.login = login
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on."""
@@ -74,7 +78,15 @@ class Doorman:
             return JSONResponse({"detail": f"Public endpoints: {', '.join('/' + name for name in PUBLIC)}."}, 404)
         if _CLOSED.search(path):
             return JSONResponse({"detail": "Web addresses are not fetched here."}, 403)
-        length = dict(scope["headers"]).get(b"content-length", b"0")
+        headers = dict(scope["headers"])
+        # Gradio lets every origin read with credentials, and its cookie goes along; browsers say where they are
+        if (
+            self.login
+            and headers.get(b"sec-fetch-site") == b"cross-site"
+            and headers.get(b"sec-fetch-mode") != b"navigate"
+        ):
+            return JSONResponse({"detail": "Other sites are not served here."}, 403)
+        length = headers.get(b"content-length", b"0")
         limit = self._limit(scope)
         return self._too_large(limit) if not length.isdigit() or int(length) > limit else None
 
@@ -90,12 +102,15 @@ class _TooLargeError(Exception):
     """More arrived than may."""
 
 
-def launch(demo: gr.Blocks, config: Config, **options: Any) -> tuple[Any, str, str]:
+def launch(
+    demo: gr.Blocks, config: Config, *, routes: Sequence[BaseRoute] = (), **options: Any
+) -> tuple[Any, str, str]:
     """Serve the page with all that strangers do not need switched off.
 
     Args:
         demo: The page.
-        config: The caps.
+        config: The caps, and who may log in.
+        routes: Further ones, open without a login.
         options: Further arguments of `gr.Blocks.launch`, such as server_name and server_port.
     """
     demo.queue(api_open=False, max_size=config.queue, default_concurrency_limit=config.concurrency)
@@ -109,9 +124,11 @@ def launch(demo: gr.Blocks, config: Config, **options: Any) -> tuple[Any, str, s
         pwa=False,
         ssr_mode=False,
         footer_links=["api"],
+        auth=config.login,
         app_kwargs={
             "openapi_url": None,
-            "middleware": [Middleware(Doorman, max_bytes=config.max_request_mb << 20)],
+            "routes": list(routes),
+            "middleware": [Middleware(Doorman, max_bytes=config.max_request_mb << 20, login=config.login is not None)],
         },
         **options,
     )
