@@ -17,6 +17,9 @@ os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127
 os.environ.setdefault("NUMBA_CPU_NAME", "generic")
 os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / f"segmatte-{getpass.getuser()}"))
 
+if os.environ.get("SPACES_ZERO_GPU"):
+    import spaces  # noqa: F401  (before Gradio, which then asks it for GPUs; a ZeroGPU Space has it installed)
+
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
 from segmentation.web.health import health_routes

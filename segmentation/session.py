@@ -1,12 +1,13 @@
 """A network loaded in ONNX Runtime, checked against its contract, and shared by all who ask for it."""
 
+import copy
 import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,9 @@ from segmentation.weights import DEFAULT_FOLDER, Progress, fetch_weights
 
 log = logging.getLogger(__name__)
 
+Elsewhere: TypeAlias = Callable[[Tensor], tuple[npt.NDArray[Any], str, str]]
+"""See `Session.computed_by`."""
+
 DEFAULT_GPU = GpuOptions()
 
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
@@ -39,6 +43,7 @@ class Session:
 
     Attributes:
         spec: The model.
+        path: Its weights.
         input: Its input contract, completed by what the graph fixes.
         provider: The execution provider that really computes, now: see `run`.
         provider_note: Why not the GPU, where `auto` found none that can; else "".
@@ -64,8 +69,9 @@ class Session:
         Raises:
             SessionError: The device cannot be had, or the file is not a network of that contract.
         """
-        self.spec = spec
-        self._path, self._device, self._threads, self._gpu = path, device, threads, gpu
+        self.spec, self.path = spec, path
+        self._device, self._threads, self._gpu = device, threads, gpu
+        self._elsewhere: Elsewhere | None = None
         self._engine: Engine | None = None  # none where one that ran out of memory could not be loaded anew
         self._ran_out = False  # of the GPU's memory, and so computes on the CPU
         engine = self._begin()
@@ -88,7 +94,7 @@ class Session:
         problem, ran_out = "", False
         for wanted in (True, False) if graphs else (False,):
             try:
-                engine = Engine(self._path, with_options(providers, self._gpu, wanted), self._threads)
+                engine = Engine(self.path, with_options(providers, self._gpu, wanted), self._threads)
                 if engine.provider != CPU:
                     return self._use(engine, "")
                 problem = "its log says why"  # it came up on the CPU, and raised nothing
@@ -96,15 +102,15 @@ class Session:
                 problem, ran_out = self._reason(error), isinstance(error, OutOfMemoryError)
             log.warning("%s on %s%s: %s", self.spec.title, providers[0], " with CUDA graphs" * wanted, problem)
         if self._device != "auto":
-            raise SessionError(f"{self.spec.title}: {self._path.name} cannot be loaded on {self._device}: {problem}.")
+            raise SessionError(f"{self.spec.title}: {self.path.name} cannot be loaded on {self._device}: {problem}.")
         return self._begin_on_the_cpu(f"ONNX Runtime could not start this model on the GPU: {problem}.", ran_out)
 
     def _begin_on_the_cpu(self, note: str, ran_out: bool = False) -> Engine:
         try:
-            engine = Engine(self._path, with_options([CPU], self._gpu, graphs=False), self._threads)
+            engine = Engine(self.path, with_options([CPU], self._gpu, graphs=False), self._threads)
         except Exception as error:  # as above
             raise SessionError(
-                f"{self.spec.title}: {self._path.name} cannot be loaded: {self._reason(error)}"
+                f"{self.spec.title}: {self.path.name} cannot be loaded: {self._reason(error)}"
             ) from error
         return self._use(engine, note, ran_out)
 
@@ -122,7 +128,7 @@ class Session:
 
     def _reason(self, error: Exception) -> str:
         text = " ".join(str(error).split()).rstrip(".")
-        return text.replace(str(self._path), self._path.name)[:200]  # visitors need not know where it lies
+        return text.replace(str(self.path), self.path.name)[:200]  # visitors need not know where it lies
 
     def _completed_input(self, engine: Engine) -> InputSpec:
         """The registry's contract, checked against the graph; a file of one's own takes layout and size from it."""
@@ -186,10 +192,23 @@ class Session:
         Raises:
             SessionError: The network cannot compute it (a size it does not take, memory).
         """
+        if self._elsewhere is not None:
+            output, self.provider, self.provider_note = self._elsewhere(tensor)
+            return output
         with self._turns:
             output = self._run(tensor)
         self._resting_since, self._last_input = time.monotonic(), (tensor.shape, tensor.dtype)
         return output
+
+    def computed_by(self, elsewhere: Elsewhere) -> "Session":
+        """This network with its runs done by something else, such as a process that has a GPU for a moment.
+
+        Args:
+            elsewhere: Takes a tensor; gives the answer, the execution provider that computed it, and why not the GPU.
+        """
+        twin = copy.copy(self)
+        twin._elsewhere = elsewhere  # noqa: SLF001 (one of us)
+        return twin
 
     def give_memory_back(self, idle_seconds: float) -> bool:
         """Give the memory of the activations back if the network has had nothing to do for so long.

@@ -20,6 +20,7 @@ from segmentation.session import Session, SessionPool, load_session, threads_for
 from segmentation.settings import Settings
 from segmentation.tensor import overridden
 from segmentation.web.uploads import new_run_folder, sweep, uploaded_files
+from segmentation.web.zerogpu import for_this_process, for_visitor
 from segmentation.weights import where_available
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Service:
             RegistryError: The registry is wrong, or SEGMATTE_MODELS names a model it does not have.
             SessionError: SEGMATTE_DEVICE cannot be had.
         """
-        self.config = config
+        self.config = config = for_this_process(config)
         usable_providers(cast("Device", config.device))
         self._pool = SessionPool(self._load, config.sessions_mb << 20)
         self._shown = threading.local()  # who waits for a download in this thread
@@ -124,7 +125,7 @@ class Service:
             if shown:
                 shown("Preparing alpha matting, once after the installation", None)
             warm_up_matting()
-        return Run(new_run_folder(), sources, session, settings)
+        return Run(new_run_folder(), sources, for_visitor(session, self.config), settings)
 
     def go_on(self, run: Run, shown: Shown | None = None) -> Iterator[bool]:
         """Cut out the pictures of a run; yields whenever something happened and at least every moment.
