@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 run: $(VENV)/.ready  ## serve the page; make run ARGS="--port 8000"
 	$(BIN)/python app.py $(ARGS)
 
-test: $(VENV)/.ready-dev  ## format, lint, types, import contract and all tests
+test: $(VENV)/.ready-dev  ## format, lint, types, import contract, Dockerfile and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest $(ARGS)
 
 setup: $(VENV)/.ready
