@@ -23,6 +23,7 @@ if os.environ.get("SPACES_ZERO_GPU"):
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
 from segmentation.web.health import health_routes
+from segmentation.web.mcp import add_mcp
 from segmentation.web.page import build_page
 from segmentation.web.server import launch
 from segmentation.web.service import Service
@@ -35,6 +36,8 @@ try:
 except SegmentationError as error:
     sys.exit(f"Segmatte cannot start. {error}")
 demo = build_page(service)
+with demo:
+    add_mcp(demo, service)
 
 
 def main() -> None:

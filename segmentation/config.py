@@ -49,6 +49,9 @@ class Config:
     auth: str = _variable(
         "SEGMATTE_AUTH", "", "`user:password` that visitors must know; nobody else gets in", shown=False
     )
+    mcp: bool = _variable(
+        "SEGMATTE_MCP", False, "Serve a tool for language models at `/gradio_api/mcp/`, without a login"
+    )
     keep_minutes: int = _variable("SEGMATTE_KEEP_MINUTES", 60, "Minutes until uploads and results are deleted")
 
     @classmethod
@@ -57,7 +60,7 @@ class Config:
 
         Raises:
             SettingsError: A variable that needs a whole number above 0, or a yes or no, holds something else, or a
-                login is half a login.
+                login is half a login or could be gone round.
         """
         values: dict[str, Any] = {}
         for entry in fields(cls):
@@ -71,7 +74,8 @@ class Config:
             else:
                 values[entry.name] = Path(text).expanduser() if isinstance(entry.default, Path) else text
         config = cls(**values)
-        _ = config.login  # so that a wrong one is told now
+        if config.login and config.mcp:  # Gradio's MCP server does not ask for it
+            raise SettingsError("SEGMATTE_MCP would go round the login of SEGMATTE_AUTH: unset one of them.")
         return config
 
     @property

@@ -1,5 +1,6 @@
 """How the page is served: what of Gradio's own doors stays open to strangers, and the switches of `launch`."""
 
+import importlib.util
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segmentation.config import Config
+from segmentation.errors import SettingsError
 from segmentation.web.theme import theme
 
 PUBLIC = ("segment", "models")
@@ -21,6 +23,8 @@ PUBLIC = ("segment", "models")
 _CALL = re.compile(r"^[^=]*/(?:call/v2|call|run|api)/(?!predict/?$)(?P<name>[^/?=]+)")
 # would make this server fetch an address for whoever asks, or store a visitor's page for good
 _CLOSED = re.compile(r"/proxy=|/deep_link|/file[=/]\s*(?:https?|ftp|//|%2f%2f|https?%3a)", re.IGNORECASE)
+_MCP = re.compile(r"^[^=]*/gradio_api/mcp(/|$)")
+_MCP_BYTES = 4 << 20  # a language model sends a picture as text; its protocol's own server takes no more
 _JSON_BYTES = 1 << 20  # of any request but an upload: parsed JSON takes thirty times its size
 
 
@@ -91,7 +95,9 @@ class Doorman:
         return self._too_large(limit) if not length.isdigit() or int(length) > limit else None
 
     def _limit(self, scope: Scope) -> int:
-        return self.max_bytes if scope["path"].rstrip("/").endswith("/upload") else _JSON_BYTES
+        if scope["path"].rstrip("/").endswith("/upload"):
+            return self.max_bytes
+        return _MCP_BYTES if _MCP.search(scope["path"]) else _JSON_BYTES
 
     @staticmethod
     def _too_large(limit: int) -> JSONResponse:
@@ -112,7 +118,12 @@ def launch(
         config: The caps, and who may log in.
         routes: Further ones, open without a login.
         options: Further arguments of `gr.Blocks.launch`, such as server_name and server_port.
+
+    Raises:
+        SettingsError: The tool for language models is asked for and its package is not installed.
     """
+    if config.mcp and importlib.util.find_spec("mcp") is None:  # Gradio would print it and go on without
+        raise SettingsError(f"SEGMATTE_MCP needs another package: pip install 'gradio[mcp]=={gr.__version__}'.")
     demo.queue(api_open=False, max_size=config.queue, default_concurrency_limit=config.concurrency)
     return demo.launch(
         theme=theme(),
@@ -125,6 +136,7 @@ def launch(
         ssr_mode=False,
         footer_links=["api"],
         auth=config.login,
+        mcp_server=config.mcp,
         app_kwargs={
             "openapi_url": None,
             "routes": list(routes),
