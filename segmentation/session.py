@@ -87,6 +87,8 @@ class Session:
         """Load the network on the best provider that takes it."""
         providers, note = usable_providers(self._device)
         if providers[0] == CPU:
+            if note:
+                log.info("%s computes on the CPU: %s", self.spec.title, note)
             return self._begin_on_the_cpu(note)
         if TENSORRT in providers:
             self._make_engines_folder()
