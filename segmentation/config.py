@@ -27,14 +27,6 @@ class Config:
         "SEGMATTE_MODELS_DIR", PROJECT / "models", "Models folder; any `.onnx` in it is a model"
     )
     device: str = _variable("SEGMATTE_DEVICE", "auto", "`auto`, `cpu`, `cuda` or `tensorrt`")
-    accepted_licences: str = _variable("SEGMATTE_ACCEPT_LICENCES", "", "Licences you accept, comma-separated ids")
-    max_pictures: int = _variable("SEGMATTE_MAX_PICTURES", 50, "Pictures of one run")
-    max_pixels: int = _variable(
-        "SEGMATTE_MAX_PIXELS", 50_000_000, "Pixels of one picture, checked before it is decoded"
-    )
-    max_upload_mb: int = _variable("SEGMATTE_MAX_UPLOAD_MB", 50, "Megabytes of one uploaded file")
-    max_request_mb: int = _variable("SEGMATTE_MAX_REQUEST_MB", 500, "Megabytes of one request, all its files together")
-    sessions_mb: int = _variable("SEGMATTE_SESSIONS_MB", 4096, "Megabytes that loaded networks may hold together")
     gpu_mb: int = _variable("SEGMATTE_GPU_MB", 12288, "Megabytes of the graphics card that one network may take")
     cuda_graphs: bool = _variable(
         "SEGMATTE_CUDA_GRAPHS", False, "Replay networks of one fixed size as CUDA graphs (keeps their memory)"
@@ -44,6 +36,14 @@ class Config:
         PROJECT / "models" / "engines",
         "Where TensorRT keeps the engines that it builds for minutes",
     )
+    accepted_licences: str = _variable("SEGMATTE_ACCEPT_LICENCES", "", "Licences you accept, comma-separated ids")
+    max_pictures: int = _variable("SEGMATTE_MAX_PICTURES", 50, "Pictures of one run")
+    max_pixels: int = _variable(
+        "SEGMATTE_MAX_PIXELS", 50_000_000, "Pixels of one picture, checked before it is decoded"
+    )
+    max_upload_mb: int = _variable("SEGMATTE_MAX_UPLOAD_MB", 50, "Megabytes of one uploaded file")
+    max_request_mb: int = _variable("SEGMATTE_MAX_REQUEST_MB", 500, "Megabytes of one request, all its files together")
+    sessions_mb: int = _variable("SEGMATTE_SESSIONS_MB", 4096, "Megabytes that loaded networks may hold together")
     concurrency: int = _variable("SEGMATTE_CONCURRENCY", 2, "Runs at the same time; further ones wait in the queue")
     queue: int = _variable("SEGMATTE_QUEUE", 20, "Runs that may wait; further ones are told to come back")
     auth: str = _variable(
@@ -59,7 +59,7 @@ class Config:
         """The defaults, with what the environment says instead.
 
         Raises:
-            SettingsError: A variable that needs a whole number above 0, or a yes or no, holds something else, or a
+            SettingsError: A variable that needs a whole number above 0, or true or false, holds something else, or a
                 login is half a login or could be gone round.
         """
         values: dict[str, Any] = {}
@@ -101,16 +101,14 @@ def names(text: str) -> list[str]:
     return [name for part in text.split(",") if (name := part.strip())]
 
 
+def _switch(variable: str, text: str) -> bool:
+    values = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    if text.lower() not in values:
+        raise SettingsError(f"{variable} must be true or false, not {text[:40]!r}.")
+    return values[text.lower()]
+
+
 def _positive(variable: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 1 << 40:
         raise SettingsError(f"{variable} must be a whole number above 0, not {text[:40]!r}.")
     return int(text)
-
-
-_SWITCHES = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
-
-
-def _switch(variable: str, text: str) -> bool:
-    if text.lower() not in _SWITCHES:
-        raise SettingsError(f"{variable} must be yes or no (1 or 0, true or false), not {text[:40]!r}.")
-    return _SWITCHES[text.lower()]

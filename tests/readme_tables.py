@@ -38,7 +38,7 @@ def variables() -> str:
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for entry in fields(Config):
         default = f"{entry.default.relative_to(PROJECT)}/" if isinstance(entry.default, Path) else entry.default
-        default = {True: "yes", False: "no"}[default] if isinstance(default, bool) else default
+        default = {True: "true", False: "false"}[default] if isinstance(default, bool) else default
         rows.append(f"| `{entry.metadata['variable']}` | {default} | {entry.metadata['help']} |")
     return "\n".join(rows)
 

@@ -31,13 +31,13 @@ def test_a_cap_must_be_a_whole_number_above_zero(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "value"), [("1", True), ("Yes", True), ("true", True), ("0", False), ("off", False)])
-def test_a_switch_is_yes_or_no(text: str, value: bool) -> None:
+def test_a_switch_is_true_or_false(text: str, value: bool) -> None:
     assert Config.from_environment({"SEGMATTE_CUDA_GRAPHS": text}).cuda_graphs is value
 
 
 @pytest.mark.parametrize("text", ["2", "maybe", "ja"])
 def test_a_switch_that_is_neither_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="SEGMATTE_CUDA_GRAPHS must be yes or no"):
+    with pytest.raises(SettingsError, match="SEGMATTE_CUDA_GRAPHS must be true or false"):
         Config.from_environment({"SEGMATTE_CUDA_GRAPHS": text})
 
 
