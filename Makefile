@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 run: $(VENV)/.ready  ## serve the page; make run ARGS="--port 8000"
 	$(BIN)/python app.py $(ARGS)
 
-test: $(VENV)/.ready-dev  ## format, lint, types, import contract and all tests
+test: $(VENV)/.ready-dev  ## format, lint, types, import contract, Dockerfile and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest $(ARGS)
 
 setup: $(VENV)/.ready
@@ -33,6 +34,7 @@ $(VENV)/.ready: requirements.txt model_registry.yaml | $(BIN)/python
 $(VENV)/.ready-dev: requirements.txt requirements-dev.txt $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/python tests/web/chromium.py --install
+	$(BIN)/python tests/web/node_client.py --install
 	touch $@
 
 bench: $(VENV)/.ready-dev  ## all benchmarks beside rembg, in an environment of its own; TRUTH=folder adds the quality table
@@ -40,6 +42,8 @@ bench: $(VENV)/.ready-dev  ## all benchmarks beside rembg, in an environment of 
 	$(BIN)/python -m benchmarks.matting
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.cold_matting
+	$(BIN)/python -m benchmarks.cold_start
+	$(BIN)/python -m benchmarks.gpu
 	$(BIN)/python -m benchmarks.plot
 	$(if $(TRUTH),$(BIN)/python -m benchmarks.quality $(TRUTH))
 

@@ -17,8 +17,13 @@ os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127
 os.environ.setdefault("NUMBA_CPU_NAME", "generic")
 os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / f"segmatte-{getpass.getuser()}"))
 
+if os.environ.get("SPACES_ZERO_GPU"):
+    import spaces  # noqa: F401  (before Gradio, which then asks it for GPUs; a ZeroGPU Space has it installed)
+
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
+from segmentation.web.health import health_routes
+from segmentation.web.mcp import add_mcp
 from segmentation.web.page import build_page
 from segmentation.web.server import launch
 from segmentation.web.service import Service
@@ -31,6 +36,8 @@ try:
 except SegmentationError as error:
     sys.exit(f"Segmatte cannot start. {error}")
 demo = build_page(service)
+with demo:
+    add_mcp(demo, service)
 
 
 def main() -> None:
@@ -40,7 +47,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
     options = parser.parse_args()
     Path(os.environ["GRADIO_TEMP_DIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
-    launch(demo, service.config, server_name=options.host, server_port=options.port, prevent_thread_lock=True)
+    launch(
+        demo,
+        service.config,
+        routes=health_routes(service),
+        server_name=options.host,
+        server_port=options.port,
+        prevent_thread_lock=True,
+    )
     # after the page answers: imports and downloads would only delay it
     for work in (service.prepare, service.keep_clean):
         threading.Thread(target=work, daemon=True, name=work.__name__).start()

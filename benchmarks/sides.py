@@ -23,7 +23,7 @@ from segmentation.registry import load_registry
 from segmentation.weights import fetch_weights
 
 HERE = Path(__file__).resolve().parent
-REMBG = "rembg[cpu]==2.0.86"
+REMBG = "rembg[cpu,cli]==2.0.86"
 SIZES = {
     "0.3": (640, 480),
     "1": (1152, 864),
@@ -37,11 +37,12 @@ def rembg_python() -> Path:
     """The Python of an environment of its own with rembg in it, made on first use."""
     folder = HERE.parent / ".venv-rembg"
     python = folder / "bin" / "python"
-    if not (folder / ".ready").exists():
+    ready = folder / ".ready"
+    if not ready.exists() or ready.read_text() != REMBG:
         venv.create(folder, with_pip=True, clear=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", REMBG], check=True)
         subprocess.run([python, "-c", "import rembg"], check=True)  # compiles its matting kernels, for minutes
-        (folder / ".ready").touch()
+        ready.write_text(REMBG)
     return python
 
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m segmentation cut photos/*.jpg`, `models`, `fetch`."""
+"""The command line: `python -m segmentation cut photos/*.jpg`, `models`, `fetch`, `doctor`."""
 
 import argparse
 import json
@@ -16,9 +16,10 @@ from tqdm import tqdm
 
 from segmentation.batch import Outcome, pictures_in, run_batch
 from segmentation.config import Config, names
+from segmentation.doctor import examine
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.image import load_image
-from segmentation.providers import DEVICES, Device
+from segmentation.providers import DEVICES, Device, GpuOptions
 from segmentation.recipe import DEFAULTS, Recipe, load_recipe, parse_value, write_value
 from segmentation.registry import Registry, load_offered
 from segmentation.session import load_session, threads_for
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 if all went well, 1 if a picture or the whole command failed.
+        0 if all went well, 1 if a picture or the whole command failed, or the doctor has advice.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if options.verbose else logging.ERROR, format="%(name)s: %(message)s")
@@ -75,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     fetch = commands.add_parser("fetch", help="fetch the weights of models, so that they are there without a network")
     fetch.set_defaults(command=_fetch)
     fetch.add_argument("models", nargs="*", help="ids (default: the first of the registry)")
+
+    doctor = commands.add_parser("doctor", help="say what is installed, what runs where, and what to do about it")
+    doctor.set_defaults(command=_doctor)
     return parser
 
 
@@ -100,6 +104,7 @@ def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int
             folder=config.models_folder,
             device=cast("Device", options.device or config.device),
             threads=threads_for(spec, len(sources)),
+            gpu=GpuOptions.of(config),
             accepted_licences=config.accepted,
             on_progress=bars.show,
         )
@@ -142,6 +147,13 @@ def _fetch(options: argparse.Namespace, config: Config, registry: Registry) -> i
             )
         print(path)
     return 0
+
+
+def _doctor(_: argparse.Namespace, config: Config, registry: Registry) -> int:
+    found = examine(config, registry)
+    print("\n".join(found.lines))
+    print(*("\nWhat to do:", *found.advice) if found.advice else ["\nNothing to do."], sep="\n- ")
+    return int(bool(found.advice))
 
 
 class _Bars:

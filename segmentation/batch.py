@@ -196,6 +196,8 @@ class _Job:
                 prediction = predict(picture, self.network, self.settings, on_stage)
                 _add_seconds(report, prediction.timings)
             assert prediction is not None
+            # of this run: a GPU may have been lent, or have run out of memory
+            report["provider"], report["provider_note"] = prediction.provider, prediction.provider_note
             report["network_mb"] = round(prediction.network_memory / 1e6)
             for label, result in _results(picture, prediction, self.settings, on_stage):
                 _add_seconds(report, result.timings)

@@ -11,8 +11,8 @@ from segmentation.errors import SettingsError
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-def _variable(name: str, default: Any, help_: str) -> Any:
-    return field(default=default, metadata={"variable": name, "help": help_})
+def _variable(name: str, default: Any, help_: str, *, shown: bool = True) -> Any:
+    return field(default=default, repr=shown, metadata={"variable": name, "help": help_})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,15 @@ class Config:
         "SEGMATTE_MODELS_DIR", PROJECT / "models", "Models folder; any `.onnx` in it is a model"
     )
     device: str = _variable("SEGMATTE_DEVICE", "auto", "`auto`, `cpu`, `cuda` or `tensorrt`")
+    gpu_mb: int = _variable("SEGMATTE_GPU_MB", 12288, "Megabytes of the graphics card that one network may take")
+    cuda_graphs: bool = _variable(
+        "SEGMATTE_CUDA_GRAPHS", False, "Replay networks of one fixed size as CUDA graphs (keeps their memory)"
+    )
+    engines_folder: Path = _variable(
+        "SEGMATTE_ENGINES_DIR",
+        PROJECT / "models" / "engines",
+        "Where TensorRT keeps the engines that it builds for minutes",
+    )
     accepted_licences: str = _variable("SEGMATTE_ACCEPT_LICENCES", "", "Licences you accept, comma-separated ids")
     max_pictures: int = _variable("SEGMATTE_MAX_PICTURES", 50, "Pictures of one run")
     max_pixels: int = _variable(
@@ -43,6 +52,12 @@ class Config:
     )
     concurrency: int = _variable("SEGMATTE_CONCURRENCY", 2, "Runs at the same time; further ones wait in the queue")
     queue: int = _variable("SEGMATTE_QUEUE", 20, "Runs that may wait; further ones are told to come back")
+    auth: str = _variable(
+        "SEGMATTE_AUTH", "", "`user:password` that visitors must know; nobody else gets in", shown=False
+    )
+    mcp: bool = _variable(
+        "SEGMATTE_MCP", False, "Serve a tool for language models at `/gradio_api/mcp/`, without a login"
+    )
     keep_minutes: int = _variable("SEGMATTE_KEEP_MINUTES", 60, "Minutes until uploads and results are deleted")
 
     @classmethod
@@ -50,7 +65,8 @@ class Config:
         """The defaults, with what the environment says instead.
 
         Raises:
-            SettingsError: A variable that needs a whole number above 0, or true or false, holds something else.
+            SettingsError: A variable that needs a whole number above 0, or true or false, holds something else, or a
+                login is half a login or could be gone round.
         """
         values: dict[str, Any] = {}
         for entry in fields(cls):
@@ -63,7 +79,22 @@ class Config:
                 values[entry.name] = _positive(entry.metadata["variable"], text)
             else:
                 values[entry.name] = Path(text).expanduser() if isinstance(entry.default, Path) else text
-        return cls(**values)
+        config = cls(**values)
+        if config.login and config.mcp:  # Gradio's MCP server does not ask for it
+            raise SettingsError("SEGMATTE_MCP would go round the login of SEGMATTE_AUTH: unset one of them.")
+        return config
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """User and password, or None where everybody may come in.
+
+        Raises:
+            SettingsError: One of the two is missing.
+        """
+        user, _, password = self.auth.partition(":")
+        if self.auth and not (user and password):
+            raise SettingsError("SEGMATTE_AUTH must be a user, a colon and a password.")
+        return (user, password) if self.auth else None
 
     @property
     def accepted(self) -> frozenset[str]:

@@ -1,25 +1,33 @@
 """Which execution provider ONNX Runtime can really use here, and if not the GPU, why not."""
 
 import ctypes
+import importlib.metadata
 import importlib.util
 import os
 import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import onnxruntime
 
+from segmentation.cards import cards
+from segmentation.config import Config
 from segmentation.errors import SessionError
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "tensorrt")
+
+Provider: TypeAlias = tuple[str, dict[str, str]]
+"""An execution provider and its options."""
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 
 # What the CUDA provider of onnxruntime-gpu 1.31 (a CUDA 13 build) links or loads. get_available_providers() lists it
 # on every machine and a session falls back to the CPU with no more than a log line, so we look before we ask.
 _WINDOWS = sys.platform == "win32"
+_CUDA = 13
 _DRIVER = "nvcuda.dll" if _WINDOWS else "libcuda.so.1"
 _CUDA_LIBRARIES = (
     ("cudart64_13.dll", "cublasLt64_13.dll", "cublas64_13.dll", "cufft64_12.dll", "cudnn64_9.dll")
@@ -54,23 +62,117 @@ def usable_providers(device: Device) -> tuple[list[str], str]:
     raise SessionError(f"The device {device} cannot be used: {problem} Use the device auto or cpu to go on without it.")
 
 
+_DEFAULTS = Config()
+
+
+@dataclass(frozen=True, slots=True)
+class GpuOptions:
+    """What whoever runs the app decides about GPUs."""
+
+    memory_mb: int = _DEFAULTS.gpu_mb
+    """Of the card, for one network: its weights and activations."""
+    graphs: bool = _DEFAULTS.cuda_graphs
+    """Replay the kernels of a network of one fixed size as a CUDA graph."""
+    engines: Path = _DEFAULTS.engines_folder
+    """Where TensorRT keeps the engines that it builds for minutes."""
+
+    @classmethod
+    def of(cls, config: Config) -> "GpuOptions":
+        """Those of the environment."""
+        return cls(config.gpu_mb, config.cuda_graphs, config.engines_folder)
+
+
+def with_options(names: list[str], gpu: GpuOptions, graphs: bool) -> list[Provider]:
+    """The providers with their options, as ONNX Runtime wants them.
+
+    Args:
+        names: The providers, best first.
+        gpu: The limits.
+        graphs: Capture CUDA graphs for this network.
+    """
+    options = {
+        CUDA: {
+            # The default, EXHAUSTIVE, tries every algorithm at the first run: seconds, and gigabytes of workspace that
+            # the arena keeps, for the same speed after (onnxruntime#19838, #7612). DEFAULT can be 4 to 50 times slower
+            # (#22705).
+            "cudnn_conv_algo_search": "HEURISTIC",
+            # the default doubles the arena at each step, and it gives nothing back by itself
+            "arena_extend_strategy": "kSameAsRequested",
+            "gpu_mem_limit": str(gpu.memory_mb << 20),
+            "enable_cuda_graph": "1" if graphs else "0",
+            # use_tf32 stays on: it moves a mask by a thousandth
+        },
+        TENSORRT: {
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": str(gpu.engines),
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": str(gpu.engines),
+        },
+    }
+    return [(name, options.get(name, {})) for name in names]
+
+
 @cache
 def gpu_problem(tensorrt: bool = False) -> str:
-    """Why ONNX Runtime cannot compute on an NVIDIA GPU here, as a sentence; "" if nothing stands in its way."""
-    available = onnxruntime.get_available_providers()
-    if CUDA not in available:
-        return "This ONNX Runtime was built without CUDA; on a machine with an NVIDIA GPU install onnxruntime-gpu."
-    if not _loads(_DRIVER):
-        return f"There is no NVIDIA driver ({_DRIVER} not found)."
+    """Why ONNX Runtime cannot compute on an NVIDIA GPU here, as a sentence; "" if nothing stands in its way.
+
+    Nothing here starts CUDA (cuInit): a process that did could not be forked into one that uses the GPU, as Spaces do.
+    """
+    if CUDA not in onnxruntime.get_available_providers():
+        return _problem_of_the_build()
+    problem = _problem_of_the_driver()
+    if problem:
+        return problem
     if importlib.util.find_spec("nvidia") is not None:
         onnxruntime.preload_dlls()  # finds the libraries of the nvidia-* packages beside it
     missing = [name for name in _CUDA_LIBRARIES if not _loads(name)]
     if missing:
-        return f"{', '.join(missing)} not found: pip install 'onnxruntime-gpu[cuda,cudnn]'."
+        return f"{', '.join(missing)} not found: pip install 'onnxruntime-gpu[cuda,cudnn]=={onnxruntime.__version__}'."
     missing = [name for name in _TENSORRT_LIBRARIES if not _loads(name)] if tensorrt else []
     if missing:
         return f"{', '.join(missing)} not found: pip install 'tensorrt-cu13<11'."
     return ""
+
+
+def _problem_of_the_build() -> str:
+    installed = {name for name in ("onnxruntime", "onnxruntime-gpu") if _is_installed(name)}
+    if len(installed) == 2:  # both write into the same folder, and the last one wins
+        return (
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: "
+            "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu."
+        )
+    return "This ONNX Runtime was built without CUDA; on a machine with an NVIDIA GPU install onnxruntime-gpu."
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _problem_of_the_driver() -> str:
+    try:
+        driver = ctypes.CDLL(_DRIVER)
+    except OSError:
+        return f"There is no NVIDIA driver ({_DRIVER} not found)."
+    version = ctypes.c_int()
+    if driver.cuDriverGetVersion(ctypes.byref(version)) == 0 and version.value < _CUDA * 1000:
+        has = f"{version.value // 1000}.{version.value % 1000 // 10}"
+        return f"The NVIDIA driver is for CUDA {has}, and this ONNX Runtime needs {_CUDA}: install driver 580 or newer."
+    if cards() == []:
+        return "The NVIDIA driver finds no GPU on this machine."
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and visible.strip() in {"", "-1"}:
+        return f"CUDA_VISIBLE_DEVICES={visible} hides the GPU from this process."
+    return ""
+
+
+def runtime() -> str:
+    """Which ONNX Runtime this is and what it was built with, for people."""
+    built = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
+    return f"ONNX Runtime {onnxruntime.__version__}, built with {built}"
 
 
 def _loads(library: str) -> bool:

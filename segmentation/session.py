@@ -1,5 +1,6 @@
 """A network loaded in ONNX Runtime, checked against its contract, and shared by all who ask for it."""
 
+import copy
 import logging
 import os
 import threading
@@ -7,20 +8,33 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from segmentation.arrays import Tensor
+from segmentation.engine import Engine, OutOfMemoryError
 from segmentation.errors import SessionError
-from segmentation.providers import CPU, Device, available_cores, usable_providers
+from segmentation.providers import (
+    CPU,
+    TENSORRT,
+    Device,
+    GpuOptions,
+    available_cores,
+    usable_providers,
+    with_options,
+)
 from segmentation.registry import InputSpec, ModelSpec, Weights
 from segmentation.tensor import DEFAULT_SIZE
 from segmentation.weights import DEFAULT_FOLDER, Progress, fetch_weights
 
 log = logging.getLogger(__name__)
+
+Elsewhere: TypeAlias = Callable[[Tensor], tuple[npt.NDArray[Any], str, str]]
+"""See `Session.computed_by`."""
+
+DEFAULT_GPU = GpuOptions()
 
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 
@@ -30,14 +44,22 @@ class Session:
 
     Attributes:
         spec: The model.
+        path: Its weights.
         input: Its input contract, completed by what the graph fixes.
-        provider: The execution provider that really computes.
-        provider_note: Why not the GPU, where `auto` found none; else "".
+        provider: The execution provider that really computes, now: see `run`.
+        provider_note: Why not the GPU, where `auto` found none that can; else "".
         memory: Bytes of this process that loading it and its first run took, about: what else happened meanwhile counts
-            too. 0 where the system does not tell.
+            too, and what lies on a GPU does not. 0 where the system does not tell.
     """
 
-    def __init__(self, spec: ModelSpec, path: Path, device: Device = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        path: Path,
+        device: Device = "auto",
+        threads: int | None = None,
+        gpu: GpuOptions = DEFAULT_GPU,
+    ) -> None:
         """Load the network.
 
         Args:
@@ -45,48 +67,81 @@ class Session:
             path: Its weights, verified.
             device: Where to compute. `auto` takes the GPU where there is one that works.
             threads: Cores one run may use on the CPU; all by default.
+            gpu: Limits of the GPU, where it takes one.
 
         Raises:
             SessionError: The device cannot be had, or the file is not a network of that contract.
         """
-        providers, self.provider_note = usable_providers(device)
+        self.spec, self.path = spec, path
+        self._device, self._threads, self._gpu = device, threads, gpu
+        self._elsewhere: Elsewhere | None = None
+        self._engine: Engine | None = None  # none where one that ran out of memory could not be loaded anew
+        self._ran_out = False  # of the GPU's memory, and so computes on the CPU
         before = _resident_bytes()
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only; which provider runs is checked below instead
-        options.intra_op_num_threads = threads or available_cores()
-        # planning all activations ahead keeps 1.6 times the memory for no speed
-        options.enable_mem_pattern = False
-        # idle workers of a server must not burn the cores that decode and encode other pictures
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:  # ONNX Runtime's exceptions have no common base
-            reason = _reason(error).replace(str(path), path.name)  # visitors need not know where it lies
-            raise SessionError(f"{spec.title}: {path.name} cannot be loaded: {reason}") from error
-        self.spec = spec
-        self.provider: str = self._session.get_providers()[0]
-        if self.provider == CPU and providers[0] != CPU:
-            note = "ONNX Runtime could not start on the GPU and fell back to the CPU (its log says why)."
-            if device != "auto":
-                raise SessionError(f"{spec.title}: {note}")
-            self.provider_note = note
-        self.input = self._completed_input()
-        self._output_name = self._find_output()
-        # a run of a large network may need gigabytes, so those take turns
-        self._turns = threading.Semaphore(available_cores() if is_small(spec) else 1)
+        engine = self._begin()
+        self.memory = max(0, _resident_bytes() - before)
+        self.input = self._completed_input(engine)
+        self._output_name = self._find_output(engine)
+        # a GPU computes one picture at a time, and a run of a large network may need gigabytes: those take turns
+        many = is_small(spec) and engine.provider == CPU and not self._ran_out
+        self._turns = threading.Semaphore(available_cores() if many else 1)
         self._measuring, self._measured = threading.Lock(), False
         self._resting_since = 0.0
         self._last_input: tuple[tuple[int, ...], np.dtype[Any]] | None = None
-        self._keeping, self._giving_back = onnxruntime.RunOptions(), onnxruntime.RunOptions()
-        self._keeping.log_severity_level = self._giving_back.log_severity_level = 3
-        self.memory = max(0, _resident_bytes() - before)
-        if self.provider == CPU:
-            self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
-    def _completed_input(self) -> InputSpec:
+    def _begin(self) -> Engine:
+        """Load the network on the best provider that takes it."""
+        providers, note = usable_providers(self._device)
+        if providers[0] == CPU:
+            if note:
+                log.info("%s computes on the CPU: %s", self.spec.title, note)
+            return self._begin_on_the_cpu(note)
+        if TENSORRT in providers:
+            self._make_engines_folder()
+        graphs = self._gpu.graphs and not self.spec.input.dynamic
+        problem, ran_out = "", False
+        for wanted in (True, False) if graphs else (False,):
+            try:
+                engine = Engine(self.path, with_options(providers, self._gpu, wanted), self._threads)
+                if engine.provider != CPU:
+                    return self._use(engine, "")
+                problem = "its log says why"  # it came up on the CPU, and raised nothing
+            except Exception as error:  # ONNX Runtime's exceptions have no common base
+                problem, ran_out = self._reason(error), isinstance(error, OutOfMemoryError)
+            log.warning("%s on %s%s: %s", self.spec.title, providers[0], " with CUDA graphs" * wanted, problem)
+        if self._device != "auto":
+            raise SessionError(f"{self.spec.title}: {self.path.name} cannot be loaded on {self._device}: {problem}.")
+        return self._begin_on_the_cpu(f"ONNX Runtime could not start this model on the GPU: {problem}.", ran_out)
+
+    def _begin_on_the_cpu(self, note: str, ran_out: bool = False) -> Engine:
+        try:
+            engine = Engine(self.path, with_options([CPU], self._gpu, graphs=False), self._threads)
+        except Exception as error:  # as above
+            raise SessionError(
+                f"{self.spec.title}: {self.path.name} cannot be loaded: {self._reason(error)}"
+            ) from error
+        return self._use(engine, note, ran_out)
+
+    def _use(self, engine: Engine, note: str, ran_out: bool = False) -> Engine:
+        self._engine, self.provider, self.provider_note, self._ran_out = engine, engine.provider, note, ran_out
+        return engine
+
+    def _make_engines_folder(self) -> None:
+        try:
+            self._gpu.engines.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SessionError(
+                f"TensorRT has no place for its engines ({error.strerror or error}): set SEGMATTE_ENGINES_DIR."
+            ) from error
+
+    def _reason(self, error: Exception) -> str:
+        text = " ".join(str(error).split()).rstrip(".")
+        return text.replace(str(self.path), self.path.name)[:200]  # visitors need not know where it lies
+
+    def _completed_input(self, engine: Engine) -> InputSpec:
         """The registry's contract, checked against the graph; a file of one's own takes layout and size from it."""
         promised = self.spec.input
-        inputs = self._session.get_inputs()
+        inputs = engine.inputs
         if len(inputs) != 1:
             names = ", ".join(node.name for node in inputs)
             raise SessionError(f"{self.spec.title} wants {len(inputs)} inputs ({names}); only pictures can be given.")
@@ -126,8 +181,8 @@ class Session:
             update |= {"size": fixed, "dynamic": False, "resize": "stretch"}
         return promised.model_copy(update=update)
 
-    def _find_output(self) -> str:
-        names = [node.name for node in self._session.get_outputs()]
+    def _find_output(self, engine: Engine) -> str:
+        names = [node.name for node in engine.outputs]
         wanted = self.spec.output
         if wanted.name is not None and wanted.name not in names:
             raise SessionError(f"{self.spec.title} has no output {wanted.name}; it has {', '.join(names)}.")
@@ -138,10 +193,18 @@ class Session:
     def run(self, tensor: Tensor) -> npt.NDArray[Any]:
         """The network's answer to a tensor of its input contract.
 
+        Where the GPU has no memory for it, the network is loaded anew, which frees what it held, and asked once more;
+        then, with the device `auto`, it computes on the CPU, which `provider` and `provider_note` say from then on,
+        until it has rested (`give_memory_back`).
+
         Raises:
             SessionError: The network cannot compute it (a size it does not take, memory).
         """
-        output = self._run(tensor, self._keeping) if self._measured else self._first_run(tensor)
+        if self._elsewhere is not None:
+            output, self.provider, self.provider_note = self._elsewhere(tensor)
+            return output
+        with self._turns:
+            output = self._run(tensor) if self._measured else self._first_run(tensor)
         self._resting_since, self._last_input = time.monotonic(), (tensor.shape, tensor.dtype)
         return output
 
@@ -149,18 +212,29 @@ class Session:
         """The memory of its activations is kept, so what the process grew by is what one run takes at most."""
         with self._measuring:  # others wait: two at once would count each other's
             if self._measured:
-                return self._run(tensor, self._keeping)
+                return self._run(tensor)
             before = _resident_bytes()
-            output = self._run(tensor, self._keeping)
+            output = self._run(tensor)
             self.memory += max(0, _resident_bytes() - before)
             self._measured = True
             return output
+
+    def computed_by(self, elsewhere: Elsewhere) -> "Session":
+        """This network with its runs done by something else, such as a process that has a GPU for a moment.
+
+        Args:
+            elsewhere: Takes a tensor; gives the answer, the execution provider that computed it, and why not the GPU.
+        """
+        twin = copy.copy(self)
+        twin._elsewhere = elsewhere  # noqa: SLF001 (one of us)
+        return twin
 
     def give_memory_back(self, idle_seconds: float) -> bool:
         """Give the memory of the activations back if the network has had nothing to do for so long.
 
         Between runs it is kept: without, each run takes a fifth longer (u2netp: 300 MB kept; MODNet at 1024: 560,
-        130 once given back). ONNX Runtime does it at the end of a run only, so this costs one.
+        130 once given back). ONNX Runtime does it at the end of a run only, so this costs one. A network that went to
+        the CPU because the GPU's memory was short tries the GPU again.
 
         Returns:
             Whether there was something to give back.
@@ -169,19 +243,40 @@ class Session:
         if last is None or time.monotonic() - self._resting_since < idle_seconds:
             return False
         self._last_input = None
-        self._run(np.zeros(*last), self._giving_back)
+        with self._turns:
+            if self._ran_out:
+                self._begin()
+            elif self._engine and self._engine.gives_back:
+                self._run(np.zeros(*last), give_back=True)
+            else:
+                return False
         return True
 
-    def _run(self, tensor: Tensor, options: onnxruntime.RunOptions) -> npt.NDArray[Any]:
+    def _run(self, tensor: Tensor, give_back: bool = False) -> npt.NDArray[Any]:
+        for _ in range(2):
+            try:
+                return self._compute(tensor, give_back)
+            except OutOfMemoryError as error:
+                log.warning("%s at %s: %s", self.spec.title, tensor.shape, str(error))  # a kept record must not hold it
+            self._engine = None  # out of that block, so that no traceback holds the memory that is to go
+        what = f"The GPU has too little free memory for this model at {tensor.shape}"
+        if self._device != "auto":
+            raise SessionError(f"{what}. Use a smaller size or model, or the device auto, which goes on on the CPU.")
+        self._begin_on_the_cpu(f"{what}.", ran_out=True)
+        return self._compute(tensor, give_back)
+
+    def _compute(self, tensor: Tensor, give_back: bool) -> npt.NDArray[Any]:
+        engine = self._engine or self._begin()
+        assert self.input.name is not None, "completed when the network was loaded"
         try:
-            with self._turns:
-                (output,) = self._session.run([self._output_name], {self.input.name: tensor}, options)
+            return engine.run(self.input.name, self._output_name, tensor, give_back)
+        except OutOfMemoryError:
+            raise
         except Exception as error:  # as above
             raise SessionError(
-                f"{self.spec.title} could not be run at {tensor.shape}: {_reason(error)} "
+                f"{self.spec.title} could not be run at {tensor.shape}: {self._reason(error)} "
                 "If you set a size, try another or leave it empty."
             ) from error
-        return output  # type: ignore[no-any-return]
 
 
 def _resident_bytes() -> int:
@@ -192,10 +287,6 @@ def _resident_bytes() -> int:
         return 0
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
-
-
 def load_session(
     spec: ModelSpec,
     path: Path | None = None,
@@ -203,6 +294,7 @@ def load_session(
     folder: Path = DEFAULT_FOLDER,
     device: Device = "auto",
     threads: int | None = None,
+    gpu: GpuOptions = DEFAULT_GPU,
     accepted_licences: Collection[str] = (),
     on_progress: Progress | None = None,
 ) -> Session:
@@ -214,6 +306,7 @@ def load_session(
         folder: The models folder.
         device: "auto", "cpu", "cuda" or "tensorrt".
         threads: Cores one run may use on the CPU; all by default. See `threads_for`.
+        gpu: Limits of the GPU, where it takes one.
         accepted_licences: Ids of the licences that need an acceptance and have it.
         on_progress: Called while bytes arrive.
 
@@ -222,7 +315,7 @@ def load_session(
         SessionError: They cannot be loaded on that device.
     """
     file = path or fetch_weights(spec, folder, accepted_licences=accepted_licences, on_progress=on_progress)
-    return Session(spec, file, device, threads)
+    return Session(spec, file, device, threads, gpu)
 
 
 def is_small(spec: ModelSpec) -> bool:
@@ -289,10 +382,10 @@ class SessionPool:
         for session in sessions:
             session.give_memory_back(idle_seconds)
 
-    def loaded(self) -> dict[str, str]:
-        """Model id -> execution provider of what is loaded now."""
+    def loaded(self) -> dict[str, Session]:
+        """What is loaded now, by model id."""
         with self._lock:
-            return {model_id: session.provider for (model_id, *_), session in self._sessions.items()}
+            return {model_id: session for (model_id, *_), session in self._sessions.items()}
 
     def _drop_beyond_budget(self) -> None:
         while len(self._sessions) > 1 and sum(_bytes_held(s.spec) for s in self._sessions.values()) > self._budget:

@@ -4,7 +4,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from segmentation.config import Config
+from segmentation.config import PROJECT, Config
 from segmentation.recipe import DEFAULTS, write_value
 from segmentation.registry import load_registry
 from segmentation.settings import help_text
@@ -39,7 +39,8 @@ def parameters() -> str:
 def variables() -> str:
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for entry in fields(Config):
-        default = entry.default.name + "/" if isinstance(entry.default, Path) else entry.default
+        default = f"{entry.default.relative_to(PROJECT)}/" if isinstance(entry.default, Path) else entry.default
+        default = {True: "true", False: "false"}[default] if isinstance(default, bool) else default
         rows.append(f"| `{entry.metadata['variable']}` | {default} | {entry.metadata['help']} |")
     return "\n".join(rows)
 

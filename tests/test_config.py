@@ -47,5 +47,19 @@ def test_a_switch_that_is_neither_on_nor_off_is_refused(text: str) -> None:
         Config.from_environment({"SEGMATTE_WEB_ADDRESSES": text})
 
 
+def test_a_login_is_user_and_password_and_is_not_shown() -> None:
+    assert Config().login is None
+    config = Config.from_environment({"SEGMATTE_AUTH": "ann:se:cret"})
+    assert config.login == ("ann", "se:cret")
+    assert "se:cret" not in repr(config)
+
+
+@pytest.mark.parametrize("text", ["ann", "ann:", ":secret"])
+def test_half_a_login_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(SettingsError, match="SEGMATTE_AUTH must be a user, a colon and a password") as caught:
+        Config.from_environment({"SEGMATTE_AUTH": text})
+    assert text not in str(caught.value)
+
+
 def test_a_list_of_names_may_have_spaces_and_empty_parts() -> None:
     assert names(" a, b ,,c,") == ["a", "b", "c"]

@@ -11,7 +11,7 @@ from segmentation.mask import auto_erode_size
 from segmentation.pipeline import Prediction, refine
 from segmentation.recipe import Recipe
 from segmentation.settings import Settings
-from segmentation.web.runs import Run, delete
+from segmentation.web.runs import Run
 
 MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved coarser, so that a preview stays one
 
@@ -51,10 +51,7 @@ def make_draft(
     file = run.folder / f"{stem}{export.ending}"
     notes = save_export(small.picture, result.foreground, result.alpha, file, export, behind)
     stages = save_stages(result, run.folder, stem)
-    files = [file, *stages.values()]
-    # the last draft's files may still be on their way to the page, those before are not
-    delete(run.drafted[: -len(files)])
-    run.drafted = [*run.drafted[-len(files) :], *files]
+    run.retire([file, *stages.values()])  # the full size takes its place in a moment
     return Draft(
         index=index,
         label=label,

@@ -21,6 +21,8 @@ from segmentation.session import Session
 
 DRAFT_SIDE = 720  # pixels of the longer side of what is tuned while the hand moves: about what the page shows
 
+RETIRED_SECONDS = 10.0
+
 NOT_KEPT = "What the network said about this run is not kept any more: run again."
 
 
@@ -172,7 +174,7 @@ class Run:
     redoing: "Run | None" = None  # what makes its pictures anew
     tuning: int = 0  # counts up with the hand: what was begun for a lower number is stale
     tuned: int = 0  # what of it is done in full size
-    drafted: list[Path] = field(default_factory=list)  # files of the last drafts, to be deleted
+    _retired: list[tuple[float, Path]] = field(default_factory=list)  # files replaced by others, and when
 
     @property
     def cutouts(self) -> list[tuple[int, Cutout]]:
@@ -224,10 +226,18 @@ class Run:
                 failed.append(str(outcome.report["error"]))
                 continue
             if old:
-                delete(file for cutout in old.cutouts for file in cutout.all_files)
+                self.retire(file for cutout in old.cutouts for file in cutout.all_files)
             self.outcomes[index] = outcome
             self.recipes[index] = other.recipe, other.backdrop
         return failed
+
+    def retire(self, files: Iterable[Path]) -> None:
+        """Delete these files soon: a page may be on its way to them still. Those retired a while ago go now."""
+        now = time.monotonic()
+        gone = [file for since, file in self._retired if now - since > RETIRED_SECONDS]
+        self._retired = [entry for entry in self._retired if entry[1] not in gone] + [(now, file) for file in files]
+        for file in gone:
+            file.unlink(missing_ok=True)
 
     def archive(self) -> Path:
         """All cutouts in one ZIP, with the settings that make them again: of the run, and of pictures tuned alone."""
@@ -248,9 +258,3 @@ class Run:
             files.append(self.folder / f"{stem}.yaml")
             save_recipe(recipe, files[-1], behind.name if behind else None)
         return write_zip(files, self.folder / "cutouts.zip")
-
-
-def delete(files: Iterable[Path]) -> None:
-    """Delete files that may be gone already."""
-    for file in files:
-        file.unlink(missing_ok=True)

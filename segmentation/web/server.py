@@ -1,15 +1,19 @@
 """How the page is served: what of Gradio's own doors stays open to strangers, and the switches of `launch`."""
 
+import importlib.util
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segmentation.config import Config
+from segmentation.errors import SettingsError
 from segmentation.web.texts import translations
 from segmentation.web.theme import theme
 
@@ -21,21 +25,25 @@ _CALL = re.compile(r"^[^=]*/(?:call/v2|call|run|api)/(?!predict/?$)(?P<name>[^/?
 # would make this server fetch an address for whoever asks, or store a visitor's page for good
 _CLOSED = re.compile(r"/proxy=|/deep_link|/file[=/]\s*(?:https?|ftp|//|%2f%2f|https?%3a)", re.IGNORECASE)
 QUEUE_SECONDS = 0.02  # between two looks into the queue
+_MCP = re.compile(r"^[^=]*/gradio_api/mcp(/|$)")
+_MCP_BYTES = 4 << 20  # a language model sends a picture as text; its protocol's own server takes no more
 _JSON_BYTES = 1 << 20  # of any request but an upload: parsed JSON takes thirty times its size
 
 
 class Doorman:
     """ASGI middleware: private handlers are not called by name, nothing is fetched, no request is endless."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, login: bool = False) -> None:
         """Wrap an app.
 
         Args:
             app: What is wrapped.
             max_bytes: Of the body of one upload request.
+            login: Whether visitors log in, so that other sites could act in their name.
         """
         self.app = app
         self.max_bytes = max_bytes
+        self.login = login
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on."""
@@ -76,12 +84,22 @@ class Doorman:
             return JSONResponse({"detail": f"Public endpoints: {', '.join('/' + name for name in PUBLIC)}."}, 404)
         if _CLOSED.search(path):
             return JSONResponse({"detail": "Web addresses are not fetched here."}, 403)
-        length = dict(scope["headers"]).get(b"content-length", b"0")
+        headers = dict(scope["headers"])
+        # Gradio lets every origin read with credentials, and its cookie goes along; browsers say where they are
+        if (
+            self.login
+            and headers.get(b"sec-fetch-site") == b"cross-site"
+            and headers.get(b"sec-fetch-mode") != b"navigate"
+        ):
+            return JSONResponse({"detail": "Other sites are not served here."}, 403)
+        length = headers.get(b"content-length", b"0")
         limit = self._limit(scope)
         return self._too_large(limit) if not length.isdigit() or int(length) > limit else None
 
     def _limit(self, scope: Scope) -> int:
-        return self.max_bytes if scope["path"].rstrip("/").endswith("/upload") else _JSON_BYTES
+        if scope["path"].rstrip("/").endswith("/upload"):
+            return self.max_bytes
+        return _MCP_BYTES if _MCP.search(scope["path"]) else _JSON_BYTES
 
     @staticmethod
     def _too_large(limit: int) -> JSONResponse:
@@ -92,14 +110,22 @@ class _TooLargeError(Exception):
     """More arrived than may."""
 
 
-def launch(demo: gr.Blocks, config: Config, **options: Any) -> tuple[Any, str, str]:
+def launch(
+    demo: gr.Blocks, config: Config, *, routes: Sequence[BaseRoute] = (), **options: Any
+) -> tuple[Any, str, str]:
     """Serve the page with all that strangers do not need switched off.
 
     Args:
         demo: The page.
-        config: The caps.
+        config: The caps, and who may log in.
+        routes: Further ones, open without a login.
         options: Further arguments of `gr.Blocks.launch`, such as server_name and server_port.
+
+    Raises:
+        SettingsError: The tool for language models is asked for and its package is not installed.
     """
+    if config.mcp and importlib.util.find_spec("mcp") is None:  # Gradio would print it and go on without
+        raise SettingsError(f"SEGMATTE_MCP needs another package: pip install 'gradio[mcp]=={gr.__version__}'.")
     demo.queue(api_open=False, max_size=config.queue, default_concurrency_limit=config.concurrency)
     # Gradio looks into an empty queue a thousand times a second, which costs an idle server 2 % of a core
     demo._queue.sleep_when_free = QUEUE_SECONDS  # noqa: SLF001  # there is no other way to say so
@@ -115,9 +141,12 @@ def launch(demo: gr.Blocks, config: Config, **options: Any) -> tuple[Any, str, s
         pwa=False,
         ssr_mode=False,
         footer_links=["api"],
+        auth=config.login,
+        mcp_server=config.mcp,
         app_kwargs={
             "openapi_url": None,
-            "middleware": [Middleware(Doorman, max_bytes=config.max_request_mb << 20)],
+            "routes": list(routes),
+            "middleware": [Middleware(Doorman, max_bytes=config.max_request_mb << 20, login=config.login is not None)],
         },
         **options,
     )

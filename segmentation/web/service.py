@@ -15,7 +15,7 @@ from segmentation.errors import SegmentationError, SettingsError
 from segmentation.image import load_image
 from segmentation.matting import is_ready as matting_is_ready
 from segmentation.matting import warm_up as warm_up_matting
-from segmentation.providers import Device, available_cores, usable_providers
+from segmentation.providers import Device, GpuOptions, available_cores, usable_providers
 from segmentation.recipe import Recipe
 from segmentation.registry import ModelSpec, Registry, load_offered
 from segmentation.session import Session, SessionPool, load_session, threads_for
@@ -23,6 +23,7 @@ from segmentation.tensor import overridden
 from segmentation.web.drafts import Draft, make_draft
 from segmentation.web.runs import NOT_KEPT, Kept, KeptRuns, Run
 from segmentation.web.uploads import new_run_folder, sweep, uploaded_files
+from segmentation.web.zerogpu import for_this_process, for_visitor
 from segmentation.weights import where_available
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Service:
             RegistryError: The registry is wrong, or SEGMATTE_MODELS names a model it does not have.
             SessionError: SEGMATTE_DEVICE cannot be had.
         """
-        self.config = config
+        self.config = config = for_this_process(config)
         usable_providers(cast("Device", config.device))
         self.kept = KeptRuns(config.runs_mb << 20, config.keep_minutes * 60)
         self._pool = SessionPool(self._load, config.sessions_mb << 20)
@@ -78,6 +79,7 @@ class Service:
             folder=self.config.models_folder,
             device=cast("Device", self.config.device),
             threads=threads,
+            gpu=GpuOptions.of(self.config),
             accepted_licences=self.config.accepted,
             on_progress=on_progress,
         )
@@ -103,7 +105,8 @@ class Service:
         _prepare_matting(recipe, shown)
         kept = Kept(sources, recipe)
         self.kept.add(kept)
-        return Run(new_run_folder(), kept, recipe, behind, session, total=len(sources))
+        network = for_visitor(session, self.config)
+        return Run(new_run_folder(), kept, recipe, behind, network, total=len(sources))
 
     def again(
         self,
@@ -202,8 +205,9 @@ class Service:
         loaded = self._pool.loaded()
         return [self._described(spec, loaded.get(spec.id)) for spec in self.registry().values()]
 
-    def _described(self, spec: ModelSpec, provider: str | None) -> dict[str, Any]:
+    def _described(self, spec: ModelSpec, session: Session | None) -> dict[str, Any]:
         licence = spec.licence
+        _, note = usable_providers(cast("Device", self.config.device))
         return {
             "id": spec.id,
             "title": spec.title,
@@ -216,7 +220,8 @@ class Service:
             "usable": not licence.needs_acceptance or licence.id in self.config.accepted,
             "bytes": spec.weights.size,
             "on_disk": where_available(spec, self.config.models_folder) is not None,
-            "loaded_on": provider,
+            "loaded_on": session.provider if session else None,
+            "provider_note": session.provider_note if session else note,
             "input_size": spec.input.size,
             "any_size": spec.input.dynamic,
             "source": spec.origin.url,

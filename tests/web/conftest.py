@@ -56,7 +56,7 @@ def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     client.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is there, Playwright's event loop runs in this thread, in others' way
 def browser() -> Iterator[Browser]:
     path = chromium.find()
     if path is None:

@@ -125,6 +125,7 @@ def test_models_lists_the_registry_and_own_files(client: Client) -> None:
     assert next(iter(models)) == "u2netp"
     assert models["u2netp"]["on_disk"] is True
     assert models["u2net"]["on_disk"] is False
+    assert {model["provider_note"] for model in models.values()} == {""}  # nobody asked for a GPU here
     assert models["rmbg-1.4"]["usable"] is False
     assert models["rmbg-1.4"]["commercial_use"] == "no"
     assert models[BRIGHT]["licence"] == "your own file"

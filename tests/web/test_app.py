@@ -50,6 +50,11 @@ def test_it_serves_where_it_is_told_and_lists_the_models(tmp_path: Path, fetched
         config = httpx.get(f"http://127.0.0.1:{port}/config", timeout=30).json()
         assert config["title"] == "Segmatte"
         assert config["analytics_enabled"] is False
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=30).status_code == 200
+        deadline = time.monotonic() + 120  # where the matting kernels were never compiled
+        while httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=30).status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
     finally:
         process.terminate()
         output, _ = process.communicate(timeout=30)

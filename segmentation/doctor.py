@@ -1,0 +1,101 @@
+"""What this installation is, which GPU it sees, what each model would run on, and what to do about it."""
+
+import importlib.metadata
+import platform
+from dataclasses import dataclass, field
+from typing import cast
+
+from segmentation.cards import Card, cards
+from segmentation.config import Config
+from segmentation.errors import SegmentationError
+from segmentation.providers import Device, GpuOptions, available_cores, gpu_problem, runtime, usable_providers
+from segmentation.registry import ModelSpec, Registry
+from segmentation.session import Session, load_session
+from segmentation.weights import where_available
+
+_PACKAGES = ("gradio", "numpy", "scipy", "pillow", "numba", "isal", "huggingface_hub")
+
+
+@dataclass(slots=True)
+class Diagnosis:
+    """What was found."""
+
+    lines: list[str] = field(default_factory=list)
+    """The facts, in the order to read them."""
+    advice: list[str] = field(default_factory=list)
+    """What to do; empty where all is as it should be."""
+
+
+def examine(config: Config, registry: Registry) -> Diagnosis:
+    """Look at versions, GPU and models. Those on this disk are loaded, one after the other; nothing is
+    fetched, but for a file that is damaged.
+
+    No GPU in a machine that has none, with the device `auto`, is as it should be. A card that cannot be used, a device
+    asked for that cannot be had, or weights that cannot be loaded are not.
+
+    Args:
+        config: The device and the models folder.
+        registry: The models to look at.
+    """
+    found = Diagnosis()
+    found.lines += [
+        f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {available_cores()} cores",
+        runtime(),
+        ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES),
+    ]
+    best = _look_at_the_gpu(found, config.device)
+    if best:
+        _look_at_the_models(found, config, registry, best)
+    return found
+
+
+def _look_at_the_gpu(found: Diagnosis, device: str) -> str | None:
+    """The best execution provider for the device asked for; None where it cannot be had."""
+    present = cards()
+    found.lines += [_described(card) for card in present or []]
+    if not present:
+        found.lines.append("The driver lists no GPU." if present == [] else "No NVIDIA driver that lists GPUs (NVML).")
+    found.lines.append(f"GPU: {gpu_problem(tensorrt=device == 'tensorrt') or 'can be used.'}")
+    found.lines.append(f"Device asked for: {device}")
+    try:
+        providers, problem = usable_providers(cast("Device", device))
+    except SegmentationError as error:
+        found.advice.append(str(error))
+        return None
+    if problem and present:
+        found.advice.append(problem)
+    return providers[0]
+
+
+def _described(card: Card) -> str:
+    return f"{card.name}, {card.total_mb} MB, {card.free_mb} MB of it free, driver {card.driver}"
+
+
+def _look_at_the_models(found: Diagnosis, config: Config, registry: Registry, best: str) -> None:
+    for spec in registry.values():
+        if where_available(spec, config.models_folder) is None:
+            found.lines.append(f"{spec.id:24} would run on {_short(best)}; not on this disk yet")
+            continue
+        try:
+            session = _loaded(spec, config)
+        except SegmentationError as error:
+            found.lines.append(f"{spec.id:24} cannot be used")
+            found.advice.append(str(error))
+            continue
+        found.lines.append(f"{spec.id:24} runs on {_short(session.provider)}")
+        if session.provider_note and not gpu_problem():  # the GPU looked fine, and yet
+            found.advice.append(f"{spec.id}: {session.provider_note}")
+
+
+def _short(provider: str) -> str:
+    return provider.removesuffix("ExecutionProvider")
+
+
+def _loaded(spec: ModelSpec, config: Config) -> Session:
+    return load_session(
+        spec,
+        folder=config.models_folder,
+        device=cast("Device", config.device),
+        gpu=GpuOptions.of(config),
+        accepted_licences=config.accepted,
+    )

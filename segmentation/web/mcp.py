@@ -1,0 +1,81 @@
+"""The tool for language models, by the Model Context Protocol: one picture in, one cutout out. Off unless asked for.
+
+`/segment` cannot be that tool: Gradio's MCP server does not resolve the schema of a list of files.
+"""
+
+import base64
+import binascii
+import secrets
+import threading
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import gradio as gr
+from gradio.events import api
+from gradio.utils import get_upload_folder
+
+from segmentation.errors import ImageError, SegmentationError
+from segmentation.recipe import DEFAULTS, Recipe
+from segmentation.web.service import Service
+
+# No `from __future__ import annotations` here: Gradio reads the signature to describe the tool.
+
+
+def add_mcp(demo: gr.Blocks, service: Service) -> None:
+    """Add the tool to a page, where the switch is on. Call it inside the `Blocks` context, after `add_api`."""
+    if not service.config.mcp:
+        return
+    for event in demo.fns.values():
+        # what else is public stays so, but is not offered as a tool that cannot work
+        if event.fn and event.api_name != "models":
+            function = getattr(event.fn, "__func__", event.fn)  # a method takes no marks
+            setattr(function, "_mcp_type", "none")  # noqa: B010  # Gradio lists what has no such mark, or "tool"
+    # Not in Gradio's queue: from there the tool would be called through the server's own door, where JSON is kept small
+    at_work = threading.BoundedSemaphore(service.config.concurrency)
+
+    def cut_out(
+        image: str, model: str = next(iter(service.registry())), alpha_matting: bool = DEFAULTS["alpha_matting"]
+    ) -> tuple[gr.FileData, dict[str, Any]]:
+        """Cut the subject out of a picture. Gives a PNG with a transparent background, and a report.
+
+        Args:
+            image: What uploading the picture to /gradio_api/upload gave, or up to 3 MB as data:image/jpeg;base64,...
+            model: Id of a model, as the tool models lists them.
+            alpha_matting: Solve for the opacity of the pixels around the outline, such as hair.
+        """
+        if not at_work.acquire(blocking=False):
+            raise gr.Error("The server is busy. Try again in a moment.", print_exception=False)
+        try:
+            path = _stored(image)
+            run = service.start([path], Recipe.of(model, {"alpha_matting": alpha_matting}))
+            for _ in service.go_on(run):
+                pass
+            (report,) = run.reports
+            if report["error"] or not run.files:
+                raise ImageError(report["error"] or " ".join(report["warnings"]))
+        except SegmentationError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        finally:
+            at_work.release()
+        file = run.files[0]
+        return gr.FileData(path=str(file), orig_name=file.name).model_dump(), report  # type: ignore[return-value]
+
+    api(cut_out, api_name="cut_out", queue=False)
+
+
+def _stored(image: Any) -> str:
+    """The path of a picture below the upload folder; whether it is an upload is checked as for every other run."""
+    text = str(image)
+    head, comma, data = text.partition(",")
+    if not (comma and head.startswith("data:") and head.endswith(";base64")):
+        return unquote(text.rpartition("file=")[2]) if "/file=" in text else text
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ImageError("The data URL is damaged: what follows its comma is not base64.") from error
+    folder = Path(get_upload_folder()) / secrets.token_hex(32)  # as an upload's, with a name nobody can guess
+    folder.mkdir(parents=True)
+    path = folder / "picture"
+    path.write_bytes(content)
+    return str(path)
