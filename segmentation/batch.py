@@ -4,7 +4,6 @@ import queue
 import re
 import threading
 import time
-import uuid
 import zipfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ import numpy as np
 
 from segmentation.errors import ImageError, SegmentationError
 from segmentation.export import Box, export_box, save_export, save_thumbnail
-from segmentation.image import MAX_PIXELS, PICTURE_ENDINGS, Picture, load_image, save_png
+from segmentation.image import MAX_PIXELS, PICTURE_ENDINGS, Picture, load_image, save_png, whole_file
 from segmentation.pipeline import FOUND, Prediction, Result, Stage, predict, refine
 from segmentation.providers import available_cores
 from segmentation.session import Session
@@ -26,11 +25,11 @@ from segmentation.tensor import overridden
 
 TICK = 0.25  # seconds without an event after which a batch yields None
 
-BROWSERS_SHOW = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "AVIF")  # and GIF, but that may move
+BROWSERS_SHOW = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "AVIF")  # and GIF, but those mostly move
 
 Report = dict[str, Any]
 """One picture's entry: name, width, height, model, provider, provider_note, network_mb (memory of the loaded network),
-seconds by stage, warnings, files, error (or None)."""
+seconds by stage, warnings, files, error (or None); the web side adds run, its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,11 +303,9 @@ def cutout_stems(names: Sequence[str]) -> list[str]:
 
 def write_zip(files: Iterable[Path], target: Path) -> Path:
     """All files in one ZIP, stored as they are: pictures are compressed already."""
-    partial = target.with_name(f".{uuid.uuid4().hex}.part")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+    with whole_file(target) as whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
         for file in files:
             archive.write(file, file.name)
-    partial.replace(target)
     return target
 
 

@@ -67,7 +67,8 @@ def save_export(
     if export.background == "transparent":
         notes.append("JPEG holds no transparency, so the cutout was put over white; choose another background, or PNG.")
     # what is behind fits the whole picture, whatever is cropped of it
-    behind = _behind(picture, colours, alpha, export, backdrop)
+    behind, said = _behind(picture, colours, alpha, export, backdrop)
+    notes += said
     composite = compose_over(colours[part], alpha[part], behind[part] if isinstance(behind, np.ndarray) else behind)
     {"png": save_png, "webp": save_webp, "jpeg": save_jpeg}[export.format](composite, path, profile)
     return tuple(notes)
@@ -75,19 +76,23 @@ def save_export(
 
 def _behind(
     picture: Picture, colours: RGB, alpha: Alpha, export: Export, backdrop: Picture | None
-) -> RGB | tuple[int, int, int]:
+) -> tuple[RGB | tuple[int, int, int], tuple[str, ...]]:
+    """What lies behind, in the picture's colour space, and what is to be said about it."""
+    if export.background == "blur":
+        return blur_background(_opaque(picture), colours, alpha, export.background_blur), ()
     if export.background == "picture":
         if backdrop is None:
             raise SettingsError("The background is to be a picture, but there is none: add a backdrop.")
-        seen = to_profile(backdrop, picture.icc_profile)
-        if backdrop.opacity is not None:  # what is hidden under its transparency must not come to light
-            seen = compose_over(seen, backdrop.opacity, WHITE)
-        return fit_backdrop(seen, picture.size, export.background_fit)
-    if export.background == "blur":
-        return blur_background(picture.rgb, colours, alpha, export.background_blur)
-    colour = export.colour or WHITE
-    red, green, blue = to_profile(Picture(np.array([[colour]], np.uint8)), picture.icc_profile)[0, 0]
-    return int(red), int(green), int(blue)
+        fitted = fit_backdrop(_opaque(backdrop), picture.size, export.background_fit)
+        return to_profile(fitted, backdrop.icc_profile, picture.icc_profile)
+    pixel, notes = to_profile(np.array([[export.colour or WHITE]], np.uint8), None, picture.icc_profile)
+    red, green, blue = pixel[0, 0]
+    return (int(red), int(green), int(blue)), notes
+
+
+def _opaque(picture: Picture) -> RGB:
+    """Its colours, over white where it is transparent: what is hidden there must not come to light."""
+    return picture.rgb if picture.opacity is None else compose_over(picture.rgb, picture.opacity, WHITE)
 
 
 def save_thumbnail(
@@ -110,7 +115,7 @@ def save_thumbnail(
     small = thumbnail(colours, alpha, longest)
     own, opacity = np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(small[..., 3])
     # only a blur shows anything of the picture but its subject
-    seen = resize(picture.rgb, small.shape[:2], "box") if export.background == "blur" else own
+    seen = resize(_opaque(picture), small.shape[:2], "box") if export.background == "blur" else own
     shrunk = replace(picture, rgb=seen, opacity=None)
     white = export.background == "transparent" and export.format == "jpeg"  # as in save_export
     export = replace(export, format="png", background="#ffffff" if white else export.background)

@@ -202,28 +202,28 @@ def _deep_planes(image: Image.Image, label: str) -> tuple[RGB, Mask | None]:
     return np.repeat(grey[..., None], 3, axis=2), opacity
 
 
-def to_profile(picture: Picture, wanted: bytes | None) -> RGB:
-    """A picture's colours in another colour space, so that it can lie beside a picture of that one.
+def to_profile(rgb: RGB, own: bytes | None, wanted: bytes | None) -> tuple[RGB, tuple[str, ...]]:
+    """Colours in another colour space, so that they can lie beside a picture of that one.
 
     Args:
-        picture: The picture.
-        wanted: ICC profile of an RGB space; None is sRGB.
+        rgb: The colours.
+        own: ICC profile of the RGB space they are of; None is sRGB.
+        wanted: That of the space they are to be in.
+
+    Returns:
+        The colours, and a sentence where a profile could not be used and they are what they were.
     """
-    if picture.icc_profile == wanted:
-        return picture.rgb
+    if own == wanted:
+        return rgb, ()
     try:
-        own, other = (
-            ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else _SRGB
-            for profile in (picture.icc_profile, wanted)
+        source, target = (
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else _SRGB for profile in (own, wanted)
         )
-        converted = ImageCms.profileToProfile(Image.fromarray(picture.rgb), own, other, outputMode="RGB")
-    except (
-        ImageCms.PyCMSError,
-        OSError,
-    ):  # a profile that cannot be used: what is left is to take the numbers as they are
-        return picture.rgb
+        converted = ImageCms.profileToProfile(Image.fromarray(rgb), source, target, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return rgb, ("A colour profile could not be used, so the background's colours may differ a little.",)
     assert converted is not None  # it would be with inPlace
-    return _rgb_array(converted)
+    return _rgb_array(converted), ()
 
 
 # ---------------------------------------------------------------------------------------------------------- resizing

@@ -1,4 +1,4 @@
-"""Probability map -> mask of the picture's size -> trimap. The door of scipy.ndimage."""
+"""Probability map -> mask of the picture's size -> trimap."""
 
 import numpy as np
 import numpy.typing as npt

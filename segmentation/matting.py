@@ -87,7 +87,7 @@ def estimate_alpha(
     if missing and mask is None:
         raise MattingError(f"Nothing to matte from: no pixel is certain {' or '.join(missing)}.")
     if missing and mask is not None:
-        return Matte((mask / np.float32(255)).astype(np.float32), (_nothing_certain(missing),), trimap.shape, 0, 0)
+        return Matte(_as_opacity(mask), (_nothing_certain(missing),), trimap.shape, 0, 0)
     return _solve(image, trimap, mask, output if mask is not None else None, trust, method, max_unknown, max_bytes)
 
 
@@ -117,7 +117,7 @@ def _solve(
     solved = (work.trimap == FOREGROUND).astype(np.float32)
     solved[work.band.ys, work.band.xs] = np.clip(solution, 0, 1)
     if not np.isfinite(solution).all():
-        solved = (work.mask / np.float32(255)).astype(np.float32)
+        solved = _as_opacity(work.mask)
         warnings.append("The matting equations have no solution here, so the mask was kept; change matting_method.")
     elif mask is not None and not (method == "closed-form" and trust == 0):  # that is rembg's answer, stray or not
         share = _return_stray_regions(solved, work.trimap, work.mask)
@@ -285,7 +285,7 @@ def _return_stray_regions(alpha: Opacity, trimap: Trimap, mask: Mask) -> float:
         stray |= ~touched
     stray[0] = False
     here = stray[labels]
-    alpha[here] = mask[here] / np.float32(255)
+    alpha[here] = _as_opacity(mask[here])
     return int(np.count_nonzero(here)) / max(int(np.count_nonzero(unknown)), 1)
 
 
@@ -299,6 +299,12 @@ def _upsample(
     lines = np.zeros((*small_alpha.shape, 4), np.float32)
     picture_kernels.fit_lines(small_image, small_alpha, LINE_RADIUS, LINE_EPSILON, near, lines)
     picture_kernels.apply_lines(image, trimap, lines, alpha, box[0].start, box[1].start)
+
+
+def _as_opacity(mask: Mask) -> Opacity:
+    """A mask as alpha. Its levels are cut off, so a network that is sure says 254: that is opaque."""
+    opacity: Opacity = ((mask + (mask == 254)) / np.float32(255)).astype(np.float32)
+    return opacity
 
 
 def _constant(array: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -111,6 +111,7 @@ def refine(
     settings: Settings | None = None,
     on_stage: Stage | None = None,
     *,
+    mask: Mask | None = None,
     max_unknown: int = FAST_UNKNOWN,
 ) -> Result:
     """Everything after the network: mask, trimap, alpha, colours and cutout. The way to tune without running it again.
@@ -120,13 +121,15 @@ def refine(
         probability: (h, w), 0..1, at any resolution, as `predict` gave it.
         settings: mean, std and size have no effect here.
         on_stage: Called as each stage begins.
+        mask: The mask at the picture's size, where it is not to be made of the probability map.
         max_unknown: Pixels that the fast matting solves at most, for those who want a preview sooner.
     """
     settings = settings or Settings()
     timings: dict[str, float] = {}
     warnings: list[str] = []
     with _stage("mask", timings, on_stage):
-        mask = to_mask(probability, picture.size, settings.post_process_mask)
+        if mask is None:
+            mask = to_mask(probability, picture.size, settings.post_process_mask)
         if float(probability.max()) < FOUND:
             warnings.append("Nothing was found in this picture: try another model.")
     # the mask's levels are cut off, so a network that is sure says 254: that is opaque

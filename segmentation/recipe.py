@@ -1,6 +1,7 @@
 """Model and settings of a run as one thing: kept, carried by a link, written beside the cutouts, and done again."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ DEFAULTS: dict[str, Any] = SETTINGS | EXPORT
 
 _HEAD = """\
 # The settings of these cutouts. To make them again:
-#     python -m segmentation cut PICTURES --settings {name}
+#     python -m segmentation cut {pictures} --settings {name}
 """
 
 
@@ -94,13 +95,14 @@ def _number_or_text(text: str) -> int | float | str:
     return text
 
 
-def save_recipe(recipe: Recipe, path: Path, backdrop: str | None = None) -> None:
+def save_recipe(recipe: Recipe, path: Path, backdrop: str | None = None, pictures: Sequence[str] = ()) -> None:
     """Write a recipe as YAML.
 
     Args:
         recipe: The recipe.
         path: The file.
         backdrop: Name of the backdrop's file beside it, where there is one.
+        pictures: Names of the pictures that were made by it, for a remark.
 
     Raises:
         OSError: The file cannot be written.
@@ -109,7 +111,9 @@ def save_recipe(recipe: Recipe, path: Path, backdrop: str | None = None) -> None
     if backdrop and recipe.export.background == "picture":
         values["backdrop"] = backdrop
     text = yaml.safe_dump({"model": recipe.model} | values, sort_keys=False, allow_unicode=True)
-    path.write_text(_HEAD.format(name=path.name) + text, encoding="utf-8")
+    named = " ".join(shlex.join(pictures).split()) or "PICTURES"
+    head = _HEAD.format(pictures=named, name=shlex.quote(path.name))
+    path.write_text(head + text, encoding="utf-8")
 
 
 def load_recipe(path: Path) -> tuple[Recipe, Path | None]:

@@ -247,3 +247,21 @@ def test_a_thumbnail_of_a_crop_is_cropped(tmp_path: Path) -> None:
 def test_a_thumbnail_keeps_the_colour_profile(tmp_path: Path) -> None:
     save_thumbnail(replace(PICTURE, icc_profile=WIDE), COLOURS, ALPHA, tmp_path / "a.png", Export(), None, 40)
     assert load_image(tmp_path / "a.png").icc_profile == WIDE
+
+
+def test_what_a_picture_or_backdrop_hides_under_its_transparency_does_not_come_to_light(tmp_path: Path) -> None:
+    hidden = np.full((40, 60, 3), (255, 0, 0), np.uint8)  # all of it is red, and the left half is transparent
+    opacity = np.zeros((40, 60), np.uint8)
+    opacity[:, 30:] = 255
+    hidden[:, 30:] = (0, 0, 255)
+    alpha = np.zeros((40, 60), np.uint8)
+    alpha[15:25, 40:50] = 255
+    for picture, export, backdrop in (
+        (Picture(hidden, opacity), Export(background="blur", background_blur=0.1), None),
+        (Picture(np.zeros_like(hidden)), Export(background="picture"), Picture(hidden, opacity)),
+    ):
+        save_export(picture, picture.rgb, alpha, tmp_path / "a.png", export, backdrop)
+        with Image.open(tmp_path / "a.png") as written:
+            seen = np.asarray(written)
+        assert seen[5, 5].tolist() == [255, 255, 255]
+        assert seen[5, 55].tolist() == [0, 0, 255]

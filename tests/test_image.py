@@ -630,15 +630,17 @@ def test_a_small_picture_is_not_shrunk(longest: int) -> None:
 
 
 def test_colours_are_converted_into_the_wanted_space() -> None:
-    assert np.abs(to_profile(Picture(COLOURS), WIDE) - in_wide(COLOURS)).max() <= 1
+    wide, notes = to_profile(COLOURS, None, WIDE)
+    assert np.abs(wide - in_wide(COLOURS)).max() <= 1
+    assert notes == ()
     # dark colours of sRGB are steep, so there a level of the wide space is several
-    back = to_profile(Picture(to_profile(Picture(COLOURS), WIDE), icc_profile=WIDE), None)
+    back, _ = to_profile(wide, WIDE, None)
     assert np.abs(back.astype(int) - COLOURS).mean() < 1
 
 
 def test_neutral_greys_stay_neutral_in_another_space() -> None:
     greys = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    converted = to_profile(Picture(greys), WIDE).astype(int)
+    converted = to_profile(greys, None, WIDE)[0].astype(int)
     assert np.ptp(converted, axis=2).max() <= 1
     assert converted[0, 0].tolist() == [0, 0, 0]
     assert converted[0, 255].tolist() == [255, 255, 255]
@@ -647,13 +649,15 @@ def test_neutral_greys_stay_neutral_in_another_space() -> None:
 
 @pytest.mark.parametrize("own", [None, SRGB, WIDE])
 def test_colours_of_the_wanted_space_are_left_alone(own: bytes | None) -> None:
-    assert to_profile(Picture(COLOURS, icc_profile=own), own) is COLOURS
+    assert to_profile(COLOURS, own, own)[0] is COLOURS
 
 
 @pytest.mark.parametrize("broken", [b"junk", bytes(16) + b"RGB " + bytes(200), WIDE[:200]])
-def test_colours_of_a_space_that_cannot_be_read_are_taken_as_they_are(broken: bytes) -> None:
-    assert np.array_equal(to_profile(Picture(COLOURS, icc_profile=broken), None), COLOURS)
-    assert np.array_equal(to_profile(Picture(COLOURS), broken), COLOURS)
+def test_colours_of_a_space_that_cannot_be_read_are_taken_as_they_are_and_that_is_said(broken: bytes) -> None:
+    for own, wanted in ((broken, None), (None, broken)):
+        colours, notes = to_profile(COLOURS, own, wanted)
+        assert np.array_equal(colours, COLOURS)
+        assert notes == ("A colour profile could not be used, so the background's colours may differ a little.",)
 
 
 # ------------------------------------------------------------------------------------------------- kinds

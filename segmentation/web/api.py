@@ -1,18 +1,19 @@
 """The public endpoints, `/segment`, `/refine` and `/models`: typed for clients, checked in the core."""
 
-import functools
 import inspect
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal
 
 import gradio as gr
 from gradio.events import api
 
-from segmentation.errors import SegmentationError, SettingsError
+from segmentation.errors import SettingsError
 from segmentation.recipe import DEFAULTS, Recipe
 from segmentation.settings import help_text
-from segmentation.web.runs import Kept, Run
+from segmentation.web.events import progress_bar, shown_errors
+from segmentation.web.kept import Kept
+from segmentation.web.runs import Run
 from segmentation.web.service import Service
 from segmentation.web.uploads import refuse_addresses
 
@@ -21,9 +22,6 @@ from segmentation.web.uploads import refuse_addresses
 log = logging.getLogger(__name__)
 
 QUEUE_NAME = "segment"  # page and API share one queue
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 # what JSON has for settings whose Python type is richer
 _TYPES: dict[str, Any] = {
@@ -36,19 +34,6 @@ _TYPES: dict[str, Any] = {
     "format": Literal["png", "webp", "jpeg"],
 }
 _ANSWER = tuple[list[gr.FileData], list[dict[str, Any]]]
-
-
-def shown_errors(run: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
-    """Turn our errors into Gradio's, which carry their sentence to page and client. Anything else is a bug: logged."""
-
-    @functools.wraps(run)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        try:
-            yield from run(*args, **kwargs)
-        except SegmentationError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-
-    return wrapped
 
 
 def add_api(demo: gr.Blocks, service: Service) -> None:
@@ -173,14 +158,5 @@ def named_path(image: Any) -> Any:
 
 def files_of(run: Run) -> list[gr.FileData]:
     """The cutouts as Gradio serves them: our own bytes."""
-    return [gr.FileData(path=str(file), orig_name=file.name).model_dump() for file in run.files]  # type: ignore[misc]
-
-
-def progress_bar() -> Callable[[str, float | None], None]:
-    """A progress bar of the running event. (A `gr.Progress` parameter is more than `gr.api` can take.)"""
-    progress = gr.Progress()
-
-    def shown(text: str, share: float | None) -> None:
-        progress(0.0 if share is None else share, desc=text)
-
-    return shown
+    files = [cutout.file for _, cutout in run.cutouts]
+    return [gr.FileData(path=str(file), orig_name=file.name).model_dump() for file in files]  # type: ignore[misc]

@@ -30,7 +30,7 @@ class Column:
 
 
 class Comparison:
-    """The panel; `chosen` is the event of going on with one of its models."""
+    """The panel. The `select` event of `shown` is about going on with one of its models."""
 
     def __init__(self, service: Service, controls: Controls) -> None:
         """Lay it out where this is called."""
@@ -43,7 +43,7 @@ class Comparison:
         )  # fmt: skip
         self.button = gr.Button(i18n("compare"), variant="primary", elem_id="compare")
         self.shown = scripted("comparison", "comparison", [])
-        self.columns = gr.State([], delete_callback=self._forget)
+        self.columns = gr.State([], delete_callback=self.forget)
 
     def compare(
         self, run: Run | None, earlier: list[Column], pictures: Shown, models: list[str], *values: Any
@@ -54,12 +54,12 @@ class Comparison:
         recipe, backdrop = self._controls.read(values)
         # mean, std and size are about one network
         settings = replace(recipe.settings, mean=None, std=None, size=None)
-        selected = run.cutouts[run.position] if run and run.position is not None else None
+        selected = run.looked_at if run else None
         named = [str(run.kept.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
         uploaded_files(named, 1)  # what is wrong with it is told once, not by each model
         known = {entry["id"]: entry for entry in self._service.models()}
         columns = [Column(known.get(model, {"id": model, "title": model})) for model in models]
-        self._forget([column for column in earlier if column.run is not run])
+        self.forget([column for column in earlier if column.run is not run])
         yield _shown(columns), columns
         for column in columns:
             wanted = Recipe(column.model["id"], settings, recipe.export)
@@ -75,18 +75,19 @@ class Comparison:
             yield _shown(columns), columns
 
     @staticmethod
-    def choose(columns: list[Column], event: gr.EventData) -> tuple[str, Run]:
-        """The model and its run of the column that was chosen."""
+    def choose(columns: list[Column], event: gr.EventData) -> tuple[dict[str, Any], Run]:
+        """Model and run of the column that was chosen."""
         number = event.index  # of the client's making
         chosen = columns[number] if isinstance(number, int) and 0 <= number < len(columns) else None
         if chosen is None or chosen.run is None:
             raise gr.Error("This comparison is not there any more: compare again.", print_exception=False)
-        return chosen.model["id"], chosen.run
+        return chosen.model, chosen.run
 
-    def _forget(self, columns: list[Column]) -> None:
+    def forget(self, columns: list[Column]) -> None:
+        """They are not shown any more."""
         for column in columns:
             if column.run:
-                self._service.kept.forget(column.run.kept)
+                self._service.forget(column.run)
 
 
 def _shown(columns: list[Column]) -> list[dict[str, Any]]:

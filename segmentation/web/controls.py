@@ -111,12 +111,12 @@ class Controls:
         self._add(name, gr.Checkbox(DEFAULTS[name], label=i18n(name), info=info(name), elem_id=name))
 
     def _slider(self, name: str, low: float, high: float, step: float = 1, *, visible: bool = True) -> None:
-        self._add(
-            name,
-            gr.Slider(
-                low, high, DEFAULTS[name], step=step, label=i18n(name), info=info(name), elem_id=name, visible=visible
-            ),
+        """A slider over the useful range. What is typed or linked beyond it counts too: `Settings` judges it."""
+        slider = gr.Slider(
+            low, high, DEFAULTS[name], step=step, label=i18n(name), info=info(name), elem_id=name, visible=visible
         )
+        slider.preprocess = _as_it_is  # type: ignore  # Gradio's own check gives no sentence
+        self._add(name, slider)
 
     def _radio(self, name: str, choices: Mapping[str, str], *, visible: bool = True) -> None:
         self._add(
@@ -184,19 +184,21 @@ class Controls:
             return None, f"This link's settings cannot be used. {error}"
 
     def remembered(self, saved: Any) -> dict[str, Any]:
-        """The values of controls that a browser kept, where they still make a recipe; else nothing."""
-        if not isinstance(saved, dict):
-            return {}
+        """The values of controls that a browser kept, where they still make a recipe; the defaults where not."""
         models = self._registry()
         default = EXTRA | self.shown(Recipe(models.default.id))
-        kept = {name: saved[name] for name in self.kept if name in saved}
+        kept = {name: saved[name] for name in self.kept if name in saved} if isinstance(saved, dict) else {}
         try:
             if kept.get("model") not in models:
                 kept.pop("model", None)
             self.read([(default | kept)[name] for name in self.by_name])
         except (SegmentationError, TypeError, AttributeError):
-            return {}
-        return kept
+            return default
+        return default | kept
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def link(recipe: Recipe, default_model: str) -> str:

@@ -5,13 +5,14 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from segmentation.batch import save_stages
+from segmentation.batch import Cutout, save_stages
 from segmentation.export import Box, export_box, save_export
-from segmentation.mask import auto_erode_size
+from segmentation.image import resize
+from segmentation.mask import auto_erode_size, to_mask
 from segmentation.pipeline import Prediction, refine
 from segmentation.recipe import Recipe
 from segmentation.settings import Settings
-from segmentation.web.runs import Run
+from segmentation.web.runs import Run, key_of
 
 MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved coarser, so that a preview stays one
 
@@ -20,8 +21,7 @@ MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved coarser, so that
 class Draft:
     """What one cutout would look like."""
 
-    index: int  # number of its picture
-    label: str  # class, where the network tells several apart
+    key: str  # of the cutout
     tuning: int  # of the run, when it was begun
     file: Path
     box: Box  # at the size of the draft
@@ -32,7 +32,7 @@ class Draft:
 
 
 def make_draft(
-    run: Run, index: int, label: str, said: Prediction, recipe: Recipe, backdrop: Path | None, max_pixels: int
+    run: Run, index: int, cutout: Cutout, said: Prediction, recipe: Recipe, backdrop: Path | None, max_pixels: int
 ) -> Draft:
     """Cut out one picture of a run at screen size, from what the network said about the whole.
 
@@ -42,9 +42,12 @@ def make_draft(
     start, tuning = time.perf_counter(), run.tuning
     small = run.kept.small(run.kept.sources[index], max_pixels)
     behind = run.kept.small(backdrop, max_pixels).picture if backdrop else None
-    probability = said.maps[label]
+    probability = said.maps[cutout.label]
     settings = _at_scale(recipe.settings, small.size, small.picture.size, probability.shape)
-    result = refine(small.picture, probability, settings, max_unknown=MAX_UNKNOWN)
+    mask = None
+    if settings.post_process_mask:  # it counts in pixels of the whole picture, and is quick
+        mask = resize(to_mask(probability, small.size, post_process=True), small.picture.size, "box")
+    result = refine(small.picture, probability, settings, mask=mask, max_unknown=MAX_UNKNOWN)
     stem = f"draft-{uuid.uuid4().hex}"
     # lossless WebP would only take longer to write
     export = recipe.export if recipe.export.format == "jpeg" else replace(recipe.export, format="png")
@@ -53,8 +56,7 @@ def make_draft(
     stages = save_stages(result, run.folder, stem)
     run.retire([file, *stages.values()])  # the full size takes its place in a moment
     return Draft(
-        index=index,
-        label=label,
+        key=key_of(index, cutout),
         tuning=tuning,
         file=file,
         box=export_box(result.alpha, export),
@@ -66,7 +68,7 @@ def make_draft(
 
 
 def _at_scale(settings: Settings, whole: tuple[int, int], small: tuple[int, int], network: tuple[int, ...]) -> Settings:
-    """Settings that do to the small picture what the given ones do to the whole."""
+    """Settings that do to the small picture what the given ones do to the whole, as near as whole pixels come."""
     erode_size = settings.alpha_matting_erode_size
     if erode_size == "auto":
         erode_size = auto_erode_size(whole, (network[0], network[1]))

@@ -52,13 +52,13 @@ def add_mcp(demo: gr.Blocks, service: Service) -> None:
             for _ in service.go_on(run):
                 pass
             (report,) = run.reports
-            if report["error"] or not run.files:
+            if report["error"] or not run.cutouts:
                 raise ImageError(report["error"] or " ".join(report["warnings"]))
         except SegmentationError as error:
             raise gr.Error(str(error), print_exception=False) from error
         finally:
             at_work.release()
-        file = run.files[0]
+        file = run.cutouts[0][1].file
         return gr.FileData(path=str(file), orig_name=file.name).model_dump(), report  # type: ignore[return-value]
 
     api(cut_out, api_name="cut_out", queue=False)

@@ -7,7 +7,7 @@ import gradio as gr
 
 from segmentation.errors import ImageError
 from segmentation.web.addresses import fetch_picture
-from segmentation.web.api import shown_errors
+from segmentation.web.events import shown_errors
 from segmentation.web.examples import example_buttons, example_uploaded, examples
 from segmentation.web.service import Service
 from segmentation.web.texts import i18n
@@ -28,30 +28,34 @@ class Pictures:
     """The gallery of pictures to cut out, and what fills it."""
 
     def __init__(self, service: Service) -> None:
-        """Lay it out where this is called."""
+        """Lay the gallery out where this is called."""
         self._service = service
         self.gallery = gr.Gallery(
             label=i18n("pictures"), type="filepath", file_types=["image"], sources=["upload", "webcam", "clipboard"],
-            interactive=True, columns=3, height=240, object_fit="contain", fit_columns=False, elem_id="pictures",
+            interactive=True, columns=4, height=240, object_fit="contain", fit_columns=False, buttons=["fullscreen"],
+            elem_id="pictures",
         )  # fmt: skip
         refuse_addresses(self.gallery)
-        if service.config.web_addresses:
-            with gr.Row(elem_id="address_row"):
-                address = gr.Textbox(
-                    "", label=i18n("address"), placeholder=i18n("address_example"), max_length=2000, lines=1,
-                    elem_id="address", scale=4,
-                )  # fmt: skip
-                add = gr.Button(i18n("add_address"), elem_id="add_address", scale=1, min_width=80)
-            gr.on(
-                [add.click, address.submit], self._add_address, [self.gallery, address], [self.gallery, address],
-                concurrency_id="addresses", concurrency_limit=4, api_visibility="private",
-            )  # fmt: skip
+
+    def further_ways(self) -> None:
+        """Lay out the examples and the address where this is called."""
         with gr.Column(visible=bool(examples()), elem_id="examples"):
             gr.Markdown(i18n("examples"))
             self.example = gr.HTML(example_buttons(), js_on_load=_EXAMPLE_SCRIPT, apply_default_css=False)
         self.example_chosen = self.example.select(
             self._show_example, None, self.gallery, queue=False, show_progress="hidden", api_visibility="private"
         )
+        if self._service.config.web_addresses:
+            with gr.Row(elem_id="address_row"):
+                address = gr.Textbox(
+                    "", label=i18n("address"), placeholder=i18n("address_example"), max_length=2000, lines=1,
+                    elem_id="address", scale=4,
+                )  # fmt: skip
+                add = gr.Button(i18n("add_address"), elem_id="add_address", scale=1, min_width=120)
+            gr.on(
+                [add.click, address.submit], self._add_address, [self.gallery, address], [self.gallery, address],
+                concurrency_id="addresses", concurrency_limit=4, show_progress="hidden", api_visibility="private",
+            )  # fmt: skip
 
     @staticmethod
     def names(shown: Shown) -> list[str]:

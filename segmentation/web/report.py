@@ -6,15 +6,7 @@ from typing import Any
 
 from segmentation.batch import Report
 from segmentation.web.runs import Run
-
-STAGES = (
-    "decode",
-    "network",
-    "mask",
-    "matting",
-    "colours",
-    "encode",
-)  # in the order of the bar; style.css colours them
+from segmentation.web.service import STAGES  # in the order of the bar; style.css colours them
 
 COMMERCIAL = {
     "yes": "commercial use allowed",
@@ -56,8 +48,8 @@ def table(reports: list[Report]) -> str:
     ]
     head = "<tr><th>Picture</th><th>Seconds</th><th class='wide'>Model</th><th>Notes</th></tr>"
     legend = "".join(
-        f"<span><i class='{stage}'></i>{stage}</span>"
-        for stage in STAGES
+        f"<span><i class='{stage}'></i>{words}</span>"
+        for stage, words in STAGES.items()
         if any(stage in entry["seconds"] for entry in reports)
     )
     notes = sorted({entry["provider_note"] for entry in reports if entry["provider_note"]})

@@ -1,162 +1,36 @@
-"""A visitor's run: its pictures, what the network said about them, and the cutouts made of that."""
+"""A visitor's run: the cutouts made of its pictures so far, which of them is looked at, and how far it is tuned."""
 
-import os
-import secrets
 import shutil
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
-from segmentation.arrays import Size
 from segmentation.batch import Cutout, Outcome, Report, write_zip
 from segmentation.errors import SettingsError
-from segmentation.image import Picture, load_image, shrunk
 from segmentation.pipeline import Prediction
 from segmentation.recipe import Recipe, save_recipe
 from segmentation.session import Session
+from segmentation.web.kept import Kept, touch_files
 
-DRAFT_SIDE = 720  # pixels of the longer side of what is tuned while the hand moves: about what the page shows
+RETIRED_SECONDS = 10.0  # a page may be on its way to files that were replaced
 
-RETIRED_SECONDS = 10.0
+NOTHING_YET = "There are no cutouts yet: add pictures and cut them out first."
 
-NOT_KEPT = "What the network said about this run is not kept any more: run again."
-
-
-class Small(NamedTuple):
-    """A picture at screen size."""
-
-    picture: Picture
-    size: Size  # of the whole picture
-
-
-@dataclass(eq=False)
-class Kept:
-    """What the network said about the pictures of one run. `KeptRuns` bounds how much of it there is, and how long."""
-
-    sources: list[Path]
-    recipe: Recipe
-    """What the network was asked: tuning may change all but its model, mean, std and size."""
-    id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
-    predictions: dict[int, Prediction] = field(default_factory=dict)
-    used: float = field(default_factory=time.monotonic)
-    _small: OrderedDict[Path, Small] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes it takes in memory."""
-        maps = sum(said.nbytes for said in list(self.predictions.values()))
-        return maps + sum(small.picture.rgb.nbytes for small in list(self._small.values()))
-
-    def refined(self, recipe: Recipe) -> Recipe:
-        """New settings, but for what only the network can change."""
-        asked = self.recipe.settings
-        settings = replace(recipe.settings, mean=asked.mean, std=asked.std, size=asked.size)
-        return replace(recipe, model=self.recipe.model, settings=settings)
-
-    def small(self, path: Path, max_pixels: int) -> Small:
-        """A picture at screen size; the last two are kept, which are the one being tuned and what is put behind it.
-
-        Raises:
-            ImageError: Its file is gone.
-        """
-        with self._lock:
-            if path not in self._small:
-                picture = load_image(path, max_pixels=max_pixels)
-                self._small[path] = Small(shrunk(picture, DRAFT_SIDE), picture.size)
-            self._small.move_to_end(path)
-            while len(self._small) > 2:
-                self._small.popitem(last=False)
-            return self._small[path]
-
-    def give_up(self) -> None:
-        """Forget it all."""
-        with self._lock:
-            self.predictions.clear()
-            self._small.clear()
-
-
-class KeptRuns:
-    """The maps of all visitors' runs, by ids nobody can guess: the longest unused go first beyond a budget of bytes."""
-
-    def __init__(self, budget: int, seconds: float) -> None:
-        """Make an empty store.
-
-        Args:
-            budget: Bytes of all maps together; those of the newest run stay whatever they take.
-            seconds: After so long without use a run is forgotten.
-        """
-        self._budget = budget
-        self._seconds = seconds
-        self._runs: OrderedDict[str, Kept] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def add(self, kept: Kept) -> None:
-        """Keep a run."""
-        with self._lock:
-            self._runs[kept.id] = kept
-
-    def keep(self, kept: Kept, index: int, said: Prediction) -> None:
-        """Keep what the network said about one picture more, while its run is kept at all."""
-        with self._lock:
-            if kept.id in self._runs:
-                kept.predictions[index] = said
-        self.trim()
-
-    def get(self, run_id: object) -> Kept:
-        """A run by its id; its time begins anew.
-
-        Raises:
-            SettingsError: There is none: a wrong id, or its time is over, or newer runs needed the room.
-        """
-        with self._lock:
-            kept = self._runs.get(run_id) if isinstance(run_id, str) else None
-        if kept is None or not kept.predictions:
-            raise SettingsError(
-                "There is no such run (any more): take `run` from the report of /segment, or run /segment again."
-            )
-        self.touch(kept)
-        return kept
-
-    def touch(self, kept: Kept) -> None:
-        """It is in use: it goes last, and so do its uploads, which are deleted by their age."""
-        with self._lock:
-            kept.used = time.monotonic()
-            if kept.id in self._runs:
-                self._runs.move_to_end(kept.id)
-        for source in kept.sources:
-            for path in (source, source.parent):
-                try:
-                    os.utime(path)
-                except OSError:  # gone; whoever needs it will say so
-                    break
-
-    def forget(self, kept: Kept) -> None:
-        """Its visitor is gone, or has begun anew."""
-        with self._lock:
-            self._runs.pop(kept.id, None)
-        kept.give_up()
-
-    def trim(self) -> None:
-        """Forget what is too old or too much."""
-        with self._lock:
-            sizes = {run_id: kept.nbytes for run_id, kept in self._runs.items()}
-            total = sum(sizes.values())
-            for run_id, kept in list(self._runs.items()):
-                old = time.monotonic() - kept.used > self._seconds
-                if old or (total > self._budget and len(self._runs) > 1):
-                    total -= sizes[run_id]
-                    kept.give_up()
-                    del self._runs[run_id]
+MadeBy: TypeAlias = tuple[Recipe, Path | None]
+"""What a cutout was made by: recipe and backdrop."""
 
 
 @dataclass(eq=False)
 class Run:
-    """A run so far: cutouts and reports in the order of the pictures, whatever order they finish in."""
+    """A run so far: cutouts and reports in the order of the pictures, whatever order they finish in.
+
+    Handlers of one visitor's page meet here from several threads. Each number and reference is written by one of them
+    alone, or in one step; files are deleted only a while after others took their place.
+    """
 
     folder: Path
     kept: Kept
@@ -165,26 +39,23 @@ class Run:
     network: Session | dict[int, Prediction] | None = None  # until it has begun: a page must not hold a network loaded
     total: int = 0
     outcomes: dict[int, Outcome] = field(default_factory=dict)
-    recipes: dict[int, tuple[Recipe, Path | None]] = field(default_factory=dict)
-    """Recipe and backdrop of the pictures that were tuned since."""
+    tuned_by: dict[int, MadeBy] = field(default_factory=dict)
+    """Of the pictures that were tuned since."""
     now: str = ""  # which picture is in which stage
-    running: bool = True
+    running: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
-    selected: tuple[int, str] | None = None  # picture and class looked at
-    redoing: "Run | None" = None  # what makes its pictures anew
+    shown_since: int = field(default_factory=time.time_ns)  # what a page shows of an earlier one is stale
+    selected: str = ""  # key of the cutout that is looked at
+    redoing: "Run | None" = None  # what makes all its pictures anew
     tuning: int = 0  # counts up with the hand: what was begun for a lower number is stale
     tuned: int = 0  # what of it is done in full size
     _retired: list[tuple[float, Path]] = field(default_factory=list)  # files replaced by others, and when
+    _packing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def cutouts(self) -> list[tuple[int, Cutout]]:
         """Number of the picture and cutout, in order."""
         return [(index, cutout) for index, outcome in sorted(self.outcomes.items()) for cutout in outcome.cutouts]
-
-    @property
-    def files(self) -> list[Path]:
-        """The cutouts' files."""
-        return [cutout.file for _, cutout in self.cutouts]
 
     @property
     def reports(self) -> list[Report]:
@@ -197,64 +68,101 @@ class Run:
         return len(self.outcomes) / max(1, self.total)
 
     @property
-    def position(self) -> int | None:
-        """Where the selected cutout stands among all; the first if it is gone, None where there is none."""
-        places = [(index, cutout.label) for index, cutout in self.cutouts]
-        if not places:
-            return None
-        return places.index(self.selected) if self.selected in places else 0
-
-    def select(self, position: int) -> None:
-        """Look at the cutout in that place, or at the nearest there is."""
+    def looked_at(self) -> tuple[int, Cutout] | None:
+        """The selected cutout with the number of its picture; the first if none is, None where there are none."""
         cutouts = self.cutouts
-        if cutouts:
-            index, cutout = cutouts[max(0, min(position, len(cutouts) - 1))]
-            self.selected = index, cutout.label
+        chosen = (entry for entry in cutouts if key_of(*entry) == self.selected)
+        return next(chosen, cutouts[0] if cutouts else None)
 
-    def adopt(self, other: "Run") -> list[str]:
-        """Take over the pictures that another run did anew; their old files go, but for pictures that failed anew.
+    def select(self, key: object) -> None:
+        """Look at the cutout with that key."""
+        if any(key == key_of(*entry) for entry in self.cutouts):
+            self.selected = str(key)
+
+    # ---------------------------------------------------------------------------------------------------- tuning it
+
+    def adopt(self, other: "Run", index: int) -> str:
+        """Take over a picture that another run did anew, but if that failed; its old files go.
 
         Returns:
-            What failed, as sentences.
+            What failed, as a sentence, or "".
         """
-        failed = []
-        for index, outcome in list(other.outcomes.items()):
-            old = self.outcomes.get(index)
-            if old is outcome:
-                continue
-            if outcome.report["error"] and old and old.cutouts:
-                failed.append(str(outcome.report["error"]))
-                continue
-            if old:
-                self.retire(file for cutout in old.cutouts for file in cutout.all_files)
-            self.outcomes[index] = outcome
-            self.recipes[index] = other.recipe, other.backdrop
-        return failed
+        old, outcome = self.outcomes.get(index), other.outcomes[index]
+        if outcome.report["error"] and old and old.cutouts:
+            return str(outcome.report["error"])
+        self.outcomes[index] = outcome
+        self.tuned_by[index] = other.recipe, other.backdrop
+        if old:
+            self.retire(file for cutout in old.cutouts for file in cutout.all_files)
+        return ""
 
     def retire(self, files: Iterable[Path]) -> None:
-        """Delete these files soon: a page may be on its way to them still. Those retired a while ago go now."""
+        """Delete these files soon; those retired a while ago go now."""
         now = time.monotonic()
-        gone = [file for since, file in self._retired if now - since > RETIRED_SECONDS]
-        self._retired = [entry for entry in self._retired if entry[1] not in gone] + [(now, file) for file in files]
-        for file in gone:
-            file.unlink(missing_ok=True)
+        self._retired += [(now, file) for file in files]
+        if not self._packing.acquire(blocking=False):  # they may be in the ZIP that is being written
+            return
+        try:
+            for since, file in list(self._retired):
+                if now - since > RETIRED_SECONDS:
+                    file.unlink(missing_ok=True)
+                    self._retired.remove((since, file))
+        finally:
+            self._packing.release()
+
+    def touch(self) -> None:
+        """It is in use: its folders and its backdrop do not age, and what the sweeper deletes by its age stays."""
+        touch_files([self.folder, *(cutout.file for _, cutout in self.cutouts)])
+        touch_files(backdrop for _, backdrop in ((self.recipe, self.backdrop), *self.tuned_by.values()) if backdrop)
+
+    # ------------------------------------------------------------------------------------------------- its end
+
+    def end(self) -> None:
+        """Another run takes its place: whatever is being done for it stops, and nothing of it is shown any more."""
+        self.tuning += 1
+        for part in (self, self.redoing):
+            if part:
+                part.stop.set()
+
+    def delete(self) -> None:
+        """Delete all its files."""
+        for folder in {self.folder, *(cutout.file.parent for _, cutout in self.cutouts)}:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def archive(self) -> Path:
-        """All cutouts in one ZIP, with the settings that make them again: of the run, and of pictures tuned alone."""
-        extras: dict[tuple[Recipe, Path | None], str] = {}
-        usual = self.recipe, self.backdrop
-        files = self.files
-        for index, outcome in sorted(self.outcomes.items()):
-            of = self.recipes.get(index, usual)
-            if outcome.cutouts and of not in extras:
-                stem = "settings" if of == usual else f"settings-{outcome.cutouts[0].file.stem.removesuffix('-cutout')}"
-                extras[of] = stem
-        for (recipe, backdrop), stem in extras.items():
-            behind = None
-            if backdrop:
-                behind = self.folder / f"{stem}-backdrop{backdrop.suffix}"
-                shutil.copyfile(backdrop, behind)
-                files.append(behind)
-            files.append(self.folder / f"{stem}.yaml")
-            save_recipe(recipe, files[-1], behind.name if behind else None)
-        return write_zip(files, self.folder / "cutouts.zip")
+        """All cutouts in one ZIP, with the settings that make them again and which pictures they made.
+
+        Raises:
+            SettingsError: There is nothing, or files are gone.
+        """
+        made = {
+            index: self.tuned_by.get(index, (self.recipe, self.backdrop))
+            for index, outcome in sorted(self.outcomes.items())
+            if outcome.cutouts
+        }
+        if not made:
+            raise SettingsError(NOTHING_YET)
+        with self._packing:
+            files = [cutout.file for _, cutout in self.cutouts]
+            try:
+                for place, (by, _) in enumerate(Counter(made.values()).most_common()):
+                    pictures = [self.kept.sources[index] for index, of in made.items() if of == by]
+                    stem = f"settings-{pictures[0].stem}" if place else "settings"
+                    files += self._write_settings(by, stem, [picture.name for picture in pictures])
+                return write_zip(files, self.folder / "cutouts.zip")
+            except FileNotFoundError as error:
+                raise SettingsError("Files of this run were deleted after their time: run again.") from error
+
+    def _write_settings(self, by: MadeBy, stem: str, pictures: list[str]) -> list[Path]:
+        recipe, backdrop = by
+        file = self.folder / f"{stem}.yaml"
+        behind = self.folder / f"{stem}-backdrop{backdrop.suffix}" if backdrop else None
+        if backdrop and behind:
+            shutil.copyfile(backdrop, behind)
+        save_recipe(recipe, file, behind.name if behind else None, pictures)
+        return [file, *([behind] if behind else [])]
+
+
+def key_of(index: int, cutout: Cutout) -> str:
+    """What a cutout is called between page and server: number of the picture, and class where there are several."""
+    return f"{index} {cutout.label}"

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segmentation.config import Config
 from segmentation.errors import SettingsError
+from segmentation.web.api import QUEUE_NAME
 from segmentation.web.texts import translations
 from segmentation.web.theme import theme
 
@@ -25,6 +26,8 @@ _CALL = re.compile(r"^[^=]*/(?:call/v2|call|run|api)/(?!predict/?$)(?P<name>[^/?
 # would make this server fetch an address for whoever asks, or store a visitor's page for good
 _CLOSED = re.compile(r"/proxy=|/deep_link|/file[=/]\s*(?:https?|ftp|//|%2f%2f|https?%3a)", re.IGNORECASE)
 QUEUE_SECONDS = 0.02  # between two looks into the queue
+MOMENTARY = 60  # events of one kind that may wait and are done in a moment, such as previews
+ALL_LINES = 1000  # events of all kinds
 _MCP = re.compile(r"^[^=]*/gradio_api/mcp(/|$)")
 _MCP_BYTES = 4 << 20  # a language model sends a picture as text; its protocol's own server takes no more
 _JSON_BYTES = 1 << 20  # of any request but an upload: parsed JSON takes thirty times its size
@@ -110,6 +113,32 @@ class _TooLargeError(Exception):
     """More arrived than may."""
 
 
+def _keep_lines_apart(demo: gr.Blocks, runs: int) -> None:
+    """Give each kind of event a line of its own in the queue.
+
+    Gradio counts all that wait as one, so previews of a few visitors would turn everybody's runs away, and the other
+    way round.
+
+    Args:
+        demo: The page.
+        runs: How many runs may wait.
+    """
+    queue = demo._queue  # noqa: SLF001  # Gradio has no other door to it
+    # Gradio looks into an empty queue a thousand times a second, which costs an idle server 2 % of a core
+    queue.sleep_when_free = QUEUE_SECONDS
+    push = queue.push
+
+    async def push_if_there_is_room(body: Any, request: Any, username: Any) -> Any:
+        function = demo.fns.get(body.fn_index)
+        line = queue.event_queue_per_concurrency_id.get(function.concurrency_id) if function else None
+        limit = runs if function and function.concurrency_id == QUEUE_NAME else MOMENTARY
+        if line and len(line.queue) >= limit:
+            return False, f"Queue is full! {limit} wait already: try again in a moment.", "queue_full"
+        return await push(body, request, username)
+
+    queue.push = push_if_there_is_room  # type: ignore[method-assign]
+
+
 def launch(
     demo: gr.Blocks, config: Config, *, routes: Sequence[BaseRoute] = (), **options: Any
 ) -> tuple[Any, str, str]:
@@ -126,9 +155,8 @@ def launch(
     """
     if config.mcp and importlib.util.find_spec("mcp") is None:  # Gradio would print it and go on without
         raise SettingsError(f"SEGMATTE_MCP needs another package: pip install 'gradio[mcp]=={gr.__version__}'.")
-    demo.queue(api_open=False, max_size=config.queue, default_concurrency_limit=config.concurrency)
-    # Gradio looks into an empty queue a thousand times a second, which costs an idle server 2 % of a core
-    demo._queue.sleep_when_free = QUEUE_SECONDS  # noqa: SLF001  # there is no other way to say so
+    demo.queue(api_open=False, max_size=ALL_LINES, default_concurrency_limit=config.concurrency)
+    _keep_lines_apart(demo, config.queue)
     return demo.launch(
         theme=theme(),
         i18n=translations(),

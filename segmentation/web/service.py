@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +22,8 @@ from segmentation.registry import ModelSpec, Registry, load_offered
 from segmentation.session import Session, SessionPool, load_session, threads_for
 from segmentation.tensor import overridden
 from segmentation.web.drafts import Draft, make_draft
-from segmentation.web.runs import NOT_KEPT, Kept, KeptRuns, Run
+from segmentation.web.kept import NOT_KEPT, Kept, KeptRuns
+from segmentation.web.runs import Run
 from segmentation.web.uploads import new_run_folder, sweep, uploaded_files
 from segmentation.web.zerogpu import for_this_process, for_visitor
 from segmentation.weights import where_available
@@ -150,6 +152,7 @@ class Service:
         """
         network, run.network = run.network, None
         assert network is not None, "a run goes on once"
+        run.running = True
         try:
             backdrop = load_image(run.backdrop, max_pixels=self.config.max_pixels) if run.backdrop else None
             events = run_batch(
@@ -170,7 +173,8 @@ class Service:
                         return
                     if isinstance(event, Outcome):
                         event.report["run"] = run.kept.id
-                        run.outcomes[event.index] = event
+                        # kept in one place only, which is bounded
+                        run.outcomes[event.index] = replace(event, prediction=None)
                         if event.prediction:
                             self.kept.keep(run.kept, event.index, event.prediction)
                     elif isinstance(event, Step):
@@ -187,16 +191,27 @@ class Service:
         Raises:
             SegmentationError: Nothing is kept any more, or the background is not an upload.
         """
-        position = run.position
-        if position is None:
+        if run.looked_at is None:
             return None
-        index, cutout = run.cutouts[position]
+        index, cutout = run.looked_at
         behind = _backdrop(recipe, backdrop)
         said = run.kept.predictions.get(index)
         if said is None:
             raise SettingsError(NOT_KEPT)
+        self.in_use(run)
         with self._drafting:
-            return make_draft(run, index, cutout.label, said, recipe, behind, self.config.max_pixels)
+            return make_draft(run, index, cutout, said, recipe, behind, self.config.max_pixels)
+
+    def in_use(self, run: Run) -> None:
+        """Nothing of it may be deleted for its age."""
+        self.kept.touch(run.kept)
+        run.touch()
+
+    def forget(self, run: Run) -> None:
+        """Its visitor is gone or has begun another: nothing of it stays, in memory or on disk."""
+        run.end()
+        self.kept.forget(run.kept)
+        run.delete()
 
     # -------------------------------------------------------------------------------------------------------- models
 
@@ -283,4 +298,4 @@ STAGES = {
     "colours": "cleaning the edge colours",
     "encode": "writing the file",
 }
-"""Names of the stages for people."""
+"""Names of the stages for people, in the order in which they come."""

@@ -18,8 +18,8 @@ def python_code(address: str, names: Sequence[str], recipe: Recipe, backdrop: st
         backdrop: File name of the picture behind, where there is one.
     """
     values = {"model": recipe.model} | {name: _plain(value) for name, value in recipe.changed.items()}
-    images = ", ".join(f"handle_file({name!r})" for name in names)
-    lines = [f"    images=[{images}],", *(f"    {name}={value!r}," for name, value in values.items())]
+    images = "".join(f"\n        handle_file({name!r})," for name in names)
+    lines = [f"    images=[{images}\n    ],", *(f"    {name}={value!r}," for name, value in values.items())]
     if backdrop:
         lines.append(f"    backdrop=handle_file({backdrop!r}),")
     call = "\n".join(lines)

@@ -4,11 +4,13 @@
 
 const STAGES = ["probability", "mask", "trimap", "alpha"];
 
+let run = ""; // which run is shown
+let since = 0; // and since when: what comes late of an earlier one is stale
 let items = [];
 let tuned = 0; // what has been tuned up to, in full size
 let draft = null;
 let at = 0;
-let chosen = null; // key of what the visitor went to; the first is shown until then, as the server takes it too
+let chosen = null; // key of what is looked at: what came first, or what the visitor went to
 let view = "compare";
 let actual = false; // one pixel of the picture is one of the screen
 
@@ -60,7 +62,7 @@ const show = (image, source) => {
 
 const current = () => {
   const item = items[at];
-  const fresh = draft && draft.key === item.key && draft.tuning > tuned;
+  const fresh = draft && draft.run === run && draft.key === item.key && draft.tuning > tuned;
   return fresh ? { ...item, ...draft, drafted: true } : item;
 };
 
@@ -84,7 +86,7 @@ const render = () => {
   const pixels = (boxWidth * scale) / window.devicePixelRatio;
   stage.classList.toggle("actual", actual);
   // small pictures are not blown up without end
-  sheet.style.width = actual ? `${pixels}px` : `min(100%, ${(62 * boxWidth) / boxHeight}vh, ${4 * pixels}px)`;
+  sheet.style.width = actual ? `${pixels}px` : `min(100cqw, ${(100 * boxWidth) / boxHeight}cqh, ${4 * pixels}px)`;
   // what shows the whole picture lies so that the part that was written is in sight
   Object.assign(whole.style, {
     width: `${(100 * width) / boxWidth}%`, height: `${(100 * height) / boxHeight}%`,
@@ -107,9 +109,14 @@ const render = () => {
   title.textContent = `${at + 1} / ${items.length}  ${item.name}${item.label ? ` (${item.label})` : ""}`;
   previous.disabled = at === 0;
   next.disabled = at === items.length - 1;
-  save.href = url(items[at].file);
+  // while a preview stands in for the file, there is none to be had
+  for (const [link, path] of [[save, items[at].file], [saveAlpha, items[at].stages.alpha]]) {
+    if (item.drafted) link.removeAttribute("href");
+    else link.href = url(path);
+  }
   save.download = items[at].file_name;
-  saveAlpha.href = url(items[at].stages.alpha);
+  // the plane is the whole picture's: beside a cropped cutout it would not fit ("mask only" does)
+  saveAlpha.hidden = boxWidth !== width || boxHeight !== height;
   saveAlpha.download = `${items[at].file_name.replace(/\.\w+$/, "")}-alpha.png`;
   film.hidden = items.length < 2;
   [...film.children].forEach((node, place) => node.setAttribute("aria-current", place === at));
@@ -117,16 +124,25 @@ const render = () => {
 
 const go = (place) => {
   if (place < 0 || place >= items.length || place === at) return;
+  const followed = film.contains(document.activeElement);
   at = place;
   chosen = items[at].key;
   render();
   film.children[at].scrollIntoView({ block: "nearest", inline: "nearest" });
-  trigger("select", { index: at });
+  if (followed) film.children[at].focus();
+  trigger("select", { key: chosen });
 };
 
 const take = () => {
-  ({ items, tuned } = props.value?.items ? props.value : { items: [], tuned: 0 });
-  if (!items.length) chosen = null; // a new run
+  const value = props.value;
+  if (!value?.items || value.since < since) return;
+  if (value.run !== run) chosen = draft = null;
+  ({ run, since, items, tuned } = value);
+  if (!chosen && items.length) {
+    chosen = items[0].key;
+    trigger("select", { key: chosen });
+    if (window.matchMedia("(max-width: 768px)").matches) element.scrollIntoView({ behavior: "smooth" });
+  }
   at = Math.max(0, items.findIndex((item) => item.key === chosen));
   items.forEach((item, place) => {
     let node = film.children[place];
@@ -166,16 +182,21 @@ previous.addEventListener("click", () => go(at - 1));
 next.addEventListener("click", () => go(at + 1));
 for (const [name, node] of Object.entries(views)) node.addEventListener("click", () => ((view = name), render()));
 for (const [name, node] of Object.entries(zooms)) {
-  node.addEventListener("click", () => ((actual = name === "actual"), render()));
+  node.addEventListener("click", () => {
+    actual = name === "actual";
+    render();
+    stage.scrollTo((sheet.offsetWidth - stage.clientWidth) / 2, (sheet.offsetHeight - stage.clientHeight) / 2);
+  });
 }
-shown.addEventListener("keydown", (event) => {
+document.addEventListener("keydown", (event) => {
+  if (event.target !== document.body && !shown.contains(event.target)) return;
   const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -1, PageDown: 1 }[event.key];
   const busy = event.key.startsWith("Arrow") && (event.target === handle || (actual && event.target === stage));
   if (!step || busy || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   go(at + step);
 });
-// where the picture is larger than its frame, it is dragged
+// where the picture is larger than its frame, it is dragged, but by the knob, which divides
 stage.addEventListener("pointerdown", (event) => {
   if (!actual || event.target === handle) return;
   const start = [event.clientX + stage.scrollLeft, event.clientY + stage.scrollTop];

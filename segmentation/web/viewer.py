@@ -4,20 +4,18 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.web.drafts import Draft
-from segmentation.web.runs import Run
+from segmentation.web.runs import Run, key_of
 
 
-def viewer_value(run: Run | None) -> dict[str, Any]:
+def viewer_value(run: Run) -> dict[str, Any]:
     """The cutouts of a run so far.
 
     Paths are below the upload folder, from which Gradio serves to whoever knows them; box is left, top, right, bottom
     of what was written in the picture of size (height, width).
     """
-    if run is None:
-        return {"items": [], "tuned": 0}
     items = [
         {
-            "key": _key(index, cutout.label),
+            "key": key_of(index, cutout),
             "name": run.kept.sources[index].name,
             "label": cutout.label,
             "file": str(cutout.file),
@@ -30,23 +28,20 @@ def viewer_value(run: Run | None) -> dict[str, Any]:
         }
         for index, cutout in run.cutouts
     ]
-    return {"items": items, "tuned": run.tuned}
+    return {"run": run.folder.name, "since": run.shown_since, "items": items, "tuned": run.tuned}
 
 
-def draft_value(draft: Draft) -> dict[str, Any]:
+def draft_value(run: Run, draft: Draft) -> dict[str, Any]:
     """A draft that stands in for the cutout of its key until that is tuned as far."""
     return {
-        "key": _key(draft.index, draft.label),
+        "run": run.folder.name,
+        "key": draft.key,
         "tuning": draft.tuning,
         "file": str(draft.file),
         "box": draft.box,
         "size": draft.size,
         "stages": _stages(draft.stages),
     }
-
-
-def _key(index: int, label: str) -> str:
-    return f"{index} {label}"
 
 
 def _stages(files: dict[str, Path]) -> dict[str, str]:

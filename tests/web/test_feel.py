@@ -61,17 +61,15 @@ def test_the_keyboard_reaches_what_matters_in_order(watched: Watched, photos: di
     watched.add(photos["cheetah"])
     watched.run(1)
     page = watched.page
-    page.locator("#model input").focus()
+    page.locator("#run").focus()
     reached = []
-    for _ in range(60):
+    for _ in range(80):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.closest('[id]')?.id"))
         if reached[-1] == "download":
             break
-    for before, after in zip(
-        ("run", "stop", "alpha_matting", "live"), ("stop", "alpha_matting", "live", "download"), strict=True
-    ):
-        assert reached.index(before) < reached.index(after)
+    order = [reached.index(name) for name in ("stop", "alpha_matting", "live", "download")]
+    assert order == sorted(order)
 
 
 def test_the_typeface_is_complete_in_every_weight_used(watched: Watched) -> None:
@@ -178,7 +176,7 @@ def test_the_report_says_what_took_long_and_what_to_try(watched: Watched, photos
     longest = max(widths, key=lambda pair: pair[1])[0]
     assert longest == max(seconds, key=lambda stage: float(seconds[stage]))
     expect(row).to_contain_text("lower alpha_matting_erode_size, or lower alpha_matting_foreground_threshold")
-    expect(watched.page.locator("#report .legend")).to_contain_text("network")
+    expect(watched.page.locator("#report .legend")).to_contain_text("finding the subject")
 
 
 def test_what_the_code_panel_prints_does_what_the_page_did(

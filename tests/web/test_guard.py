@@ -1,15 +1,24 @@
 """What strangers must not reach, tried by raw HTTP: no client library in between that would play by the rules."""
 
+import asyncio
 import json
 import os
 import time
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import httpx
 import pytest
+from gradio.data_classes import PredictBodyInternal
+from gradio.events import api
 
-from segmentation.web.server import PUBLIC, Doorman
+from segmentation.batch import Cutout, Outcome
+from segmentation.recipe import Recipe
+from segmentation.web.api import QUEUE_NAME
+from segmentation.web.kept import Kept
+from segmentation.web.runs import Run
+from segmentation.web.server import MOMENTARY, PUBLIC, Doorman, _keep_lines_apart
 from segmentation.web.uploads import new_run_folder, sweep
 from tests.web.conftest import Server
 
@@ -144,7 +153,18 @@ def test_numbers_of_a_clients_making_reach_nothing(server: Server, number: Any) 
         finished = by_hand(server, handler, {}, event={"index": number})
         assert finished["success"] is False
         assert "not there any more" in finished["output"]["error"] or "no such example" in finished["output"]["error"]
-    assert by_hand(server, "select", {}, event={"index": number})["success"] is True  # nothing to select, nothing done
+
+
+@pytest.mark.parametrize("key", ["1 ", "0 skirt", "", None, 0, ["0 "], "../../etc/passwd"])
+def test_only_what_a_run_has_can_be_looked_at(key: Any) -> None:
+    cutout = Cutout("", Path("a.png"), (0, 0, 1, 1))
+    run = Run(Path(), Kept([Path("a.jpg")], Recipe("m")), Recipe("m"))
+    run.outcomes[0] = Outcome(0, "a.jpg", (cutout,), {})
+    run.select(key)
+    assert run.looked_at == (0, cutout)
+    assert run.selected == ""
+    run.select("0 ")
+    assert run.selected == "0 "
 
 
 def by_hand(server: Server, handler: str, values: dict[str, Any], event: Any = None) -> dict[str, Any]:
@@ -243,3 +263,26 @@ def test_a_visitors_page_cannot_be_stored(server: Server) -> None:
 @pytest.mark.parametrize("folder", ["/run/user/1000/segmatte", "/srv/api/call/x"])
 def test_files_below_any_folder_name_pass_the_doorman(folder: str) -> None:
     assert Doorman(lambda *_: None, 1)._refusal({"path": f"/gradio_api/file={folder}/a.png", "headers": []}) is None  # type: ignore[arg-type]
+
+
+def test_a_line_of_previews_turns_no_run_away_and_the_other_way_round() -> None:
+    with gr.Blocks() as page:
+        for name in (QUEUE_NAME, "preview"):
+            api(lambda: 1, api_name=name, concurrency_id=name)
+    page.queue(max_size=None)
+    _keep_lines_apart(page, runs=2)
+    queue = page._queue
+    runs, previews = page.fns.values()
+
+    def answer(function: Any) -> str:
+        body = PredictBodyInternal(data=[], fn_index=function._id, session_hash="x")
+        return asyncio.run(queue.push(body, None, None))[2]  # type: ignore[arg-type]
+
+    for function in (runs, previews):
+        queue.create_event_queue_for_fn(function)
+    previews_waiting = queue.event_queue_per_concurrency_id["preview"].queue
+    previews_waiting += [None] * MOMENTARY  # type: ignore[list-item]
+    assert answer(previews) == "queue_full"
+    assert [answer(runs) for _ in range(3)] == ["success", "success", "queue_full"]
+    previews_waiting.clear()
+    assert answer(previews) == "success"

@@ -1,6 +1,10 @@
 """Tuning without the network, as scripts do it: the run's id and new settings."""
 
+import gc
+import os
+import shutil
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +14,12 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from segmentation.batch import Cutout, Outcome
 from segmentation.pipeline import Prediction
 from segmentation.recipe import Recipe
-from segmentation.web.runs import Kept, KeptRuns
+from segmentation.web.kept import Kept, KeptRuns
+from segmentation.web.runs import Run
+from segmentation.web.uploads import sweep
 from tests.web.conftest import Server
 
 BRIGHT = "bright.onnx"
@@ -110,10 +117,13 @@ def test_the_longest_unused_run_goes_first_beyond_the_budget() -> None:
     assert second.predictions == {}  # whoever still holds it keeps no memory alive
 
 
-def test_the_newest_run_stays_whatever_it_takes() -> None:
-    runs = KeptRuns(budget=10, seconds=60)
-    large = keep(runs, 1000)
-    assert runs.get(large.id) is large
+def test_of_one_run_no_more_is_kept_than_there_is_room_for() -> None:
+    runs = KeptRuns(budget=4 * 250, seconds=60)
+    large = keep(runs, 100)
+    for index in (1, 2):
+        runs.keep(large, index, prediction(100))
+    assert sorted(large.predictions) == [0, 1]
+    assert runs.get(large.id).nbytes <= 4 * 250
 
 
 def test_a_run_expires() -> None:
@@ -123,6 +133,63 @@ def test_a_run_expires() -> None:
     runs.trim()
     with pytest.raises(Exception, match="There is no such run"):
         runs.get(kept.id)
+
+
+def test_a_visitors_page_keeps_no_maps_alive_beyond_the_budget(
+    server: Server, photos: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = server.uploads / ("b" * 64)
+    folder.mkdir()
+    shutil.copy(photos["cheetah"], folder / "a.jpg")
+    run = server.service.start([str(folder / "a.jpg")], Recipe.of(BRIGHT, {"alpha_matting": False}))
+    assert all(isinstance(finished, bool) for finished in server.service.go_on(run, for_page=True))
+    said = weakref.ref(run.kept.predictions[0].maps[""])
+    assert said() is not None
+    server.service.kept.forget(run.kept)
+    gc.collect()
+    assert said() is None  # though the page still has its run
+    assert run.cutouts
+    with pytest.raises(Exception, match="not kept any more"):
+        server.service.again(run.kept, run.recipe)
+    server.service.forget(run)
+    assert not run.folder.exists()
+
+
+def test_what_is_tuned_is_not_swept_for_its_age(server: Server, photos: dict[str, Path]) -> None:
+    folder = server.uploads / ("c" * 64)
+    folder.mkdir()
+    for name in ("cheetah", "chelsea"):
+        shutil.copy(photos[name], folder)
+    paths = [str(folder / photos[name].name) for name in ("cheetah", "chelsea")]
+    run = server.service.start(paths, Recipe.of(BRIGHT, {"alpha_matting": False}))
+    list(server.service.go_on(run, for_page=True))
+    again = server.service.again(run.kept, run.recipe, indices=[0])
+    list(server.service.go_on(again, for_page=True))
+    assert run.adopt(again, 0) == ""
+    long_ago = time.time() - 3700
+    for path in (folder, run.folder, again.folder):
+        os.utime(path, (long_ago, long_ago))
+    assert server.service.draft(run, run.recipe) is not None  # a hand on the other picture
+    sweep(3600)
+    assert all(cutout.file.exists() for _, cutout in run.cutouts)
+    assert run.archive().exists()
+    server.service.forget(run)
+
+
+def test_a_picture_that_failed_anew_keeps_the_cutout_it_had(tmp_path: Path) -> None:
+    run, quick = (Run(tmp_path / name, Kept([Path("a.jpg")], Recipe("m")), Recipe("m")) for name in "ab")
+    for part in (run, quick):
+        part.folder.mkdir()
+        file = part.folder / "a-cutout.png"
+        file.write_bytes(part.folder.name.encode())
+        part.outcomes[0] = Outcome(0, "a.jpg", (Cutout("", file, (0, 0, 1, 1)),), {"error": None})
+    assert run.adopt(quick, 0) == ""
+    assert [cutout.file for _, cutout in run.cutouts] == [quick.folder / "a-cutout.png"]
+    failed = Run(tmp_path, run.kept, Recipe("m"))
+    failed.outcomes[0] = Outcome(0, "a.jpg", (), {"error": "It failed."})
+    assert run.adopt(failed, 0) == "It failed."
+    assert [cutout.file for _, cutout in run.cutouts] == [quick.folder / "a-cutout.png"]  # nothing is lost
+    assert run.archive().exists()
 
 
 def test_what_comes_late_to_a_forgotten_run_is_not_kept() -> None:

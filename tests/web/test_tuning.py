@@ -35,6 +35,9 @@ def tried(watched: Watched, photos: dict[str, Path]) -> Watched:
     """Two photos cut out, and the matting settings open."""
     watched.add(photos["cheetah"], photos["chelsea"])
     watched.run(2)
+    watched.page.locator("#viewer .thumb").first.click()  # whichever was done first
+    expect(watched.page.locator("#viewer .name")).to_contain_text("1 / 2")
+    watched.mark()
     watched.open("matting")
     return watched
 
@@ -68,7 +71,7 @@ def test_a_moving_hand_leaves_only_the_last_position(
         tried.page.wait_for_timeout(60)
     wanted = cut_out(photos["cheetah"], u2netp, tmp_path / "a.png", alpha_matting_erode_size=17)
     for _ in range(100):
-        if tried.fetched(SAVE, "href") == wanted:
+        if tried.page.locator(SAVE).get_attribute("href") and tried.fetched(SAVE, "href") == wanted:
             break
         tried.page.wait_for_timeout(200)
     tried.page.wait_for_timeout(1500)  # and nothing stale comes after it
@@ -99,6 +102,69 @@ def test_without_live_nothing_happens_until_all_are_done_anew(
         tried.page.locator("#viewer .thumb").nth(place).click()
         expect(tried.page.locator("#viewer .name")).to_contain_text(photos[name].name)
         assert tried.fetched(SAVE, "href") == cut_out(photos[name], u2netp, tmp_path / "a.png", alpha_matting=False)
+
+
+def test_the_picture_never_goes_while_it_is_tuned(tried: Watched) -> None:
+    tried.page.evaluate(
+        """() => {
+            window.emptied = 0;
+            const nothing = document.querySelector("#viewer .nothing");
+            new MutationObserver(() => (window.emptied += !nothing.hidden)).observe(nothing, { attributes: true });
+        }"""
+    )
+    for value in (3, 25, 5, 12):
+        tried.turn("alpha_matting_erode_size", value)
+        tried.page.wait_for_timeout(450)  # about as long as a hand has to rest: full sizes begin and go stale
+    tried.tuned()
+    tried.page.locator("#live input").uncheck()
+    tried.turn("alpha_matting_erode_size", 40)
+    tried.page.wait_for_timeout(800)
+    assert tried.page.evaluate("window.emptied") == 0
+
+
+def test_setting_a_slider_back_is_tuning_too(
+    tried: Watched, photos: dict[str, Path], u2netp: Session, tmp_path: Path
+) -> None:
+    tried.turn("alpha_matting_erode_size", 30)
+    tried.tuned()
+    tried.page.locator("#alpha_matting_erode_size").get_by_label("Reset to default value").click()
+    tried.tuned()
+    assert tried.fetched(SAVE, "href") == cut_out(photos["cheetah"], u2netp, tmp_path / "a.png")
+
+
+def test_a_number_beyond_the_slider_is_taken_or_told(
+    tried: Watched, photos: dict[str, Path], u2netp: Session, tmp_path: Path
+) -> None:
+    tried.turn("alpha_matting_erode_size", 9999)
+    expect(tried.page.locator("#status .line")).to_contain_text("alpha_matting_erode_size must lie between 0 and 500")
+    tried.page.wait_for_timeout(300)
+
+
+def test_a_new_run_shows_its_own_pictures_after_the_last_one_was_tuned(tried: Watched, photos: dict[str, Path]) -> None:
+    tried.turn("alpha_matting_erode_size", 30)
+    tried.tuned()
+    tried.page.get_by_label("A lion").click()
+    expect(tried.page.locator("#viewer .name")).to_contain_text("lion.jpg", timeout=30000)
+    tried.done()
+    expect(tried.page.locator("#viewer .badge")).to_be_hidden()
+    address = tried.page.locator(SAVE).get_attribute("href") or ""
+    expect(tried.page.locator("#viewer .own")).to_have_attribute("src", address)
+    assert address.endswith("lion-cutout.png")
+
+
+def test_an_example_takes_the_place_of_a_run_under_way(watched: Watched, photos: dict[str, Path]) -> None:
+    watched.choose("modnet")
+    watched.open("network")
+    watched.page.locator("#size textarea, #size input").fill("1024")
+    watched.add(*[photos["astronaut"]] * 5)
+    watched.page.click("#run")
+    expect(watched.page.locator("#status .line")).to_contain_text("of 5 done", timeout=30000)
+    watched.page.get_by_label("A lion").click()
+    expect(watched.page.locator("#viewer .name")).to_contain_text("1 / 1  lion.jpg", timeout=60000)
+    watched.done()
+    watched.page.wait_for_timeout(2500)  # nothing of the first may come after it
+    expect(watched.page.locator("#status")).to_contain_text("The picture is done")
+    expect(watched.page.locator("#viewer .name")).to_contain_text("1 / 1  lion.jpg")
 
 
 # ------------------------------------------------------------------------------------------------------- looking close
@@ -141,8 +207,38 @@ def test_every_stage_is_a_picture(tried: Watched, u2netp: Session, photos: dict[
 
 
 def test_one_to_one_shows_a_pixel_as_a_pixel(tried: Watched) -> None:
+    tried.page.click("#viewer [data-view=cutout]")
     tried.page.click("#viewer [data-zoom=actual]")
     assert tried.page.locator("#viewer .sheet").evaluate("e => [e.offsetWidth, e.offsetHeight]") == [502, 343]
+
+
+def test_at_one_to_one_a_drag_moves_the_picture_before_and_after_too(watched: Watched, tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:1500, :2000]
+    inside = (rows - 750) ** 2 + (columns - 1000) ** 2 < 400**2
+    Image.fromarray(np.where(inside, 255, 0).astype(np.uint8)).save(tmp_path / "large.png")
+    watched.choose("bright.onnx")
+    watched.add(tmp_path / "large.png")
+    watched.run(1)
+    page = watched.page
+    page.click("#viewer [data-zoom=actual]")
+    stage = page.locator("#viewer .stage")
+    box = stage.bounding_box()
+    assert box
+    before = stage.evaluate("e => [e.scrollLeft, e.scrollTop]")
+    assert min(before) > 0  # it opens at the middle, where the knob is
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 40, box["y"] + 70, steps=4)
+    page.mouse.up()
+    assert stage.evaluate("e => [e.scrollLeft, e.scrollTop]") == [before[0] + 60, before[1] + 30]
+    assert page.locator("#viewer .handle").input_value() == "50"
+    middle = page.locator("#viewer .rule").bounding_box()
+    assert middle
+    page.mouse.move(middle["x"] + 1, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(middle["x"] + 101, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    assert float(page.locator("#viewer .handle").input_value()) > 52
 
 
 def test_the_keyboard_moves_through_the_batch(tried: Watched) -> None:
@@ -215,6 +311,7 @@ def test_models_are_compared_side_by_side_and_one_is_gone_on_with(watched: Watch
     assert alphas[0] != alphas[1]
     page.locator("#comparison button").nth(1).click()
     expect(page.locator("#model input")).to_have_value("MODNet portrait (modnet)")
+    expect(page.locator("#status")).to_contain_text("Going on with MODNet portrait")
     expect(page.locator("#viewer .stage")).to_be_visible()
     assert watched.fetched("#viewer .save-alpha", "href") == alphas[1]
     watched.mark()
@@ -322,9 +419,10 @@ def test_the_settings_in_the_archive_make_the_same_files_again(
     with zipfile.ZipFile(download.value.path()) as archive:
         archive.extractall(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
-        "cheetah-cutout.webp", "chelsea-cutout.png", "settings-cheetah.yaml", "settings.yaml",
+        "cheetah-cutout.webp", "chelsea-cutout.png", "settings-chelsea.yaml", "settings.yaml",
     }  # fmt: skip
-    for name, recipe in (("cheetah", "settings-cheetah.yaml"), ("chelsea", "settings.yaml")):
+    assert "segmentation cut cheetah.jpg --settings settings.yaml" in (tmp_path / "settings.yaml").read_text()
+    for name, recipe in (("cheetah", "settings.yaml"), ("chelsea", "settings-chelsea.yaml")):
         command = [sys.executable, "-m", "segmentation", "cut", str(photos[name]), "--settings", str(tmp_path / recipe)]
         subprocess.run(
             [*command, "-o", str(tmp_path / "again"), "--device", "cpu"], check=True, capture_output=True,

@@ -42,6 +42,21 @@ def test_a_picture_is_dropped(watched: Watched, photos: dict[str, Path]) -> None
     assert watched.page.locator(SAVE).get_attribute("download") == "dropped-cutout.png"
 
 
+def test_a_picture_is_dropped_and_pasted_anywhere(watched: Watched, photos: dict[str, Path]) -> None:
+    page = watched.page
+    watched.add(photos["chelsea"])
+    data = base64.b64encode(photos["cheetah"].read_bytes()).decode()
+    transfer = page.evaluate_handle(TRANSFER, ["dropped.jpg", data])
+    page.dispatch_event("#viewer", "drop", {"dataTransfer": transfer})
+    expect(page.locator("#pictures .thumbnail-item")).to_have_count(2)
+    page.evaluate(
+        """(transfer) => document.body.dispatchEvent(
+            new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true }))""",
+        page.evaluate_handle(TRANSFER, ["pasted.jpg", data]),
+    )
+    expect(page.locator("#pictures .thumbnail-item")).to_have_count(3)
+
+
 def test_a_picture_is_pasted(watched: Watched, photos: dict[str, Path]) -> None:
     watched.page.evaluate(
         """async (data) => {

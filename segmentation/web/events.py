@@ -1,0 +1,35 @@
+"""What every handler of Gradio's events needs: our errors as Gradio's, and a progress bar."""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, TypeVar
+
+import gradio as gr
+
+from segmentation.errors import SegmentationError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def shown_errors(run: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
+    """Turn our errors into Gradio's, which carry their sentence to page and client. Anything else is a bug: logged."""
+
+    @functools.wraps(run)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        try:
+            yield from run(*args, **kwargs)
+        except SegmentationError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    return wrapped
+
+
+def progress_bar() -> Callable[[str, float | None], None]:
+    """A progress bar of the running event. (A `gr.Progress` parameter is more than `gr.api` can take.)"""
+    progress = gr.Progress()
+
+    def shown(text: str, share: float | None) -> None:
+        progress(0.0 if share is None else share, desc=text)
+
+    return shown
