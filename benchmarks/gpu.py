@@ -2,7 +2,8 @@
 
 `python -m benchmarks.gpu [photos a batch, 24]`. Bare is ONNX Runtime alone on tensors that are on the device already,
 with all cores or the card. Through the app is from JPEG files to PNG files, without matting. Where there is a GPU, its
-masks are compared with the CPU's as well.
+masks are compared with the CPU's as well, and where it computes several pictures in one run, the app is also timed with
+one at a time.
 """
 
 import statistics
@@ -23,7 +24,7 @@ from segmentation.batch import Outcome, run_batch
 from segmentation.cards import cards
 from segmentation.providers import CPU, GpuOptions, usable_providers, with_options
 from segmentation.registry import ModelSpec, own_file_spec
-from segmentation.session import threads_for
+from segmentation.session import is_small, threads_for
 from segmentation.weights import fetch_weights
 
 REPEATS = 3
@@ -111,6 +112,11 @@ def _seconds_of(run: Callable[[], Any]) -> float:
     return (time.perf_counter() - start) / runs
 
 
+def takes_batches(path: Path) -> bool:
+    session = onnxruntime.InferenceSession(str(path), providers=[CPU])
+    return not any(isinstance(node.shape[0], int) for node in (*session.get_inputs(), *session.get_outputs()))
+
+
 def through_the_app(session: Session, photos: list[Path]) -> float:
     """Pictures a second from files to files."""
     with tempfile.TemporaryDirectory() as folder:
@@ -141,30 +147,38 @@ def main() -> None:
         rows = []
         for spec, path in models:
             session = Session(spec, path, "auto", threads_for(spec, count))
+            single = None
+            if session.provider != CPU and takes_batches(path) and is_small(spec):
+                single = Session(spec, path, "auto", gpu=GpuOptions(batch=1))
             size = predict(load_image(photo("1")), session).network_size
             for megapixels in ("1", "12"):
                 photos = [photo(megapixels, name) for name in ("astronaut.png", "chelsea.png", "coffee.png")]
                 photos = (photos * count)[:count]
-                through_the_app(session, photos[:3])
-                alone, whole = [], []
+                through_the_app(session, photos)  # chooses algorithms, and tries whether it takes batches
+                alone, whole, singly = [], [], []
                 for _ in range(REPEATS):
                     alone.append(bare(spec, path, 1, size) or 0.0)
                     whole.append(through_the_app(session, photos))
+                    if single:
+                        singly.append(through_the_app(single, photos))
                 best, mine = statistics.median(alone), statistics.median(whole)
                 rows.append([
                     spec.title, session.provider.removesuffix("ExecutionProvider"), f"{size[0]} x {size[1]}",
                     megapixels, f"{best:.2f}", f"{mine:.2f}", f"{mine / best:.0%}",
-                    mask_difference(spec, path, session),
+                    f"{statistics.median(singly):.2f}" if singly else "-", mask_difference(spec, path, session),
                 ])  # fmt: skip
                 print(rows[-1], flush=True)
             eight = bare(spec, path, 8, size)
             rows.append(
-                [spec.title, rows[-1][1], rows[-1][2], "8 at once", f"{eight:.2f}" if eight else "-", "", "", ""]
+                [spec.title, rows[-1][1], rows[-1][2], "8 at once", f"{eight:.2f}" if eight else "-", "", "", "", ""]
             )
             print(rows[-1], flush=True)
     shown = ", ".join(f"{card.name} (driver {card.driver})" for card in cards() or []) or "no GPU"
     print(f"\n{machine().partition(', against')[0]}, {shown}\n")
-    head = ["network", "on", "input", "MP", "bare, pictures/s", "app, pictures/s", "share", "mask off the CPU's, 1/255"]
+    head = [
+        "network", "on", "input", "MP", "bare, pictures/s", "app, pictures/s", "share", "app one by one, pictures/s",
+        "mask off the CPU's, 1/255",
+    ]  # fmt: skip
     print(table(head, rows))
 
 

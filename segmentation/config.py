@@ -28,6 +28,12 @@ class Config:
     )
     device: str = _variable("SEGMATTE_DEVICE", "auto", "`auto`, `cpu`, `cuda` or `tensorrt`")
     gpu_mb: int = _variable("SEGMATTE_GPU_MB", 12288, "Megabytes of the graphics card that one network may take")
+    gpu_batch: int = _variable(
+        "SEGMATTE_GPU_BATCH",
+        4,
+        "Pictures that the graphics card computes in one run where so many wait, with networks of up to 100 MB that "
+        "take several; 1 is one by one",
+    )
     cuda_graphs: bool = _variable(
         "SEGMATTE_CUDA_GRAPHS", False, "Replay networks of one fixed size as CUDA graphs (keeps their memory)"
     )

@@ -1,10 +1,15 @@
 """A network on one execution provider of ONNX Runtime, and how a tensor gets to it and its answer back."""
 
+import itertools
+import logging
+import threading
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +17,8 @@ import onnxruntime
 
 from segmentation.arrays import Tensor
 from segmentation.providers import CPU, CUDA, TENSORRT, Provider, available_cores
+
+log = logging.getLogger(__name__)
 
 # ONNX Runtime has no error of its own for it: a RuntimeException (code 6) that names its arena, or CUDA's own words
 _OUT_OF_MEMORY = ("bfc_arena", "failed to allocate memory", "out of memory", "cudnn_status_alloc_failed")
@@ -31,9 +38,13 @@ def _out_of_memory_by_name() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+        if _is_out_of_memory(error):
             raise OutOfMemoryError(str(error)) from error
         raise
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
 class Engine:
@@ -45,13 +56,14 @@ class Engine:
         outputs: What comes out.
     """
 
-    def __init__(self, path: Path, providers: Sequence[Provider], threads: int | None = None) -> None:
+    def __init__(self, path: Path, providers: Sequence[Provider], threads: int | None = None, batch: int = 1) -> None:
         """Load the network.
 
         Args:
             path: Its weights.
             providers: The execution providers to use, best first, each with its options.
             threads: Cores one run may use on the CPU; all by default.
+            batch: Tensors that may go through a GPU in one run, where the network takes several.
 
         Raises:
             OutOfMemoryError: The GPU's memory does not suffice for the weights.
@@ -81,7 +93,7 @@ class Engine:
             self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", _ARENA[self.provider])
         # A card computes one thing at a time anyway. One thread of its own for that: the CUDA provider keeps handles
         # and captured graphs by thread, and the threads of a batch come and go.
-        self._card = None if self.provider == CPU else _Card(self._session)
+        self._card = None if self.provider == CPU else _Card(self._session, 1 if graphs else batch, path.name)
         if graphs and self._card and not all(_fixed_shape(node) for node in (*self.inputs, *self.outputs)):
             raise ValueError("CUDA graphs need a network whose inputs and outputs have one size.")
 
@@ -104,48 +116,188 @@ class Engine:
             (answer,) = self._session.run([output], {name: tensor}, options)
             return answer  # type: ignore[no-any-return]
         with _out_of_memory_by_name():
-            return self._card.run(name, output, tensor, options)
+            return self._card.run(name, output, tensor, options, give_back)
+
+    def close(self) -> None:
+        """Let go of the network's memory with the last reference to this, where nobody runs it any more."""
+        if self._card is not None:
+            self._card.close()
+
+
+_Answer: TypeAlias = tuple[npt.NDArray[Any], int | None]
+"""What the network said, and which of it is meant; None for all."""
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A tensor that waits for the card."""
+
+    name: str
+    output: str
+    tensor: Tensor
+    options: onnxruntime.RunOptions
+    give_back: bool
+    answer: Future[_Answer] = field(default_factory=Future)
+
+    def goes_with(self, other: "_Call") -> bool:
+        mine, theirs = ((c.name, c.output, c.tensor.shape, c.tensor.dtype, c.options) for c in (self, other))
+        return mine == theirs
+
+
+@dataclass(slots=True)
+class _Binding:
+    """Buffers for tensors of one shape, from the session's own arena, so that its limit holds for them as well."""
+
+    io: Any
+    input: Any
+    together: Tensor | None  # where several tensors become one, here in this machine's memory
 
 
 class _Card:
-    """Runs on a GPU: tensor and answer are in buffers of the device and each is copied once."""
+    """Runs on a GPU: tensor and answer are in buffers of the device and each is copied once.
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    What waits while the card computes goes through it in one run, where the network takes several and they have one
+    shape; nothing ever waits for company. A graph may say that it does and yet fail, or mix its pictures up. So the
+    first batch is a trial: all are computed one by one as well, that is what their callers get, and the two must agree.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, batch: int, title: str) -> None:
         self._session = session
+        self._title = title  # for the log
         self._worker = ThreadPoolExecutor(1, "gpu")  # its thread ends with this object
-        self._bound: tuple[Any, ...] | None = None  # what the buffers were made for
-        self._binding: Any = None
-        self._input: Any = None
+        self._waiting: deque[_Call] = deque()
+        self._lock = threading.Lock()  # of those who wait
+        self._limit = max(1, batch)
+        self._proven = False
+        nodes = (*session.get_inputs(), *session.get_outputs())
+        self._free = {node.name for node in nodes if node.shape and not isinstance(node.shape[0], int)}
+        self._bindings: OrderedDict[tuple[Any, ...], _Binding] = OrderedDict()  # the least recently used one first
+        self._most_bindings = self._limit  # a batch may be of any size up to it
 
-    def run(self, name: str, output: str, tensor: Tensor, options: onnxruntime.RunOptions) -> npt.NDArray[Any]:
-        return self._worker.submit(self._run, name, output, tensor, options).result()
+    def run(
+        self, name: str, output: str, tensor: Tensor, options: onnxruntime.RunOptions, give_back: bool
+    ) -> npt.NDArray[Any]:
+        call = _Call(name, output, tensor, options, give_back)
+        waiting = call.answer
+        with self._lock:
+            self._waiting.append(call)
+        self._worker.submit(self._serve)  # as often as there are calls, so none is left behind
+        try:
+            answer, at = waiting.result()
+        finally:
+            del call, waiting  # an error would hold them, and they it, and so this card
+        return answer if at is None else answer[at : at + 1].copy()  # a picture must not keep its neighbours' answers
 
-    def _run(self, name: str, output: str, tensor: Tensor, options: onnxruntime.RunOptions) -> npt.NDArray[Any]:
-        wanted = name, output, tensor.shape, tensor.dtype
-        if self._bound != wanted:
-            self._bind(name, output, tensor)
-            self._bound = wanted
-        self._input.update_inplace(tensor)
-        self._binding.synchronize_inputs()
-        self._session.run_with_iobinding(self._binding, options)
-        self._binding.synchronize_outputs()
-        (answer,) = self._binding.copy_outputs_to_cpu()
+    def close(self) -> None:
+        self._worker.shutdown()
+
+    def _serve(self) -> None:
+        calls = self._take()
+        if len(calls) == 1:
+            self._answer(calls[0])
+        elif calls:  # none where they went along with an earlier one
+            self._answer_together(calls)
+
+    def _take(self) -> list[_Call]:
+        """Who has waited longest, and those behind who may go along."""
+        with self._lock:
+            if not self._waiting:
+                return []
+            first = self._waiting.popleft()
+            takes_many = {first.name, first.output} <= self._free and first.tensor.shape[0] == 1
+            if not takes_many:
+                return [first]
+            company = itertools.islice((call for call in self._waiting if call.goes_with(first)), self._limit - 1)
+            calls = [first, *company]
+            for call in calls[1:]:
+                self._waiting.remove(call)
+            return calls
+
+    def _answer(self, call: _Call) -> npt.NDArray[Any] | None:
+        try:
+            answer = self._compute(call, [call.tensor])
+        except Exception as error:
+            # its frames hold the card, whose memory may have to go, and its caller adds those of another thread
+            call.answer.set_exception(error.with_traceback(None))
+            return None
+        call.answer.set_result((answer, None))
+        return answer
+
+    def _answer_together(self, calls: list[_Call]) -> None:
+        tensors = [call.tensor for call in calls]
+        if not self._proven:  # filled up, so that TensorRT builds one more engine and not one for each size
+            tensors = list(itertools.islice(itertools.cycle(tensors), self._limit))
+        answer: npt.NDArray[Any] | None = None
+        problem, memory = "", False
+        try:
+            said = self._compute(calls[0], tensors)
+            if said.shape[:1] == (len(tensors),):
+                answer = said
+            else:
+                problem = f"{len(tensors)} of them gave an answer of shape {said.shape}"
+        except Exception as error:
+            problem, memory = str(error), _is_out_of_memory(error)
+        if answer is not None and self._proven:
+            for at, call in enumerate(calls):
+                call.answer.set_result((answer, at))
+            return
+        # out of that block: its error must not hold on to anything
+        alone = [single for call in calls if (single := self._answer(call)) is not None]
+        if memory:
+            self._lower(len(tensors) // 2, problem)
+        elif len(alone) < len(calls):
+            pass  # it was not for being several
+        elif answer is None:
+            self._lower(1, problem)
+        elif not all(_agree(answer[at : at + 1], single) for at, single in enumerate(alone)):
+            self._lower(1, "together they gave other answers than one by one")
+        else:  # the same picture several times would agree even so
+            self._proven = any(not np.array_equal(alone[0], single) for single in alone[1:])
+
+    def _lower(self, limit: int, problem: str) -> None:
+        self._limit = max(1, limit)
+        log.warning("%s: at most %d at once from now on: %s", self._title, self._limit, " ".join(problem.split())[:300])
+
+    def _compute(self, call: _Call, tensors: list[Tensor]) -> npt.NDArray[Any]:
+        first = call.tensor
+        shape = first.shape if len(tensors) == 1 else (len(tensors), *first.shape[1:])
+        if call.give_back:  # buffers as well
+            self._bindings.clear()
+        key = call.name, call.output, shape, first.dtype
+        binding = self._bindings.pop(key, None) or self._bind(call.name, call.output, shape, first.dtype)
+        if binding.together is None:
+            binding.input.update_inplace(first)
+        else:
+            binding.input.update_inplace(np.concatenate(tensors, out=binding.together))
+        binding.io.synchronize_inputs()
+        self._session.run_with_iobinding(binding.io, call.options)
+        binding.io.synchronize_outputs()
+        (answer,) = binding.io.copy_outputs_to_cpu()
+        self._bindings[key] = binding  # only now: one that failed holds no memory
         return answer  # type: ignore[no-any-return]
 
-    def _bind(self, name: str, output: str, tensor: Tensor) -> None:
-        """Buffers for tensors of this shape, from the session's own arena, so that its limit holds for them as well."""
-        self._bound = self._binding = self._input = None
-        binding = self._session.io_binding()
-        self._input = self._session.create_ortvalue_from_shape_and_type(tensor.shape, tensor.dtype.type, "cuda")
-        binding.bind_ortvalue_input(name, self._input)
+    def _bind(self, name: str, output: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Binding:
+        while len(self._bindings) >= self._most_bindings:
+            self._bindings.popitem(last=False)
+        io = self._session.io_binding()
+        tensor = self._session.create_ortvalue_from_shape_and_type(shape, dtype.type, "cuda")
+        io.bind_ortvalue_input(name, tensor)
         node = next(node for node in self._session.get_outputs() if node.name == output)
-        shape = _fixed_shape(node)
-        if shape and node.type in _NUMPY:  # a captured graph writes to this place for good
-            answer = self._session.create_ortvalue_from_shape_and_type(shape, _NUMPY[node.type], "cuda")
-            binding.bind_ortvalue_output(output, answer)
+        fixed = _fixed_shape(node)
+        if fixed and node.type in _NUMPY:  # a captured graph writes to this place for good
+            answer = self._session.create_ortvalue_from_shape_and_type(fixed, _NUMPY[node.type], "cuda")
+            io.bind_ortvalue_output(output, answer)
         else:  # allocated by the first run, and right as long as the input's shape is
-            binding.bind_output(output, "cuda")
-        self._binding = binding
+            io.bind_output(output, "cuda")
+        return _Binding(io, tensor, np.empty(shape, dtype) if shape[0] > 1 else None)
+
+
+def _agree(together: npt.NDArray[Any], alone: npt.NDArray[Any]) -> bool:
+    """Whether they differ by how a card rounds at most: by 1/255 on average, of 1 or of what the answer spans."""
+    if together.shape != alone.shape:
+        return False
+    mine, theirs = together.astype(np.float32), alone.astype(np.float32)
+    return bool(np.abs(mine - theirs).mean() <= max(1.0, float(np.ptp(theirs))) / 255)
 
 
 def _fixed_shape(node: Any) -> tuple[int, ...] | None:

@@ -75,11 +75,13 @@ class GpuOptions:
     """Replay the kernels of a network of one fixed size as a CUDA graph."""
     engines: Path = _DEFAULTS.engines_folder
     """Where TensorRT keeps the engines that it builds for minutes."""
+    batch: int = _DEFAULTS.gpu_batch
+    """Pictures that may go through a small network in one run."""
 
     @classmethod
     def of(cls, config: Config) -> "GpuOptions":
         """Those of the environment."""
-        return cls(config.gpu_mb, config.cuda_graphs, config.engines_folder)
+        return cls(config.gpu_mb, config.cuda_graphs, config.engines_folder, config.gpu_batch)
 
 
 def with_options(names: list[str], gpu: GpuOptions, graphs: bool) -> list[Provider]:

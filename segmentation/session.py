@@ -6,7 +6,8 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -77,14 +78,19 @@ class Session:
         self._elsewhere: Elsewhere | None = None
         self._engine: Engine | None = None  # none where one that ran out of memory could not be loaded anew
         self._ran_out = False  # of the GPU's memory, and so computes on the CPU
+        self._loads = 0  # of the network: which engine this is, for those whose run failed on an earlier one
+        self._batch = gpu.batch  # pictures in one run of the GPU; one once its memory was short
         before = _resident_bytes()
         engine = self._begin()
         self.memory = max(0, _resident_bytes() - before)
         self.input = self._completed_input(engine)
         self._output_name = self._find_output(engine)
-        # a GPU computes one picture at a time, and a run of a large network may need gigabytes: those take turns
-        many = is_small(spec) and engine.provider == CPU and not self._ran_out
-        self._turns = threading.Semaphore(available_cores() if many else 1)
+        # A run of a large network may need gigabytes: those take turns, so that no batch forms that needs a multiple.
+        # Of a small one the next batch gathers while the GPU computes one; who waits takes nothing of its memory.
+        many = available_cores() if engine.provider == CPU and not self._ran_out else 2 * gpu.batch
+        self._callers = many if is_small(spec) else 1
+        self._turns = threading.Semaphore(self._callers)
+        self._changing, self._instead_of_the_gpu = threading.Lock(), threading.Lock()
         self._measuring, self._measured = threading.Lock(), False
         self._resting_since = 0.0
         self._last_input: tuple[tuple[int, ...], np.dtype[Any]] | None = None
@@ -102,7 +108,7 @@ class Session:
         problem, ran_out = "", False
         for wanted in (True, False) if graphs else (False,):
             try:
-                engine = Engine(self.path, with_options(providers, self._gpu, wanted), self._threads)
+                engine = Engine(self.path, with_options(providers, self._gpu, wanted), self._threads, self._batch)
                 if engine.provider != CPU:
                     return self._use(engine, "")
                 problem = "its log says why"  # it came up on the CPU, and raised nothing
@@ -124,6 +130,7 @@ class Session:
 
     def _use(self, engine: Engine, note: str, ran_out: bool = False) -> Engine:
         self._engine, self.provider, self.provider_note, self._ran_out = engine, engine.provider, note, ran_out
+        self._loads += 1
         return engine
 
     def _make_engines_folder(self) -> None:
@@ -203,21 +210,20 @@ class Session:
         if self._elsewhere is not None:
             output, self.provider, self.provider_note = self._elsewhere(tensor)
             return output
-        with self._turns:
-            output = self._run(tensor) if self._measured else self._first_run(tensor)
+        output = self._run(tensor) if self._measured else self._first_run(tensor)
         self._resting_since, self._last_input = time.monotonic(), (tensor.shape, tensor.dtype)
         return output
 
     def _first_run(self, tensor: Tensor) -> npt.NDArray[Any]:
         """The memory of its activations is kept, so what the process grew by is what one run takes at most."""
         with self._measuring:  # others wait: two at once would count each other's
-            if self._measured:
-                return self._run(tensor)
-            before = _resident_bytes()
-            output = self._run(tensor)
-            self.memory += max(0, _resident_bytes() - before)
-            self._measured = True
-            return output
+            if not self._measured:
+                before = _resident_bytes()
+                output = self._run(tensor)
+                self.memory += max(0, _resident_bytes() - before)
+                self._measured = True
+                return output
+        return self._run(tensor)
 
     def computed_by(self, elsewhere: Elsewhere) -> "Session":
         """This network with its runs done by something else, such as a process that has a GPU for a moment.
@@ -243,33 +249,68 @@ class Session:
         if last is None or time.monotonic() - self._resting_since < idle_seconds:
             return False
         self._last_input = None
-        with self._turns:
-            if self._ran_out:
-                self._begin()
-            elif self._engine and self._engine.gives_back:
-                self._run(np.zeros(*last), give_back=True)
-            else:
-                return False
+        if self._ran_out:
+            with self._alone():
+                if self._ran_out:  # still
+                    self._batch = self._gpu.batch
+                    self._begin()
+        elif self._engine and self._engine.gives_back:
+            self._run(np.zeros(*last), give_back=True)
+        else:
+            return False
         return True
 
-    def _run(self, tensor: Tensor, give_back: bool = False) -> npt.NDArray[Any]:
-        for _ in range(2):
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While nobody runs the network, so that it may be replaced. Not to be asked for by who holds a turn."""
+        with self._changing:  # two that each hold some of the turns would wait for each other for ever
+            for _ in range(self._callers):
+                self._turns.acquire()
             try:
-                return self._compute(tensor, give_back)
-            except OutOfMemoryError as error:
-                log.warning("%s at %s: %s", self.spec.title, tensor.shape, str(error))  # a kept record must not hold it
-            self._engine = None  # out of that block, so that no traceback holds the memory that is to go
+                yield
+            finally:
+                self._turns.release(self._callers)
+
+    def _run(self, tensor: Tensor, give_back: bool = False) -> npt.NDArray[Any]:
+        with self._turns:
+            failed = self._loads
+            if self._engine is not None:
+                try:
+                    return self._compute(tensor, give_back)
+                except OutOfMemoryError as error:
+                    self._log(tensor, error)
+        with self._alone():  # out of that block, so that no traceback holds the memory that is to go
+            return self._run_anew(tensor, give_back, failed)
+
+    def _run_anew(self, tensor: Tensor, give_back: bool, failed: int) -> npt.NDArray[Any]:
+        if self._loads == failed:  # or someone of the same batch has seen to it
+            self._drop()
+        try:
+            return self._compute(tensor, give_back)
+        except OutOfMemoryError as error:
+            self._log(tensor, error)
+        self._drop()
         what = f"The GPU has too little free memory for this model at {tensor.shape}"
         if self._device != "auto":
             raise SessionError(f"{what}. Use a smaller size or model, or the device auto, which goes on on the CPU.")
         self._begin_on_the_cpu(f"{what}.", ran_out=True)
         return self._compute(tensor, give_back)
 
+    def _log(self, tensor: Tensor, error: OutOfMemoryError) -> None:
+        log.warning("%s at %s: %s", self.spec.title, tensor.shape, str(error))  # a kept record must not hold it
+
+    def _drop(self) -> None:
+        """Free what the network holds. Memory is short: once it is loaded anew, pictures go one by one."""
+        if self._engine is not None:
+            self._engine.close()
+        self._engine, self._batch = None, 1
+
     def _compute(self, tensor: Tensor, give_back: bool) -> npt.NDArray[Any]:
         engine = self._engine or self._begin()
         assert self.input.name is not None, "completed when the network was loaded"
         try:
-            return engine.run(self.input.name, self._output_name, tensor, give_back)
+            with self._instead_of_the_gpu if self._ran_out else nullcontext():  # it is not to fill this memory as well
+                return engine.run(self.input.name, self._output_name, tensor, give_back)
         except OutOfMemoryError:
             raise
         except Exception as error:  # as above

@@ -51,6 +51,45 @@ def brightness(path: Path, size: tuple[int | str, int | str] = (64, 64), kind: i
     )
 
 
+def brightness_of_many(path: Path, size: tuple[int | str, int | str] = (64, 64)) -> Path:
+    """As `brightness`, of as many pictures as there are: (n, 3, h, w) -> (n, 1, h, w)."""
+    return write_graph(
+        path,
+        [helper.make_node("ReduceMean", ["image"], ["matte"], axes=[1], keepdims=1)],
+        {"image": (TensorProto.FLOAT, ("n", 3, *size))},
+        {"matte": (TensorProto.FLOAT, ("n", 1, *size))},
+    )
+
+
+def brightness_of_one(path: Path) -> Path:
+    """Says that it takes many pictures, and fails with more than one: a shape that an export wrote down."""
+    return write_graph(
+        path,
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1),
+            helper.make_node("Reshape", ["mean", "shape"], ["same"]),
+            helper.make_node("Max", ["mean", "same"], ["matte"]),
+        ],
+        {"image": (TensorProto.FLOAT, ("n", 3, 64, 64))},
+        {"matte": (TensorProto.FLOAT, ("n", 1, 64, 64))},
+        {"shape": np.array([1, 1, 64, 64], np.int64)},
+    )
+
+
+def brightness_under_the_brightest(path: Path) -> Path:
+    """Takes many pictures and mixes them up: each is divided by the brightest spot of all of them."""
+    return write_graph(
+        path,
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1),
+            helper.make_node("ReduceMax", ["mean"], ["brightest"], keepdims=1),
+            helper.make_node("Div", ["mean", "brightest"], ["matte"]),
+        ],
+        {"image": (TensorProto.FLOAT, ("n", 3, 64, 64))},
+        {"matte": (TensorProto.FLOAT, ("n", 1, 64, 64))},
+    )
+
+
 def brightness_logits(path: Path, size: tuple[int | str, int | str] = (64, 64)) -> Path:
     """As `brightness`, before its sigmoid: 12 x (brightness - 0.5)."""
     return write_graph(

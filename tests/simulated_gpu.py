@@ -5,7 +5,7 @@ Runtime says so, and computes on the CPU. Nothing of ours is replaced.
 import ctypes
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import onnxruntime
@@ -92,6 +92,14 @@ class Runs:
         """Raised by the next loads, one each."""
         self.run_errors: list[Exception] = []
         """Raised by the next runs, one each."""
+        self.refuse: Callable[[tuple[int, ...]], Exception | None] = lambda _: None
+        """What a run of an input of this shape fails with."""
+        self.before_run: Callable[[], None] = lambda: None
+        """Called by each run, so that a test can keep the card busy."""
+        self.shapes: list[tuple[int, ...]] = []
+        """Of the input, for each run."""
+        self.bindings = 0
+        """How often buffers were bound."""
         self.threads: set[str] = set()
         self.shrunk: list[str] = []
         """The arenas that runs gave back."""
@@ -120,6 +128,13 @@ def simulate_card(patch: pytest.MonkeyPatch) -> Runs:
     runs, real = Runs(), onnxruntime.InferenceSession
 
     class Binding(onnxruntime.IOBinding):
+        shape: tuple[int, ...] = ()
+
+        def bind_ortvalue_input(self, name: str, value: Any) -> None:
+            runs.bindings += 1
+            self.shape = tuple(value.shape())
+            super().bind_ortvalue_input(name, value)
+
         def bind_output(self, name: str, device_type: str = "cpu", *arguments: Any, **options: Any) -> None:
             assert device_type == "cuda"
             super().bind_output(name, "cpu", *arguments, **options)
@@ -147,6 +162,14 @@ def simulate_card(patch: pytest.MonkeyPatch) -> Runs:
 
         def run_with_iobinding(self, binding: Any, options: Any) -> None:
             runs.threads.add(threading.current_thread().name)
+            runs.shapes.append(binding.shape)
+            runs.before_run()
+            refused = runs.refuse(binding.shape)
+            try:
+                if refused:
+                    raise refused
+            finally:
+                del refused  # an error that a frame of its own holds would hold the network
             try:
                 runs.shrunk.append(options.get_run_config_entry("memory.enable_memory_arena_shrinkage"))
             except RuntimeError:  # no such entry

@@ -16,11 +16,13 @@ def test_variables_replace_the_defaults_in_their_types() -> None:
         {
             "SEGMATTE_MODELS_DIR": "/elsewhere",
             "SEGMATTE_MAX_PICTURES": "7",
+            "SEGMATTE_GPU_BATCH": "1",
             "SEGMATTE_ACCEPT_LICENCES": "bria-rmbg-1.4, cc-by-nc-4.0",
         }
     )
     assert config.models_folder == Path("/elsewhere")
     assert config.max_pictures == 7
+    assert config.gpu_batch == 1
     assert config.accepted == {"bria-rmbg-1.4", "cc-by-nc-4.0"}
 
 

@@ -232,6 +232,6 @@ def test_a_file_that_is_no_network_is_told_as_on_the_cpu(card: Runs, tmp_path: P
 
 def test_the_limits_default_to_those_of_the_environment() -> None:
     assert GpuOptions() == GpuOptions.of(Config())
-    assert GpuOptions.of(replace(Config(), gpu_mb=5, cuda_graphs=True)) == replace(
-        GpuOptions(), memory_mb=5, graphs=True
+    assert GpuOptions.of(replace(Config(), gpu_mb=5, cuda_graphs=True, gpu_batch=2)) == replace(
+        GpuOptions(), memory_mb=5, graphs=True, batch=2
     )
