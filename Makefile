@@ -44,6 +44,8 @@ bench: $(VENV)/.ready-dev  ## all benchmarks beside rembg, in an environment of 
 	$(BIN)/python -m benchmarks.cold_matting
 	$(BIN)/python -m benchmarks.cold_start
 	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/python -m benchmarks.tuning
+	$(BIN)/python -m benchmarks.idle
 	$(BIN)/python -m benchmarks.plot
 	$(if $(TRUTH),$(BIN)/python -m benchmarks.quality $(TRUTH))
 
