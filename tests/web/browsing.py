@@ -72,6 +72,14 @@ class Watched:
         self.page.click(f"#section_{section} > button")
         self.page.wait_for_timeout(400)  # until what unfolds has taken its values: no hand is quicker
 
+    def tab(self, name: str) -> None:
+        """Go to a tab; where Gradio finds the screen too narrow for all, some are in a menu."""
+        beside = self.page.locator("#tabs button[role=tab]", has_text=name)
+        if not beside.count():
+            self.page.locator("#tabs .overflow-menu > button").click()
+            beside = self.page.locator("#tabs .overflow-dropdown button", has_text=name)
+        beside.click()
+
     def turn(self, name: str, value: float) -> None:
         """Move a slider by its number field, as by hand."""
         self.page.locator(f"#{name} input[type=number]").fill(str(value))
