@@ -79,7 +79,9 @@ class Comparison:
         """Model and run of the column that was chosen."""
         number = event.index  # of the client's making
         chosen = columns[number] if isinstance(number, int) and 0 <= number < len(columns) else None
-        if chosen is None or chosen.run is None:
+        if (
+            chosen is None or chosen.run is None or chosen.run.stop.is_set()
+        ):  # another run took its place, and its files
             raise gr.Error("This comparison is not there any more: compare again.", print_exception=False)
         return chosen.model, chosen.run
 

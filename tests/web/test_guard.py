@@ -16,6 +16,7 @@ from gradio.events import api
 from segmentation.batch import Cutout, Outcome
 from segmentation.recipe import Recipe
 from segmentation.web.api import QUEUE_NAME
+from segmentation.web.comparison import Column, Comparison
 from segmentation.web.kept import Kept
 from segmentation.web.runs import Run
 from segmentation.web.server import MOMENTARY, PUBLIC, Doorman, _keep_lines_apart
@@ -153,6 +154,15 @@ def test_numbers_of_a_clients_making_reach_nothing(server: Server, number: Any) 
         finished = by_hand(server, handler, {}, event={"index": number})
         assert finished["success"] is False
         assert "not there any more" in finished["output"]["error"] or "no such example" in finished["output"]["error"]
+
+
+def test_a_compared_model_whose_run_was_replaced_is_not_gone_on_with(tmp_path: Path) -> None:
+    run = Run(tmp_path, Kept([Path("a.jpg")], Recipe("m")), Recipe("m"))
+    columns, event = [Column({"id": "m"}, run)], gr.EventData(None, {"index": 0})
+    assert Comparison.choose(columns, event) == ({"id": "m"}, run)
+    run.end()
+    with pytest.raises(gr.Error, match="compare again"):
+        Comparison.choose(columns, event)
 
 
 @pytest.mark.parametrize("key", ["1 ", "0 skirt", "", None, 0, ["0 "], "../../etc/passwd"])
