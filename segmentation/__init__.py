@@ -8,6 +8,14 @@ result = segment(picture, session, Settings(alpha_matting=True))
 save_png(result.cutout, "cat-cutout.png", picture.icc_profile)
 """
 
+import os
+
+# ONNX Runtime and hf_xet report to their makers unless these are set before they are imported, and an empty value
+# counts as none (microsoft/onnxruntime#27379). Who wants to report says so by another value.
+for _variable in ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED", "HF_HUB_DISABLE_TELEMETRY"):
+    if not os.environ.get(_variable):
+        os.environ[_variable] = "1"
+
 from segmentation.errors import (
     ImageError,
     MattingError,
@@ -17,7 +25,8 @@ from segmentation.errors import (
     SettingsError,
     WeightsError,
 )
-from segmentation.image import Picture, load_image, save_png
+from segmentation.image import load_image, save_png
+from segmentation.picture import Picture
 from segmentation.pipeline import Prediction, Result, predict, refine, segment
 from segmentation.registry import ModelSpec, Registry, load_registry
 from segmentation.session import Session, SessionPool, load_session
