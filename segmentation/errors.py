@@ -15,6 +15,11 @@ Anything else that is raised is a bug and shows as one.
 class SegmentationError(Exception):
     """Base of all errors of this package; its text is a sentence that says what to do."""
 
+    @property
+    def message(self) -> str:
+        """The sentence; a `Message` where it can be said in other languages."""
+        return self.args[0] if self.args and isinstance(self.args[0], str) else str(self)
+
 
 class RegistryError(SegmentationError):
     """The registry file is wrong, or does not hold the model asked for."""

@@ -19,6 +19,7 @@ from segmentation.arrays import BACKGROUND, FOREGROUND, RGB, UNKNOWN, Mask, Opac
 from segmentation.errors import MattingError
 from segmentation.foreground import estimate_foreground
 from segmentation.mask_prior import MaskPrior, build_prior
+from segmentation.messages import Message
 
 if TYPE_CHECKING:
     from segmentation.closed_form import Band, Plan
@@ -85,9 +86,11 @@ def estimate_alpha(
     sides = ("foreground", FOREGROUND), ("background", BACKGROUND)
     missing = [name for name, value in sides if not (trimap == value).any()]
     if missing and mask is None:
-        raise MattingError(f"Nothing to matte from: no pixel is certain {' or '.join(missing)}.")
+        raise MattingError(
+            Message("Nothing to matte from: no pixel is certain {missing}.", missing=" or ".join(missing))
+        )
     if missing and mask is not None:
-        return Matte(_as_opacity(mask), (_nothing_certain(missing),), trimap.shape, 0, 0)
+        return Matte(_as_opacity(mask), (_NOTHING_CERTAIN[tuple(missing)],), trimap.shape, 0, 0)
     return _solve(image, trimap, mask, output if mask is not None else None, trust, method, max_unknown, max_bytes)
 
 
@@ -118,7 +121,9 @@ def _solve(
     solved[work.band.ys, work.band.xs] = np.clip(solution, 0, 1)
     if not np.isfinite(solution).all():
         solved = _as_opacity(work.mask)
-        warnings.append("The matting equations have no solution here, so the mask was kept; change matting_method.")
+        warnings.append(
+            Message("The matting equations have no solution here, so the mask was kept; change matting_method.")
+        )
     elif mask is not None and not (method == "closed-form" and trust == 0):  # that is rembg's answer, stray or not
         share = _return_stray_regions(solved, work.trimap, work.mask)
         if share > NOTABLE:
@@ -170,29 +175,38 @@ def _is_unknown(trimap: Trimap) -> NDArray[np.bool_]:
     return unknown
 
 
-def _nothing_certain(missing: list[str]) -> str:
-    change = {
-        "foreground": "lower alpha_matting_foreground_threshold",
-        "background": "raise alpha_matting_background_threshold",
-    }
-    return (
-        f"No pixel is certain {' or '.join(missing)}, so the mask was kept without matting; "
-        f"lower alpha_matting_erode_size, or {' and '.join(change[name] for name in missing)}."
-    )
+_NOTHING_CERTAIN = {
+    ("foreground",): Message(
+        "No pixel is certain foreground, so the mask was kept without matting; lower alpha_matting_erode_size, or "
+        "lower alpha_matting_foreground_threshold."
+    ),
+    ("background",): Message(
+        "No pixel is certain background, so the mask was kept without matting; lower alpha_matting_erode_size, or "
+        "raise alpha_matting_background_threshold."
+    ),
+    ("foreground", "background"): Message(
+        "No pixel is certain foreground or background, so the mask was kept without matting; lower "
+        "alpha_matting_erode_size, or lower alpha_matting_foreground_threshold and raise "
+        "alpha_matting_background_threshold."
+    ),
+}
 
 
 def _too_large(size: tuple[int, int]) -> str:
-    return (
-        f"The uncertain band is too large for the memory allowed, so it was matted at {size[1]} x {size[0]} pixels; "
-        "lower alpha_matting_erode_size or alpha_matting_foreground_threshold, or raise "
-        "alpha_matting_background_threshold, to narrow it."
-    )
+    return Message(
+        "The uncertain band is too large for the memory allowed, so it was matted at {width} x {height} pixels; lower "
+        "alpha_matting_erode_size or alpha_matting_foreground_threshold, or raise "
+        "alpha_matting_background_threshold, to "
+        "narrow it.",
+        width=size[1], height=size[0],
+    )  # fmt: skip
 
 
 def _stray(share: float) -> str:
-    return (
-        f"{share:.0%} of the uncertain band touches no certain foreground or no certain background and keeps the mask; "
-        "lower alpha_matting_erode_size or alpha_matting_foreground_threshold."
+    return Message(
+        "{share:.0%} of the uncertain band touches no certain foreground or no certain background and keeps the mask; "
+        "lower alpha_matting_erode_size or alpha_matting_foreground_threshold.",
+        share=share,
     )
 
 

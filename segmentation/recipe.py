@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from segmentation.errors import SettingsError
+from segmentation.messages import Message
 from segmentation.settings import Export, Settings, parse_numbers, parse_size
 
 SETTINGS = {entry.name: entry.default for entry in fields(Settings)}
@@ -40,7 +41,13 @@ class Recipe:
         """
         unknown = [str(name)[:40] for name in values if name not in DEFAULTS]
         if unknown:
-            raise SettingsError(f"There is no setting {unknown[0]!r}. There are: {', '.join(DEFAULTS)}.")
+            raise SettingsError(
+                Message(
+                    "There is no setting {unknown}. There are: {defaults}.",
+                    unknown=repr(unknown[0]),
+                    defaults=", ".join(DEFAULTS),
+                )
+            )
         return cls(
             model,
             Settings(**{name: value for name, value in values.items() if name in SETTINGS}),
@@ -76,7 +83,11 @@ def parse_value(name: str, text: str) -> Any:
         SettingsError: There is no such setting, or a list of numbers holds something else.
     """
     if name not in DEFAULTS:
-        raise SettingsError(f"There is no setting {name[:40]!r}. There are: {', '.join(DEFAULTS)}.")
+        raise SettingsError(
+            Message(
+                "There is no setting {name}. There are: {defaults}.", name=repr(name[:40]), defaults=", ".join(DEFAULTS)
+            )
+        )
     if name in ("mean", "std"):
         return parse_numbers(name, text)
     if name == "size":
@@ -126,8 +137,12 @@ def load_recipe(path: Path) -> tuple[Recipe, Path | None]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: not UTF-8, or 2020-99-99
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:120]
-        raise SettingsError(f"{path} cannot be read as settings ({reason}).") from error
+        raise SettingsError(
+            Message("{path} cannot be read as settings ({reason}).", path=path, reason=reason)
+        ) from error
     if not isinstance(values, dict) or not isinstance(values.get("model"), str):
-        raise SettingsError(f"{path} holds no settings: it must name a model and then the settings, one a line.")
+        raise SettingsError(
+            Message("{path} holds no settings: it must name a model and then the settings, one a line.", path=path)
+        )
     model, backdrop = values.pop("model"), values.pop("backdrop", None)
     return Recipe.of(model, values), path.parent / str(backdrop) if backdrop else None

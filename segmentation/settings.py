@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from segmentation.errors import SettingsError
+from segmentation.messages import Message
 
 MAX_ERODE_SIZE = 500  # pixels
 MATTING_METHODS = ("fast", "closed-form")
 BACKGROUNDS = ("transparent", "picture", "blur", "mask")  # or a colour
 FITS = ("fill", "fit")
 FORMATS = ("png", "webp", "jpeg")
+OUTPUT_ENDINGS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 MIN_SIZE, MAX_SIZE = 32, 4096  # edge of the network's input in pixels; a model may allow less
 
 
@@ -64,18 +66,22 @@ class Settings:
             set_(self, name, _whole(name, getattr(self, name), 0, 255))
         name = "alpha_matting_erode_size"
         if self.alpha_matting_erode_size != "auto":
-            set_(self, name, _whole(name, self.alpha_matting_erode_size, 0, MAX_ERODE_SIZE, " or auto"))
+            set_(self, name, _whole(name, self.alpha_matting_erode_size, 0, MAX_ERODE_SIZE, Message(" or auto")))
         _check_choice("matting_method", self.matting_method, MATTING_METHODS)
         set_(self, "trust_mask", _number("trust_mask", self.trust_mask, 0, 1))
         if self.alpha_matting_background_threshold >= self.alpha_matting_foreground_threshold:
             raise SettingsError(
-                f"alpha_matting_background_threshold ({self.alpha_matting_background_threshold}) must be below "
-                f"alpha_matting_foreground_threshold ({self.alpha_matting_foreground_threshold})."
+                Message(
+                    "alpha_matting_background_threshold ({alpha_matting_background_threshold}) must be below "
+                    "alpha_matting_foreground_threshold ({alpha_matting_foreground_threshold}).",
+                    alpha_matting_background_threshold=self.alpha_matting_background_threshold,
+                    alpha_matting_foreground_threshold=self.alpha_matting_foreground_threshold,
+                )
             )
         set_(self, "mean", _one_or_three("mean", self.mean))
         set_(self, "std", _one_or_three("std", self.std))
         if self.std is not None and 0.0 in (self.std if isinstance(self.std, tuple) else (self.std,)):
-            raise SettingsError("std must not be 0: the colours are divided by it.")
+            raise SettingsError(Message("std must not be 0: the colours are divided by it."))
         set_(self, "size", _size(self.size))
 
 
@@ -132,18 +138,34 @@ def _shown(value: object) -> str:
 
 def _check_switch(name: str, value: object) -> None:
     if not isinstance(value, bool):
-        raise SettingsError(f"{name} must be true or false, not {_shown(value)}.")
+        raise SettingsError(Message("{setting} must be true or false, not {value}.", setting=name, value=_shown(value)))
 
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     if value not in choices:
         listed = ", ".join(choices[:-1])
-        raise SettingsError(f"{name} must be {listed} or {choices[-1]}, not {_shown(value)}.")
+        raise SettingsError(
+            Message(
+                "{setting} must be {listed} or {choices}, not {value}.",
+                setting=name,
+                listed=listed,
+                choices=choices[-1],
+                value=_shown(value),
+            )
+        )
 
 
 def _number(name: str, value: object, low: float, high: float) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
-        raise SettingsError(f"{name} must be a number from {low:g} to {high:g}, not {_shown(value)}.")
+        raise SettingsError(
+            Message(
+                "{setting} must be a number from {low:g} to {high:g}, not {value}.",
+                setting=name,
+                low=low,
+                high=high,
+                value=_shown(value),
+            )
+        )
     return float(value)
 
 
@@ -159,7 +181,11 @@ def _hex_colour(value: object) -> str:
         if len(levels) == 3 and max(levels) <= 255:
             return "#" + "".join(f"{round(level):02x}" for level in levels)
     raise SettingsError(
-        f"background must be {', '.join(BACKGROUNDS)} or a colour such as #ffffff, not {_shown(value)}."
+        Message(
+            "background must be {backgrounds} or a colour such as #ffffff, not {value}.",
+            backgrounds=", ".join(BACKGROUNDS),
+            value=_shown(value),
+        )
     )
 
 
@@ -168,9 +194,26 @@ def _whole(name: str, value: object, low: int, high: int, or_else: str = "") -> 
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise SettingsError(f"{name} must be a whole number from {low} to {high}{or_else}, not {_shown(value)}.")
+        raise SettingsError(
+            Message(
+                "{setting} must be a whole number from {low} to {high}{or_else}, not {value}.",
+                setting=name,
+                low=low,
+                high=high,
+                or_else=or_else,
+                value=_shown(value),
+            )
+        )
     if not low <= value <= high:
-        raise SettingsError(f"{name} must lie between {low} and {high}, not {_shown(value)}.")
+        raise SettingsError(
+            Message(
+                "{setting} must lie between {low} and {high}, not {value}.",
+                setting=name,
+                low=low,
+                high=high,
+                value=_shown(value),
+            )
+        )
     return value
 
 
@@ -182,9 +225,21 @@ def _one_or_three(name: str, value: object) -> float | tuple[float, float, float
         float(n) if abs(n) < 1e9 else math.inf for n in parts if isinstance(n, int | float) and not isinstance(n, bool)
     ]
     if len(numbers) not in (1, 3) or len(numbers) != len(parts):
-        raise SettingsError(f"{name} must be one number or three (red, green, blue), not {_shown(value)}.")
+        raise SettingsError(
+            Message(
+                "{setting} must be one number or three (red, green, blue), not {value}.",
+                setting=name,
+                value=_shown(value),
+            )
+        )
     if not all(math.isfinite(n) and abs(n) <= 1000 for n in numbers):
-        raise SettingsError(f"{name} must be ordinary numbers between -1000 and 1000, not {_shown(value)}.")
+        raise SettingsError(
+            Message(
+                "{setting} must be ordinary numbers between -1000 and 1000, not {value}.",
+                setting=name,
+                value=_shown(value),
+            )
+        )
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1], numbers[2])
 
 
@@ -193,7 +248,9 @@ def _size(value: object) -> int | tuple[int, int] | None:
         return None
     if isinstance(value, Sequence) and not isinstance(value, str):
         if len(value) != 2:
-            raise SettingsError(f"size must be one number or height and width, not {_shown(value)}.")
+            raise SettingsError(
+                Message("size must be one number or height and width, not {value}.", value=_shown(value))
+            )
         return _whole("size", value[0], MIN_SIZE, MAX_SIZE), _whole("size", value[1], MIN_SIZE, MAX_SIZE)
     return _whole("size", value, MIN_SIZE, MAX_SIZE)
 
@@ -208,19 +265,36 @@ def help_text(name: str) -> str:
 
 
 def parse_numbers(name: str, text: str | None) -> float | tuple[float, ...] | None:
-    """Read "0.5" as 0.5, "0.485, 0.456, 0.406" as a triple and "" as None.
+    """Read "0.5" as 0.5, "0.485, 0.456, 0.406" as a triple and "" as None; decimal commas are understood.
 
     Raises:
         SettingsError: The text holds something else than numbers.
     """
-    parts = re.split(r"[,;\s]+", (text or "").strip(" ,;[]()"))
+    parts = _parts((text or "").strip(" ,;[]()"))
     if parts == [""]:
         return None
     try:
         numbers = tuple(float(part) for part in parts)
     except ValueError as error:
-        raise SettingsError(f"{name} must be one number or three (red, green, blue), not {_shown(text)}.") from error
+        raise SettingsError(
+            Message(
+                "{setting} must be one number or three (red, green, blue), not {text}.", setting=name, text=_shown(text)
+            )
+        ) from error
     return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _parts(text: str) -> list[str]:
+    """The numbers of a text, with decimal points. Two numbers mean nothing here, so 0,485 is one."""
+    if "." in text or "," not in text:
+        return re.split(r"[,;\s]+", text)
+    if re.search(r"[;\s]", text):
+        parts = [part.strip(",") for part in re.split(r"[;\s]+", text)]
+        return [part.replace(",", ".", 1) for part in parts if part]
+    digits = text.split(",")
+    if len(digits) in (2, 6):
+        return [".".join(pair) for pair in zip(digits[::2], digits[1::2], strict=True)]
+    return digits
 
 
 def parse_size(text: str | None) -> int | tuple[int, ...] | None:
@@ -235,5 +309,7 @@ def parse_size(text: str | None) -> int | tuple[int, ...] | None:
     try:
         numbers = tuple(int(part) for part in re.split(r"[x×,;\s]+", stripped.lower()))
     except ValueError as error:
-        raise SettingsError(f"size must be one number, or height x width, not {_shown(text)}.") from error
+        raise SettingsError(
+            Message("size must be one number, or height x width, not {text}.", text=_shown(text))
+        ) from error
     return numbers[0] if len(numbers) == 1 else numbers

