@@ -1,205 +1,112 @@
-"""Bytes or files <-> arrays: safe decoding by content, resizing, and a fast lossless PNG writer. The door of Pillow."""
+"""Files <-> pictures: safe decoding by content, resizing, and a fast lossless PNG writer."""
 
 import io
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin
+from PIL import Image, ImageCms
 
-from segmentation.arrays import RGB, Mask, Size
+from segmentation.arrays import RGB, Size
+from segmentation.decoder_process import decode_apart
+from segmentation.decoding import SRGB, STRIP_BYTES, check_header, costly, decode, is_harmless, rgb_array
 from segmentation.errors import ImageError
+from segmentation.file_kind import UNKNOWN, WEB_PAGE, FileKind, kind_of
+from segmentation.messages import Message
+from segmentation.picture import Limits, Picture
+from segmentation.side_data import CostlyError
 
-MAX_PIXELS = 50_000_000  # of one picture, checked before it is decoded
+MAX_PIXELS, MAX_SIDE, DECODE_SECONDS = Limits()
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
-
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
-"""What to look for in a folder; what a file really is, its content says."""
+_MAX_BYTES = 1 << 30  # of a file: more is no picture that fits the other limits
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box"]
 
-# Pillow's own limit is one for the whole process and at first only a warning; load_image checks each picture itself.
-Image.MAX_IMAGE_PIXELS = None
-PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20  # editors write their history into a PNG
 
-_STRIP_BYTES = 1 << 18  # large pictures are worked on in strips that stay in the processor's cache
-
-_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-_MAX_PROFILE_BYTES = 4 << 20  # larger ones are no colour profile anybody needs
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A decoded picture: upright colours and what must be kept beside them."""
-
-    rgb: RGB
-    opacity: Mask | None = None  # the file's own transparency; None where it is opaque
-    icc_profile: bytes | None = None  # of an RGB colour space, to be written into the result
-    name: str = "picture"
-    notes: tuple[str, ...] = ()  # what was done that the owner may not expect
-    kind: str = ""  # the file's format in Pillow's words, such as "JPEG"; "" where it did not come from a file
-
-    @property
-    def size(self) -> Size:
-        """(height, width)."""
-        return self.rgb.shape[0], self.rgb.shape[1]
-
-
-def load_image(source: bytes | str | Path, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Decode a picture by its content, whatever its name says, and turn it upright.
+def load_image(
+    source: bytes | str | Path,
+    *,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    max_side: int = MAX_SIDE,
+    seconds: float = DECODE_SECONDS,
+) -> Picture:
+    """Decode a picture by its content, whatever its name says, and turn it upright as browsers do.
 
     Grey, palette, CMYK, LAB and 16-bit pictures become 8-bit RGB; transparency is kept apart. Of an animation the
-    first frame is taken, and a note says so.
+    first frame is taken, of a burst the primary picture, and of a file that is cut off what is there, if that is at
+    least half; a note says so. What stands beside the pixels and cannot be read is left out.
 
     Args:
         source: The file's bytes, or its path.
         name: What to call it in messages; the path's last part by default.
         max_pixels: Pictures with more are refused before they are decoded.
+        max_side: So are pictures with a longer side of more pixels.
+        seconds: Decoding may take so long. Files that are not plainly harmless are decoded in a process of their own,
+            which is stopped then.
 
     Raises:
         ImageError: It is not a picture, is damaged, has too many pixels, or cannot be read.
     """
     label = name or ("picture" if isinstance(source, bytes) else Path(source).name)
+    data = source if isinstance(source, bytes) else _read(Path(source), label)
+    kind = _readable_kind(data, label).name
+    limits = Limits(max_pixels, max_side, seconds)
     try:
-        file: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")  # noqa: SIM115
+        harmless = is_harmless(data, kind)
+    except CostlyError as error:
+        raise ImageError(costly(label)) from error
+    return decode(data, kind, label, limits) if harmless else decode_apart(data, kind, label, limits)
+
+
+def _read(path: Path, label: str) -> bytes:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ImageError(
+                Message(
+                    "{name} has {size:.0f} MB, too many for one picture.", name=label, size=path.stat().st_size / 1e6
+                )
+            )
+        return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a null byte
-        raise ImageError(f"{label} cannot be read ({getattr(error, 'strerror', None) or error}).") from error
-    with file:
-        image = _open(file, label, max_pixels)
-        try:
-            return _decode(image, label)
-        except ImageError:
-            raise
-        except Exception as error:  # decoders raise anything on damaged files; whatever it is, it is about this file
-            raise ImageError(f"{label} is damaged and cannot be decoded ({_reason(error)}).") from error
-
-
-def picture_ending(path: Path, label: str, max_pixels: int) -> str:
-    """The ending that fits a file's content, of those in `PICTURE_ENDINGS`; its pixels are not decoded.
-
-    Raises:
-        ImageError: It is not a picture, is seen to be damaged without decoding it, or has too many pixels.
-    """
-    with path.open("rb") as file:
-        image = _open(file, label, max_pixels)
-        try:
-            image.verify()
-        except Exception as error:  # as above
-            raise ImageError(f"{label} is damaged and cannot be decoded ({_reason(error)}).") from error
-    # MPO is a JPEG with further views behind the first
-    return {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}.get(image.format or "", f".{image.format}".lower())
-
-
-def _open(file: BinaryIO, label: str, max_pixels: int) -> Image.Image:
-    try:
-        image = Image.open(file, formats=FORMATS)
-    except Exception as error:  # as above: parsers raise anything
-        file.seek(0)
-        head = file.read(4096)
-        if not head:
-            raise ImageError(f"{label} is empty (0 bytes).") from error
-        what = "is an SVG drawing, not a photo" if b"<svg" in head.lower() else "is not a picture that can be read here"
-        if b"<html" in head.lower():  # which may have drawings in it
-            what = "is a web page, not the picture on it"
-        if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
-            what = "is a HEIC photo, which cannot be read here"
-        raise ImageError(f"{label} {what}. Use JPEG, PNG, WebP, AVIF, TIFF, BMP or GIF.") from error
-    width, height = image.size
-    if width * height > max_pixels:
         raise ImageError(
-            f"{label} has {width * height / 1e6:.0f} megapixels ({width} x {height}); "
-            f"at most {max_pixels / 1e6:g} are taken. Make it smaller first."
-        )
-    return image
+            Message("{name} cannot be read ({reason}).", name=label, reason=getattr(error, "strerror", None) or error)
+        ) from error
 
 
-def _reason(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:120]
-
-
-def _decode(image: Image.Image, label: str) -> Picture:
-    notes: list[str] = []
-    if getattr(image, "is_animated", False) and image.format != "MPO":
-        notes.append("It is an animation: only its first frame was used.")
-    image.load()
-    profile = image.info.get("icc_profile")
-    profile = profile if isinstance(profile, bytes) and 128 < len(profile) <= _MAX_PROFILE_BYTES else None
-    ImageOps.exif_transpose(image, in_place=True)
-    rgb, opacity = _planes(image, profile, label, notes)
-    return Picture(
-        rgb=rgb,
-        opacity=None if opacity is None or opacity.min() == 255 else opacity,
-        icc_profile=profile if profile and profile[16:20] == b"RGB " else None,
-        name=label,
-        notes=tuple(notes),
-        kind=image.format or "",
+def _readable_kind(data: bytes, label: str) -> FileKind:
+    kind = kind_of(data)
+    if kind.is_readable:
+        return kind
+    if not data:
+        raise ImageError(Message("{name} is empty (0 bytes).", name=label))
+    take = Message("Use JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP or GIF.")
+    if kind is UNKNOWN:
+        raise ImageError(Message("{name} is not a picture that can be read here. {take}", name=label, take=take))
+    if kind is WEB_PAGE:
+        raise ImageError(Message("{name} is a web page, not the picture on it. {take}", name=label, take=take))
+    raise ImageError(
+        Message("{name} is {kind}, which cannot be read here. {take}", name=label, kind=Message(kind.name), take=take)
     )
 
 
-def _planes(image: Image.Image, profile: bytes | None, label: str, notes: list[str]) -> tuple[RGB, Mask | None]:
-    """Colours and opacity of an image of any mode."""
-    if image.mode.startswith(("I", "F")):
-        return _deep_planes(image, label)
-    if image.mode in ("CMYK", "LAB", "L", "LA") and profile and profile[16:20] != b"RGB ":
-        image = _to_srgb(image, profile, notes)
-    elif image.mode == "LAB":
-        image = _to_srgb(image, None, notes)
-    clear = image.info.get("transparency")
-    if image.mode == "RGB" and isinstance(clear, tuple) and max(clear) > 255:
-        image.info["transparency"] = tuple(value >> 8 for value in clear)  # of 16 bits; the pixels have 8 by now
-    if image.has_transparency_data:
-        rgba = np.asarray(image.convert("RGBA"))
-        return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-    return _rgb_array(image if image.mode == "RGB" else image.convert("RGB")), None
+def picture_ending(path: Path, label: str, max_pixels: int = MAX_PIXELS) -> str:
+    """The ending that fits a file's content; its pixels are not decoded.
 
-
-def _rgb_array(image: Image.Image) -> RGB:
-    """`np.asarray(image)` in half its time: strip by strip, without joining a second copy of the whole."""
-    rgb = np.empty((image.height, image.width, 3), np.uint8)
-    rows = max(1, _STRIP_BYTES // (4 * image.width))
-    for top in range(0, image.height, rows):
-        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
-        rgb[top : top + rows] = np.frombuffer(strip.tobytes(), np.uint8).reshape(strip.height, strip.width, 3)
-    return rgb
-
-
-def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
-    """Colours of a profile that is not RGB cannot be kept in an RGB file: convert them by it."""
-    if image.mode == "LA":
-        grey, opacity = image.convert("L"), image.getchannel("A")
-        converted = _to_srgb(grey, profile, notes).convert("RGB")
-        converted.putalpha(opacity)
-        return converted
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile) if profile else ImageCms.createProfile("LAB"))
-        in_srgb = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
-        if image.mode == "LAB":
-            raise
-        notes.append("Its colour profile could not be used, so colours may differ a little.")
-        return image.convert("RGB")
-    assert in_srgb is not None  # it would be with inPlace
-    return in_srgb
-
-
-def _deep_planes(image: Image.Image, label: str) -> tuple[RGB, Mask | None]:
-    """16-bit grey, scaled to 8 bits. Wider integers and floats have no agreed white: taken only if they fit."""
-    values = np.asarray(image)
-    top = 1.0 if image.mode == "F" else 65535.0
-    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= top):
-        raise ImageError(f"{label} holds 32-bit values without a known white. Save it with 8 or 16 bits a channel.")
-    grey = np.rint(values * (255.0 / top)).astype(np.uint8)
-    clear = image.info.get("transparency")  # a grey value that means transparent
-    opacity = np.where(values == clear, 0, 255).astype(np.uint8) if isinstance(clear, int) else None
-    return np.repeat(grey[..., None], 3, axis=2), opacity
+    Raises:
+        ImageError: It is not a picture, or its header is damaged or announces too many pixels.
+    """
+    data = _read(path, label)
+    kind = _readable_kind(data, label).name
+    check_header(data, kind, label, Limits(max_pixels))
+    return {"JPEG": ".jpg", "TIFF": ".tif", "HEIF": ".heic"}.get(kind, f".{kind.lower()}")
 
 
 def to_profile(rgb: RGB, own: bytes | None, wanted: bytes | None) -> tuple[RGB, tuple[str, ...]]:
@@ -217,13 +124,13 @@ def to_profile(rgb: RGB, own: bytes | None, wanted: bytes | None) -> tuple[RGB, 
         return rgb, ()
     try:
         source, target = (
-            ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else _SRGB for profile in (own, wanted)
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else SRGB for profile in (own, wanted)
         )
         converted = ImageCms.profileToProfile(Image.fromarray(rgb), source, target, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError):
-        return rgb, ("A colour profile could not be used, so the background's colours may differ a little.",)
+        return rgb, (Message("A colour profile could not be used, so the background's colours may differ a little."),)
     assert converted is not None  # it would be with inPlace
-    return _rgb_array(converted), ()
+    return rgb_array(converted), ()
 
 
 # ---------------------------------------------------------------------------------------------------------- resizing
@@ -264,7 +171,7 @@ def shrunk(picture: Picture, longest: int) -> Picture:
 
 def _averaged(plane: npt.NDArray[Any], factor: tuple[int, int]) -> Image.Image:
     """Means of blocks of (columns, rows); at the right and bottom edge of what is left of a block."""
-    rows = factor[1] * max(1, _STRIP_BYTES // (plane[0].nbytes * factor[1]))
+    rows = factor[1] * max(1, STRIP_BYTES // (plane[0].nbytes * factor[1]))
     strips = [Image.fromarray(plane[top : top + rows]).reduce(factor) for top in range(0, len(plane), rows)]
     return Image.fromarray(np.concatenate([np.asarray(strip) for strip in strips]))
 
@@ -286,6 +193,16 @@ def save_webp(pixels: npt.NDArray[np.uint8], path: Path, icc_profile: bytes | No
     _save(pixels, path, "WebP", lossless=True, exact=True, quality=0, method=0, icc_profile=icc_profile)
 
 
+def save_lossy_webp(pixels: npt.NDArray[np.uint8], path: Path, icc_profile: bytes | None = None) -> None:
+    """Write a grey, RGB or RGBA picture as small as a look at it needs.
+
+    Raises:
+        ImageError: It is too long or too wide for the format.
+        OSError: The file cannot be written.
+    """
+    _save(pixels, path, "WebP", quality=82, alpha_quality=90, method=1, icc_profile=icc_profile)
+
+
 def save_jpeg(pixels: npt.NDArray[np.uint8], path: Path, icc_profile: bytes | None = None) -> None:
     """Write a grey or RGB picture as JPEG with full colour resolution, which cut edges need.
 
@@ -300,8 +217,11 @@ def _save(pixels: npt.NDArray[np.uint8], path: Path, kind: str, **options: Any) 
     height, width = pixels.shape[:2]
     if max(height, width) > _LONGEST[kind]:
         raise ImageError(
-            f"{width} x {height} pixels are more than a {kind} can hold ({_LONGEST[kind]} a side). Choose PNG."
-        )
+            Message(
+                "{width} x {height} pixels are more than a {kind} can hold ({most} a side). Choose PNG.",
+                width=width, height=height, kind=kind, most=_LONGEST[kind],
+            )
+        )  # fmt: skip
     image = Image.fromarray(pixels)
     with whole_file(path) as file:
         image.save(file, kind, **options)
@@ -336,7 +256,7 @@ def save_png(pixels: npt.NDArray[np.uint8], path: str | Path, icc_profile: bytes
     """
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    rows = max(1, _STRIP_BYTES // (width * channels))
+    rows = max(1, STRIP_BYTES // (width * channels))
     strips = (pixels[top : top + rows] for top in range(0, height, rows))
     save_png_strips(strips, (height, width), channels, path, icc_profile)
 

@@ -1,6 +1,7 @@
 """Decoding: every kind of picture becomes the right upright RGB, and what is no picture gets its sentence."""
 
 import contextlib
+import gzip
 import io
 import struct
 import subprocess
@@ -99,12 +100,18 @@ def exif(orientation: int) -> Image.Exif:
 
 
 @pytest.mark.parametrize("orientation", STORED_AS)
-@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
-def test_a_picture_is_turned_upright(kind: str, options: dict[str, Any], orientation: int) -> None:
+def test_a_png_is_turned_upright(orientation: int) -> None:
     stored = np.ascontiguousarray(STORED_AS[orientation](COLOURS))
-    picture = load_image(encoded(Image.fromarray(stored), kind, exif=exif(orientation), **options))
+    picture = load_image(encoded(Image.fromarray(stored), exif=exif(orientation)))
     assert np.array_equal(picture.rgb, COLOURS)
     assert picture.size == (12, 20)
+
+
+@pytest.mark.parametrize("orientation", STORED_AS)
+def test_a_webp_is_not_turned_as_no_browser_does(orientation: int) -> None:
+    stored = np.ascontiguousarray(STORED_AS[orientation](COLOURS))
+    picture = load_image(encoded(Image.fromarray(stored), "WEBP", exif=exif(orientation), lossless=True))
+    assert np.array_equal(picture.rgb, stored)
 
 
 @pytest.mark.parametrize("orientation", STORED_AS)
@@ -445,17 +452,21 @@ SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="9"
         (b"this is a text", "is not a picture that can be read here. Use JPEG, PNG"),
         (b"\0" * 5000, "is not a picture"),
         (SVG, "is an SVG drawing"),
-        (b"%PDF-1.7\n1 0 obj", "is not a picture"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is a HEIC photo"),
-        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "is a HEIC photo"),
+        (b"%PDF-1.7\n1 0 obj", r"is a PDF document, which cannot be read here\. Use JPEG"),
+        (b"8BPS\0\1" + bytes(40), r"is a Photoshop document \(PSD\), which"),
+        (b"\xff\x0a" + bytes(40), "is a JPEG XL picture, which"),
+        (b"II*\0\x10\0\0\0CR\2\0" + bytes(40), r"is a camera raw file \(CR2\), which"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\0crx isom", r"is a camera raw file \(CR3\), which"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "is a video, which"),
+        (gzip.compress(SVG), "is an SVG drawing"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", r"is damaged and cannot be decoded \(its header makes no sense"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture"),
-        (JPEG[: len(JPEG) // 2], "is damaged and cannot be decoded"),
+        (JPEG[: len(JPEG) // 3], r"is cut off: only \d+% of it is there"),
         (JPEG[:20], "is not a picture|is damaged"),
-        (PNG[: len(PNG) // 2], "is damaged and cannot be decoded"),
+        (PNG[: len(PNG) // 3], r"is cut off: only \d+% of it is there"),
         (PNG[:33], "is damaged|is not a picture"),
         (PNG[:8], "is not a picture|is damaged"),
         (PNG.replace(b"IDAT", b"IDAX"), "is damaged|is not a picture"),
-        (PNG[:200] + bytes(200) + PNG[400:], "is damaged"),
         (b"BM" + bytes(100), "is not a picture|is damaged"),
         (b"GIF89a" + bytes(20), "is not a picture|is damaged"),
         (b"RIFF\x24\0\0\0WEBPVP8 " + bytes(30), "is not a picture|is damaged"),
@@ -678,7 +689,7 @@ def test_a_picture_knows_its_kind_whatever_its_name(tmp_path: Path, kind: str) -
     path = tmp_path / "picture.dat"
     path.write_bytes(encoded(Image.fromarray(COLOURS), kind))
     assert load_image(path).kind == kind
-    assert picture_ending(path, "It", 1000) == ENDINGS[kind]
+    assert picture_ending(path, "It") == ENDINGS[kind]
 
 
 def test_a_picture_that_was_no_file_is_of_no_kind() -> None:
@@ -688,21 +699,13 @@ def test_a_picture_that_was_no_file_is_of_no_kind() -> None:
 def test_a_photo_with_a_second_view_is_named_as_a_photo(tmp_path: Path) -> None:
     first, second = Image.fromarray(COLOURS), Image.fromarray(COLOURS[::-1].copy())
     (tmp_path / "a").write_bytes(encoded(first, "MPO", save_all=True, append_images=[second]))
-    assert picture_ending(tmp_path / "a", "It", 1000) == ".jpg"
+    assert picture_ending(tmp_path / "a", "It") == ".jpg"
 
 
 def test_what_is_no_picture_has_no_ending(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("<html><svg></svg></html>")
     with pytest.raises(ImageError, match="It is a web page, not the picture on it"):
-        picture_ending(tmp_path / "a", "It", 1000)
-    (tmp_path / "b").write_bytes(encoded(Image.fromarray(COLOURS)))
-    with pytest.raises(ImageError, match=r"It has 0 megapixels \(20 x 12\)"):
-        picture_ending(tmp_path / "b", "It", 239)
-    damaged = bytearray(encoded(Image.fromarray(COLOURS)))
-    damaged[-30] ^= 1  # within the pixels, which the checksum tells
-    (tmp_path / "c").write_bytes(damaged)
-    with pytest.raises(ImageError, match="It is damaged and cannot be decoded"):
-        picture_ending(tmp_path / "c", "It", 1000)
+        picture_ending(tmp_path / "a", "It")
 
 
 # ------------------------------------------------------------------------------------------------- writing
