@@ -2,12 +2,14 @@
 
 import itertools
 import logging
+import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,9 +18,13 @@ import numpy.typing as npt
 import onnxruntime
 
 from segmentation.arrays import Tensor
-from segmentation.providers import CPU, CUDA, TENSORRT, Provider, available_cores
+from segmentation.providers import CPU, CUDA, TENSORRT, Provider, available_cores, available_memory
+from segmentation.watchdog import Cancelled, watched
 
 log = logging.getLogger(__name__)
+
+if os.environ.get("ORT_DISABLE_TELEMETRY") == "1" and hasattr(onnxruntime, "disable_telemetry_events"):
+    onnxruntime.disable_telemetry_events()  # on Windows, which does not ask the variable
 
 # ONNX Runtime has no error of its own for it: a RuntimeException (code 6) that names its arena, or CUDA's own words
 _OUT_OF_MEMORY = ("bfc_arena", "failed to allocate memory", "out of memory", "cudnn_status_alloc_failed")
@@ -29,8 +35,21 @@ _ARENA = {CPU: "cpu:0", CUDA: "gpu:0", TENSORRT: "gpu:0"}
 _NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
+_SHARE = 0.6  # of this machine's memory that files nobody vouches for may take at the most
+
+
 class OutOfMemoryError(Exception):
     """The GPU has not the memory that a run takes."""
+
+
+@cache
+def _limited_arena(megabytes: int) -> None:
+    """One arena with an end, shared by all sessions that ask for it: what goes beyond fails, the process lives on."""
+    most = min(megabytes << 20, int(_SHARE * available_memory()))
+    info = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(info, onnxruntime.OrtArenaCfg({"max_mem": most}))
 
 
 @contextmanager
@@ -56,7 +75,16 @@ class Engine:
         outputs: What comes out.
     """
 
-    def __init__(self, path: Path, providers: Sequence[Provider], threads: int | None = None, batch: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        providers: Sequence[Provider],
+        threads: int | None = None,
+        batch: int = 1,
+        *,
+        seconds: float | None = None,
+        limit_mb: int | None = None,
+    ) -> None:
         """Load the network.
 
         Args:
@@ -64,6 +92,9 @@ class Engine:
             providers: The execution providers to use, best first, each with its options.
             threads: Cores one run may use on the CPU; all by default.
             batch: Tensors that may go through a GPU in one run, where the network takes several.
+            seconds: A run that takes longer is ended.
+            limit_mb: Megabytes that this and all other networks with a limit may take together on the CPU; the first
+                limit holds for the whole process.
 
         Raises:
             OutOfMemoryError: The GPU's memory does not suffice for the weights.
@@ -76,6 +107,10 @@ class Engine:
         options.enable_mem_pattern = False
         # idle workers of a server must not burn the cores that decode and encode other pictures
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if limit_mb is not None:
+            _limited_arena(limit_mb)
+            options.add_session_config_entry("session.use_env_allocators", "1")
+        self._seconds, self._limited = seconds, limit_mb is not None
         # without enable_fallback=0, Python's wrapper starts anew on the CPU, when it loads and when it runs, and prints
         with _out_of_memory_by_name():
             self._session = onnxruntime.InferenceSession(
@@ -87,17 +122,24 @@ class Engine:
         graphs = any(settings.get("enable_cuda_graph") == "1" for _, settings in providers)
         # a captured graph replays into memory that it does not hold, so that must not go
         self.gives_back = self.provider in _ARENA and not graphs
-        self._keeping, self._giving_back = onnxruntime.RunOptions(), onnxruntime.RunOptions()
-        self._keeping.log_severity_level = self._giving_back.log_severity_level = 3
-        if self.gives_back:
-            self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", _ARENA[self.provider])
+        # a card computes one run at a time, those that go together share their options
+        self._keeping, self._giving_back = self._options(False), self._options(True)
         # A card computes one thing at a time anyway. One thread of its own for that: the CUDA provider keeps handles
         # and captured graphs by thread, and the threads of a batch come and go.
-        self._card = None if self.provider == CPU else _Card(self._session, 1 if graphs else batch, path.name)
+        self._card = None if self.provider == CPU else _Card(self._session, 1 if graphs else batch, path.name, seconds)
         if graphs and self._card and not all(_fixed_shape(node) for node in (*self.inputs, *self.outputs)):
             raise ValueError("CUDA graphs need a network whose inputs and outputs have one size.")
 
-    def run(self, name: str, output: str, tensor: Tensor, give_back: bool = False) -> npt.NDArray[Any]:
+    def _options(self, give_back: bool) -> onnxruntime.RunOptions:
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = 4  # fatal only: an error comes as an exception, and its text may hold anything
+        if give_back and self.gives_back:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", _ARENA[self.provider])
+        return options
+
+    def run(
+        self, name: str, output: str, tensor: Tensor, give_back: bool = False, cancelled: Cancelled | None = None
+    ) -> npt.NDArray[Any]:
         """The network's answer.
 
         Args:
@@ -105,18 +147,23 @@ class Engine:
             output: Which output.
             tensor: What goes in.
             give_back: Give the memory of the activations back at the end, where `gives_back`.
+            cancelled: Asked now and then whether nobody waits for the answer any longer.
 
         Raises:
+            RunTimeoutError: It took longer than it may.
+            RunCancelledError: Nobody waits for it.
             OutOfMemoryError: The GPU's memory does not suffice. Reports say that a session goes on failing then
                 (Deep-Live-Cam#1738): use this one no more.
             Exception: Whatever else ONNX Runtime says.
         """
-        options = self._giving_back if give_back else self._keeping
         if self._card is None:
-            (answer,) = self._session.run([output], {name: tensor}, options)
+            own = self._options(give_back or self._limited)  # files nobody vouches for keep nothing between their runs
+            with watched(own, self._seconds, cancelled):
+                (answer,) = self._session.run([output], {name: tensor}, own)
             return answer  # type: ignore[no-any-return]
+        options = self._giving_back if give_back else self._keeping
         with _out_of_memory_by_name():
-            return self._card.run(name, output, tensor, options, give_back)
+            return self._card.run(name, output, tensor, options, give_back, cancelled)
 
     def close(self) -> None:
         """Let go of the network's memory with the last reference to this, where nobody runs it any more."""
@@ -137,6 +184,7 @@ class _Call:
     tensor: Tensor
     options: onnxruntime.RunOptions
     give_back: bool
+    cancelled: Cancelled | None = None
     answer: Future[_Answer] = field(default_factory=Future)
 
     def goes_with(self, other: "_Call") -> bool:
@@ -161,8 +209,9 @@ class _Card:
     first batch is a trial: all are computed one by one as well, that is what their callers get, and the two must agree.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, batch: int, title: str) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, batch: int, title: str, seconds: float | None) -> None:
         self._session = session
+        self._seconds = seconds
         self._title = title  # for the log
         self._worker = ThreadPoolExecutor(1, "gpu")  # its thread ends with this object
         self._waiting: deque[_Call] = deque()
@@ -175,9 +224,15 @@ class _Card:
         self._most_bindings = self._limit  # a batch may be of any size up to it
 
     def run(
-        self, name: str, output: str, tensor: Tensor, options: onnxruntime.RunOptions, give_back: bool
+        self,
+        name: str,
+        output: str,
+        tensor: Tensor,
+        options: onnxruntime.RunOptions,
+        give_back: bool,
+        cancelled: Cancelled | None = None,
     ) -> npt.NDArray[Any]:
-        call = _Call(name, output, tensor, options, give_back)
+        call = _Call(name, output, tensor, options, give_back, cancelled)
         waiting = call.answer
         with self._lock:
             self._waiting.append(call)
@@ -270,7 +325,9 @@ class _Card:
         else:
             binding.input.update_inplace(np.concatenate(tensors, out=binding.together))
         binding.io.synchronize_inputs()
-        self._session.run_with_iobinding(binding.io, call.options)
+        # what goes together goes on while anybody waits for it
+        with watched(call.options, self._seconds, call.cancelled if len(tensors) == 1 else None):
+            self._session.run_with_iobinding(binding.io, call.options)
         binding.io.synchronize_outputs()
         (answer,) = binding.io.copy_outputs_to_cpu()
         self._bindings[key] = binding  # only now: one that failed holds no memory

@@ -8,16 +8,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, Mask, Opacity, ProbabilityMap, Size, Trimap
-from segmentation.compose import compose_cutout, multiply_opacity
+from segmentation.compose import VISIBLE, compose_cutout, multiply_opacity
 from segmentation.errors import SessionError
 from segmentation.foreground import estimate_foreground
-from segmentation.image import Picture
 from segmentation.mask import auto_erode_size, to_certain_trimap, to_mask
 from segmentation.matting import FAST_UNKNOWN, estimate_alpha
+from segmentation.messages import Message
+from segmentation.picture import Picture
 from segmentation.session import Session
 from segmentation.settings import Settings
-from segmentation.tensor import overridden, to_probability, to_tensor
+from segmentation.tensor import overridden, squashed, to_probability, to_tensor
+from segmentation.watchdog import Cancelled
 
+NO_SUBJECT = Message("No subject found. Try another model.")
 FOUND = 0.5  # a probability map that nowhere reaches this holds no subject
 WIDE = 0.4  # share of the picture from which an uncertain band is more than an outline
 
@@ -39,6 +42,10 @@ class Prediction:
     """Bytes that the loaded network takes, about; 0 where that is not known."""
     network_size: Size
     timings: dict[str, float]
+    peak: float = 1.0
+    """The largest probability before it was stretched."""
+    warnings: tuple[str, ...] = ()
+    """Sentences about how the network was asked and read."""
 
     @property
     def nbytes(self) -> int:
@@ -75,6 +82,7 @@ def predict(
     session: Session,
     settings: Settings | None = None,
     on_stage: Stage | None = None,
+    cancelled: Cancelled | None = None,
 ) -> Prediction:
     """Run the network on a picture.
 
@@ -83,25 +91,29 @@ def predict(
         session: The network.
         settings: mean, std and size matter here.
         on_stage: Called as the stage begins.
+        cancelled: Asked now and then, while the network runs, whether nobody waits for the answer any longer.
 
     Raises:
         SettingsError: The model cannot take the size asked for.
-        SessionError: The network cannot be run.
+        SessionError: The network cannot be run, or its answer is none.
+        RunCancelledError: Nobody waits for it.
     """
     timings: dict[str, float] = {}
     spec = overridden(session.input, settings or Settings())
     with _stage("network", timings, on_stage):
         tensor, at = to_tensor(picture.rgb, spec)
-        output = session.run(tensor)
-        maps = to_probability(output, session.spec.output, spec.layout, at)
+        output = session.run(tensor, cancelled)
+        reading = to_probability(output, session.output, spec.layout, at)
     return Prediction(
-        maps=maps,
+        maps=reading.maps,
         model=session.spec.id,
         provider=session.provider,
         provider_note=session.provider_note,
         network_memory=session.memory,
         network_size=at.canvas,
         timings=timings,
+        peak=reading.peak,
+        warnings=(*session.notes, *filter(None, [squashed(spec, session.input)])),
     )
 
 
@@ -130,8 +142,6 @@ def refine(
     with _stage("mask", timings, on_stage):
         if mask is None:
             mask = to_mask(probability, picture.size, settings.post_process_mask)
-        if float(probability.max()) < FOUND:
-            warnings.append("Nothing was found in this picture: try another model.")
     # the mask's levels are cut off, so a network that is sure says 254: that is opaque
     trimap, alpha, colours = None, mask + (mask == 254), picture.rgb
     if settings.alpha_matting:
@@ -144,6 +154,8 @@ def refine(
             colours = estimate_foreground(picture.rgb, alpha / np.float32(255))
     if picture.opacity is not None:
         alpha = multiply_opacity(alpha, picture.opacity)
+    if float(probability.max()) < FOUND or not np.any(alpha >= VISIBLE):
+        warnings = [NO_SUBJECT]  # what else would be said is about the outline of something
     return Result(probability, mask, trimap, alpha, colours, timings, tuple(warnings))
 
 
@@ -163,13 +175,20 @@ def segment(picture: Picture, session: Session, settings: Settings | None = None
     prediction = predict(picture, session, settings)
     label = next(iter(prediction.maps)) if label is None else label
     if label not in prediction.maps:
-        raise SessionError(f"{session.spec.title} knows no class {label!r}; it knows {', '.join(prediction.maps)}.")
+        raise SessionError(
+            Message(
+                "{title} knows no class {label}; it knows {maps}.",
+                title=session.spec.title,
+                label=repr(label),
+                maps=", ".join(prediction.maps),
+            )
+        )
     result = refine(picture, prediction.maps[label], settings)
     return replace(
         result,
         label=label,
         timings=prediction.timings | result.timings,
-        warnings=(*picture.notes, *result.warnings),
+        warnings=(*picture.notes, *prediction.warnings, *result.warnings),
     )
 
 
@@ -198,14 +217,21 @@ def _matte(
     warnings += matte.warnings
     if eroded_by < erode_size and matte.unknown:
         warnings.append(
-            f"alpha_matting_erode_size {erode_size} left nothing certain of the subject or its background; "
-            f"{eroded_by} was used."
+            Message(
+                "alpha_matting_erode_size {erode_size} left nothing certain of the subject or its background; "
+                "{eroded_by} was used.",
+                erode_size=erode_size,
+                eroded_by=eroded_by,
+            )
         )
     share = float(np.count_nonzero(trimap == UNKNOWN)) / trimap.size
     if share > WIDE and not matte.warnings:
         warnings.append(
-            f"The uncertain band covers {share:.0%} of the picture: lower alpha_matting_erode_size, or try a model "
-            "that is surer of this subject."
+            Message(
+                "The uncertain band covers {share:.0%} of the picture: lower alpha_matting_erode_size, or try a "
+                "model that is surer of this subject.",
+                share=share,
+            )
         )
     return trimap, matte.alpha
 

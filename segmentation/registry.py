@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from segmentation.errors import RegistryError
+from segmentation.onnx_file import external_files, file_problem
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Weights(_Entry):
     size: PositiveInt | None = None  # bytes; None only for a visitor's own file
     sha256: Sha256 | None = None
     sources: tuple[Source, ...] = ()
+    stamp: tuple[int, ...] = ()  # of a visitor's own file: sizes and modification times, as another may take its place
 
 
 class InputSpec(_Entry):
@@ -184,13 +186,18 @@ def own_file_spec(path: Path) -> ModelSpec:
     That node divides by the picture's maximum (it calls rembg), uses mean 0.485 and std 1.0 for each channel and size
     1024, and stretches the output to 0..1. A size or layout fixed in the graph wins when the session is loaded.
     """
+    stats = [file.stat() for file in (path, *external_files(path))]
     return ModelSpec(
         id=path.name,
         title=path.stem,
         about="A file from your models folder. Set mean, std and size as its author says.",
         tasks=("local",),
         licence=OWN_LICENCE,
-        weights=Weights(file=path.name, size=path.stat().st_size or None),
+        weights=Weights(
+            file=path.name,
+            size=sum(stat.st_size for stat in stats) or None,
+            stamp=tuple(number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)),
+        ),
         input=InputSpec(
             scale="image_max", mean=(0.485,) * 3, std=(1.0,) * 3, size=None, dynamic=True, interpolation="lanczos"
         ),
@@ -242,9 +249,17 @@ class Registry(Mapping[str, ModelSpec]):
             if path.name not in taken:
                 try:
                     own.append(own_file_spec(path))
-                except (ValidationError, OSError):
-                    log.warning("%r has a name that cannot be a model's: rename it", path.name)
+                    problem = f"{path.name}: {said}" if (said := file_problem(path)) else ""
+                except (ValidationError, OSError, ValueError):
+                    problem = f"{path.name!r} has a name that cannot be a model's: rename it."
+                if problem:
+                    _log_once(problem)
         return Registry([*self._models.values(), *own])
+
+
+@cache
+def _log_once(problem: str) -> None:
+    log.warning("%s", problem)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -3,6 +3,7 @@
 import copy
 import logging
 import os
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -17,6 +18,8 @@ import numpy.typing as npt
 from segmentation.arrays import Tensor
 from segmentation.engine import Engine, OutOfMemoryError
 from segmentation.errors import SessionError
+from segmentation.messages import Message
+from segmentation.onnx_file import file_problem
 from segmentation.providers import (
     CPU,
     TENSORRT,
@@ -26,8 +29,10 @@ from segmentation.providers import (
     usable_providers,
     with_options,
 )
-from segmentation.registry import InputSpec, ModelSpec, Weights
+from segmentation.registry import InputSpec, ModelSpec, OutputSpec, Weights
+from segmentation.settings import MAX_SIZE
 from segmentation.tensor import DEFAULT_SIZE
+from segmentation.watchdog import Cancelled, RunCancelledError, RunTimeoutError
 from segmentation.weights import DEFAULT_FOLDER, Progress, fetch_weights
 
 log = logging.getLogger(__name__)
@@ -38,6 +43,12 @@ Elsewhere: TypeAlias = Callable[[Tensor], tuple[npt.NDArray[Any], str, str]]
 DEFAULT_GPU = GpuOptions()
 
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
+_ANSWERS = ("tensor(float)", "tensor(float16)", "tensor(double)", "tensor(uint8)", "tensor(bool)")
+_NUMBERS = ("tensor(int64)", "tensor(int32)", "tensor(uint16)", "tensor(int16)", "tensor(int8)")  # of classes
+_MOST_VALUES = 4 * MAX_SIZE**2  # of an answer
+_SMALLEST = 8  # pixels a side of a picture; what is smaller is a score of the whole
+
+OWN_MODELS_MB = 4096  # that files nobody vouches for may take together on the CPU, unless the caller says otherwise
 
 
 class Session:
@@ -47,6 +58,8 @@ class Session:
         spec: The model.
         path: Its weights.
         input: Its input contract, completed by what the graph fixes.
+        output: How its output is read, completed by what the graph tells.
+        notes: Sentences about what was guessed of that, for whoever looks at the result.
         provider: The execution provider that really computes, now: see `run`.
         provider_note: Why not the GPU, where `auto` found none that can; else "".
         memory: Bytes of this process that loading it and its first run took, about: what else happened meanwhile counts
@@ -60,6 +73,9 @@ class Session:
         device: Device = "auto",
         threads: int | None = None,
         gpu: GpuOptions = DEFAULT_GPU,
+        *,
+        seconds: float | None = None,
+        own_models_mb: int = OWN_MODELS_MB,
     ) -> None:
         """Load the network.
 
@@ -69,10 +85,20 @@ class Session:
             device: Where to compute. `auto` takes the GPU where there is one that works.
             threads: Cores one run may use on the CPU; all by default.
             gpu: Limits of the GPU, where it takes one.
+            seconds: A run that takes longer is ended.
+            own_models_mb: Megabytes that files without an entry in the registry may take together on the CPU.
 
         Raises:
             SessionError: The device cannot be had, or the file is not a network of that contract.
         """
+        if problem := file_problem(path):
+            raise SessionError(
+                Message(
+                    "{title}: {file} cannot be loaded: {problem}", title=spec.title, file=path.name, problem=problem
+                )
+            )
+        self._seconds = seconds
+        self._limit_mb = own_models_mb if spec.is_local else None
         self.spec, self.path = spec, path
         self._device, self._threads, self._gpu = device, threads, gpu
         self._elsewhere: Elsewhere | None = None
@@ -84,7 +110,7 @@ class Session:
         engine = self._begin()
         self.memory = max(0, _resident_bytes() - before)
         self.input = self._completed_input(engine)
-        self._output_name = self._find_output(engine)
+        self.output, self._output_name, self.notes = self._completed_output(engine)
         # A run of a large network may need gigabytes: those take turns, so that no batch forms that needs a multiple.
         # Of a small one the next batch gathers while the GPU computes one; who waits takes nothing of its memory.
         many = available_cores() if engine.provider == CPU and not self._ran_out else 2 * gpu.batch
@@ -108,7 +134,13 @@ class Session:
         problem, ran_out = "", False
         for wanted in (True, False) if graphs else (False,):
             try:
-                engine = Engine(self.path, with_options(providers, self._gpu, wanted), self._threads, self._batch)
+                engine = Engine(
+                    self.path,
+                    with_options(providers, self._gpu, wanted),
+                    self._threads,
+                    self._batch,
+                    seconds=self._seconds,
+                )
                 if engine.provider != CPU:
                     return self._use(engine, "")
                 problem = "its log says why"  # it came up on the CPU, and raised nothing
@@ -116,15 +148,34 @@ class Session:
                 problem, ran_out = self._reason(error), isinstance(error, OutOfMemoryError)
             log.warning("%s on %s%s: %s", self.spec.title, providers[0], " with CUDA graphs" * wanted, problem)
         if self._device != "auto":
-            raise SessionError(f"{self.spec.title}: {self.path.name} cannot be loaded on {self._device}: {problem}.")
+            raise SessionError(
+                Message(
+                    "{title}: {name} cannot be loaded on {device}: {problem}.",
+                    title=self.spec.title,
+                    name=self.path.name,
+                    device=self._device,
+                    problem=problem,
+                )
+            )
         return self._begin_on_the_cpu(f"ONNX Runtime could not start this model on the GPU: {problem}.", ran_out)
 
     def _begin_on_the_cpu(self, note: str, ran_out: bool = False) -> Engine:
         try:
-            engine = Engine(self.path, with_options([CPU], self._gpu, graphs=False), self._threads)
+            engine = Engine(
+                self.path,
+                with_options([CPU], self._gpu, graphs=False),
+                self._threads,
+                seconds=self._seconds,
+                limit_mb=self._limit_mb,
+            )
         except Exception as error:  # as above
             raise SessionError(
-                f"{self.spec.title}: {self.path.name} cannot be loaded: {self._reason(error)}"
+                Message(
+                    "{title}: {name} cannot be loaded: {reason}",
+                    title=self.spec.title,
+                    name=self.path.name,
+                    reason=self._reason(error),
+                )
             ) from error
         return self._use(engine, note, ran_out)
 
@@ -138,12 +189,18 @@ class Session:
             self._gpu.engines.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SessionError(
-                f"TensorRT has no place for its engines ({error.strerror or error}): set SEGMATTE_ENGINES_DIR."
+                Message(
+                    "TensorRT has no place for its engines ({strerror}): set SEGMATTE_ENGINES_DIR.",
+                    strerror=error.strerror or error,
+                )
             ) from error
 
     def _reason(self, error: Exception) -> str:
         text = " ".join(str(error).split()).rstrip(".")
-        return text.replace(str(self.path), self.path.name)[:200]  # visitors need not know where it lies
+        if _NO_MEMORY.search(text):
+            return Message("it needs more memory than it may take.")
+        text = _NOISE.sub("", text)
+        return _PATH.sub(r"\1", text)[:200]  # visitors need not know where anything lies
 
     def _completed_input(self, engine: Engine) -> InputSpec:
         """The registry's contract, checked against the graph; a file of one's own takes layout and size from it."""
@@ -151,11 +208,25 @@ class Session:
         inputs = engine.inputs
         if len(inputs) != 1:
             names = ", ".join(node.name for node in inputs)
-            raise SessionError(f"{self.spec.title} wants {len(inputs)} inputs ({names}); only pictures can be given.")
+            raise SessionError(
+                Message(
+                    "{title} wants {inputs} inputs ({names}); only pictures can be given.",
+                    title=self.spec.title,
+                    inputs=len(inputs),
+                    names=names,
+                )
+            )
         node = inputs[0]
         shape, dtype = list(node.shape), _DTYPES.get(node.type)
         if dtype is None or len(shape) != 4:
-            raise SessionError(f"{self.spec.title} does not take pictures: its input is {node.type} of shape {shape}.")
+            raise SessionError(
+                Message(
+                    "{title} does not take pictures: its input is {type} of shape {shape}.",
+                    title=self.spec.title,
+                    type=node.type,
+                    shape=shape,
+                )
+            )
         layout = {shape[3]: "NHWC", shape[1]: "NCHW"}.get(3, promised.layout)
         fixed_axes = {
             axis: n
@@ -163,9 +234,22 @@ class Session:
             if isinstance(n, int)
         }
         if fixed_axes.get("batch", 1) != 1 or fixed_axes.get("channels", 3) != 3:
-            raise SessionError(f"{self.spec.title} does not take one RGB picture at a time: its input is {shape}.")
+            raise SessionError(
+                Message(
+                    "{title} does not take one RGB picture at a time: its input is {shape}.",
+                    title=self.spec.title,
+                    shape=shape,
+                )
+            )
         height, width = shape[1:3] if layout == "NHWC" else shape[2:]
         fixed = (height, width) if isinstance(height, int) and isinstance(width, int) else None
+        if fixed and not (min(fixed) > 0 and max(fixed) <= MAX_SIZE):
+            raise SessionError(
+                Message(
+                    "{title} works at {height} x {width} pixels only; 1 to {most} a side can be given.",
+                    title=self.spec.title, height=height, width=width, most=MAX_SIZE,
+                )
+            )  # fmt: skip
         if self.spec.is_local:
             raw = {"scale": 1.0, "mean": (0.0,) * 3, "std": (1.0,) * 3} if dtype == "uint8" else {}
             size = {"size": fixed, "dynamic": False} if fixed else {"size": DEFAULT_SIZE}
@@ -182,48 +266,118 @@ class Session:
             if have != want
         ]
         if problems:
-            raise SessionError(f"{self.spec.title}: {'; '.join(problems)}.")
+            raise SessionError(Message("{title}: {problems}.", title=self.spec.title, problems="; ".join(problems)))
         update: dict[str, Any] = {"name": node.name}
         if fixed and promised.dynamic:  # the file takes one size after all
             update |= {"size": fixed, "dynamic": False, "resize": "stretch"}
         return promised.model_copy(update=update)
 
+    def _completed_output(self, engine: Engine) -> tuple[OutputSpec, str, tuple[str, ...]]:
+        """The registry's contract, checked against the graph; a file of one's own is read as its shapes tell."""
+        name = self._find_output(engine)
+        nodes = {node.name: node for node in engine.outputs}
+        spec, title = self.spec.output, self.spec.title
+        if self.spec.is_local and not _looks_like_a_picture(nodes[name]):
+            name = next((other for other, node in nodes.items() if _looks_like_a_picture(node)), name)
+        node = nodes[name]
+        if not _looks_like_a_picture(node):
+            raise SessionError(
+                Message(
+                    "{title} answers with {kind} of shape {shape}, not with a picture: it is no segmentation network.",
+                    title=title, kind=node.type.removeprefix("tensor(").removesuffix(")"), shape=list(node.shape),
+                )
+            )  # fmt: skip
+        if not self.spec.is_local:
+            return spec, name, ()
+        if node.type in _NUMBERS:
+            raise SessionError(
+                Message(
+                    "{title} answers with a class number for each pixel, and nothing says which class is the subject. "
+                    "Describe it in a registry file (output: kind labels, classes).",
+                    title=title,
+                )
+            )
+        channels = _channels(node, self.input.layout)
+        if channels in (1, None):
+            return spec, name, ()
+        if channels == 2:
+            note = Message(
+                "{title} answers with two planes; the second was taken for the subject, as is usual. If the cutout is "
+                "inverted, describe the file in a registry file (output: channel 0).",
+                title=title,
+            )
+            return OutputSpec(kind="logits", activation="softmax", channel=1), name, (note,)
+        raise SessionError(
+            Message(
+                "{title} answers with {channels} planes, and nothing says which is the subject. Describe it in a "
+                "registry file (output: channel, or kind labels with classes).",
+                title=title, channels=channels,
+            )
+        )  # fmt: skip
+
     def _find_output(self, engine: Engine) -> str:
         names = [node.name for node in engine.outputs]
         wanted = self.spec.output
         if wanted.name is not None and wanted.name not in names:
-            raise SessionError(f"{self.spec.title} has no output {wanted.name}; it has {', '.join(names)}.")
+            raise SessionError(
+                Message(
+                    "{title} has no output {name}; it has {names}.",
+                    title=self.spec.title,
+                    name=wanted.name,
+                    names=", ".join(names),
+                )
+            )
         if wanted.index >= len(names):
-            raise SessionError(f"{self.spec.title} has {len(names)} outputs, so there is none at index {wanted.index}.")
+            raise SessionError(
+                Message(
+                    "{title} has {names} outputs, so there is none at index {index}.",
+                    title=self.spec.title,
+                    names=len(names),
+                    index=wanted.index,
+                )
+            )
         return wanted.name or names[wanted.index]
 
-    def run(self, tensor: Tensor) -> npt.NDArray[Any]:
+    def run(self, tensor: Tensor, cancelled: Cancelled | None = None) -> npt.NDArray[Any]:
         """The network's answer to a tensor of its input contract.
 
         Where the GPU has no memory for it, the network is loaded anew, which frees what it held, and asked once more;
         then, with the device `auto`, it computes on the CPU, which `provider` and `provider_note` say from then on,
         until it has rested (`give_memory_back`).
 
+        Args:
+            tensor: What goes in.
+            cancelled: Asked now and then whether nobody waits for the answer any longer.
+
         Raises:
-            SessionError: The network cannot compute it (a size it does not take, memory).
+            SessionError: The network cannot compute it (a size it does not take, memory, time).
+            RunCancelledError: Nobody waits for it.
         """
         if self._elsewhere is not None:
             output, self.provider, self.provider_note = self._elsewhere(tensor)
             return output
-        output = self._run(tensor) if self._measured else self._first_run(tensor)
+        output = (self._run if self._measured else self._first_run)(tensor, cancelled=cancelled)
+        if output.size > _MOST_VALUES:
+            raise SessionError(
+                Message(
+                    "{title} answers with {values} values, too many for a mask.",
+                    title=self.spec.title,
+                    values=output.size,
+                )
+            )
         self._resting_since, self._last_input = time.monotonic(), (tensor.shape, tensor.dtype)
         return output
 
-    def _first_run(self, tensor: Tensor) -> npt.NDArray[Any]:
+    def _first_run(self, tensor: Tensor, cancelled: Cancelled | None = None) -> npt.NDArray[Any]:
         """The memory of its activations is kept, so what the process grew by is what one run takes at most."""
         with self._measuring:  # others wait: two at once would count each other's
             if not self._measured:
                 before = _resident_bytes()
-                output = self._run(tensor)
+                output = self._run(tensor, cancelled=cancelled)
                 self.memory += max(0, _resident_bytes() - before)
                 self._measured = True
                 return output
-        return self._run(tensor)
+        return self._run(tensor, cancelled=cancelled)
 
     def computed_by(self, elsewhere: Elsewhere) -> "Session":
         """This network with its runs done by something else, such as a process that has a GPU for a moment.
@@ -271,30 +425,32 @@ class Session:
             finally:
                 self._turns.release(self._callers)
 
-    def _run(self, tensor: Tensor, give_back: bool = False) -> npt.NDArray[Any]:
+    def _run(self, tensor: Tensor, give_back: bool = False, cancelled: Cancelled | None = None) -> npt.NDArray[Any]:
         with self._turns:
             failed = self._loads
             if self._engine is not None:
                 try:
-                    return self._compute(tensor, give_back)
+                    return self._compute(tensor, give_back, cancelled)
                 except OutOfMemoryError as error:
                     self._log(tensor, error)
         with self._alone():  # out of that block, so that no traceback holds the memory that is to go
-            return self._run_anew(tensor, give_back, failed)
+            return self._run_anew(tensor, give_back, failed, cancelled)
 
-    def _run_anew(self, tensor: Tensor, give_back: bool, failed: int) -> npt.NDArray[Any]:
+    def _run_anew(self, tensor: Tensor, give_back: bool, failed: int, cancelled: Cancelled | None) -> npt.NDArray[Any]:
         if self._loads == failed:  # or someone of the same batch has seen to it
             self._drop()
         try:
-            return self._compute(tensor, give_back)
+            return self._compute(tensor, give_back, cancelled)
         except OutOfMemoryError as error:
             self._log(tensor, error)
         self._drop()
-        what = f"The GPU has too little free memory for this model at {tensor.shape}"
+        what = Message("The GPU has too little free memory for this model at {shape}", shape=tensor.shape)
         if self._device != "auto":
-            raise SessionError(f"{what}. Use a smaller size or model, or the device auto, which goes on on the CPU.")
+            raise SessionError(
+                Message("{what}. Use a smaller size or model, or the device auto, which goes on on the CPU.", what=what)
+            )
         self._begin_on_the_cpu(f"{what}.", ran_out=True)
-        return self._compute(tensor, give_back)
+        return self._compute(tensor, give_back, cancelled)
 
     def _log(self, tensor: Tensor, error: OutOfMemoryError) -> None:
         log.warning("%s at %s: %s", self.spec.title, tensor.shape, str(error))  # a kept record must not hold it
@@ -305,19 +461,59 @@ class Session:
             self._engine.close()
         self._engine, self._batch = None, 1
 
-    def _compute(self, tensor: Tensor, give_back: bool) -> npt.NDArray[Any]:
+    def _compute(self, tensor: Tensor, give_back: bool, cancelled: Cancelled | None = None) -> npt.NDArray[Any]:
         engine = self._engine or self._begin()
         assert self.input.name is not None, "completed when the network was loaded"
         try:
             with self._instead_of_the_gpu if self._ran_out else nullcontext():  # it is not to fill this memory as well
-                return engine.run(self.input.name, self._output_name, tensor, give_back)
-        except OutOfMemoryError:
+                return engine.run(self.input.name, self._output_name, tensor, give_back, cancelled)
+        except (OutOfMemoryError, RunCancelledError):
             raise
+        except RunTimeoutError as error:
+            raise SessionError(
+                Message(
+                    "{title} took longer than {seconds:g} s for this picture and was stopped. Try a smaller size or "
+                    "another model.",
+                    title=self.spec.title, seconds=self._seconds,
+                )
+            ) from error  # fmt: skip
         except Exception as error:  # as above
             raise SessionError(
-                f"{self.spec.title} could not be run at {tensor.shape}: {self._reason(error)} "
-                "If you set a size, try another or leave it empty."
+                Message(
+                    "{title} could not be run at {shape}: {reason} If you set a size, try another or leave it empty.",
+                    title=self.spec.title,
+                    shape=tensor.shape,
+                    reason=self._reason(error),
+                )
             ) from error
+
+
+_NO_MEMORY = re.compile(r"bfc_?arena|failed to allocate|bad_alloc", re.IGNORECASE)
+_NOISE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |\S+\.(?:cc|h):\d+ .*?\) ")  # for its makers
+_PATH = re.compile(r"(?:[A-Za-z]:)?(?:[/\\][^\s/\\:'\"()]+)+[/\\]([^\s/\\:'\"()]+)")
+
+
+def _looks_like_a_picture(node: Any) -> bool:
+    """Whether an output has two edges that could be a picture's; what the graph leaves open may be one."""
+    shape = list(node.shape)
+    if node.type not in (*_ANSWERS, *_NUMBERS) or not 2 <= len(shape) <= 4:
+        return False
+    edges = [n for n in shape if not isinstance(n, int) or n >= _SMALLEST]
+    return len(edges) >= 2
+
+
+def _channels(node: Any, layout: str) -> int | None:
+    """Planes of an output; None where the graph leaves it open."""
+    shape = list(node.shape)
+    if len(shape) < 3:
+        return 1
+    small = shape[1] if len(shape) == 4 else shape[0]
+    last = shape[-1]
+    if layout == "NHWC" or (
+        isinstance(last, int) and last < _SMALLEST and not (isinstance(small, int) and small < _SMALLEST)
+    ):
+        small = last
+    return small if isinstance(small, int) else None
 
 
 def _resident_bytes() -> int:
@@ -338,6 +534,8 @@ def load_session(
     gpu: GpuOptions = DEFAULT_GPU,
     accepted_licences: Collection[str] = (),
     on_progress: Progress | None = None,
+    seconds: float | None = None,
+    own_models_mb: int = OWN_MODELS_MB,
 ) -> Session:
     """Fetch a model's weights where needed and load them.
 
@@ -350,13 +548,15 @@ def load_session(
         gpu: Limits of the GPU, where it takes one.
         accepted_licences: Ids of the licences that need an acceptance and have it.
         on_progress: Called while bytes arrive.
+        seconds: A run that takes longer is ended.
+        own_models_mb: Megabytes that files without an entry in the registry may take together on the CPU.
 
     Raises:
         WeightsError: The weights cannot be had, or may not be used.
         SessionError: They cannot be loaded on that device.
     """
     file = path or fetch_weights(spec, folder, accepted_licences=accepted_licences, on_progress=on_progress)
-    return Session(spec, file, device, threads, gpu)
+    return Session(spec, file, device, threads, gpu, seconds=seconds, own_models_mb=own_models_mb)
 
 
 def is_small(spec: ModelSpec) -> bool:
@@ -412,6 +612,8 @@ class SessionPool:
                     return self._sessions[key]
             session = self._load(spec, threads)
             with self._lock:
+                for other in [k for k in self._sessions if k[0] == spec.id and k[1] != spec.weights]:
+                    del self._sessions[other]  # its file was replaced
                 self._sessions[key] = session
                 self._drop_beyond_budget()
             return session

@@ -182,3 +182,161 @@ def make_spec(
         input=InputSpec(**{"size": (64, 64), **input_}),
         output=OutputSpec(**(output or {})),
     )
+
+
+def scores(path: Path, count: int = 3) -> Path:
+    """A classifier: (1, 3, 64, 64) -> (1, count) scores of the whole picture."""
+    return write_graph(
+        path,
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=[2, 3], keepdims=0),
+            helper.make_node("MatMul", ["mean", "weights"], ["scores"]),
+        ],
+        {"image": (TensorProto.FLOAT, (1, 3, 64, 64))},
+        {"scores": (TensorProto.FLOAT, (1, count))},
+        {"weights": np.ones((3, count), np.float32)},
+    )
+
+
+def score_and_matte(path: Path) -> Path:
+    """Two outputs: first a score of the whole picture, then brightness as a picture."""
+    return write_graph(
+        path,
+        [
+            helper.make_node("ReduceMean", ["image"], ["score"], axes=[2, 3], keepdims=0),
+            helper.make_node("ReduceMean", ["image"], ["matte"], axes=[1], keepdims=1),
+        ],
+        {"image": (TensorProto.FLOAT, (1, 3, 64, 64))},
+        {"score": (TensorProto.FLOAT, (1, 3)), "matte": (TensorProto.FLOAT, (1, 1, 64, 64))},
+    )
+
+
+def background_first(path: Path, *, softmax: bool = True) -> Path:
+    """Two planes, background and foreground; with the softmax in the graph, or without it."""
+    last = [helper.make_node("Softmax", ["both"], ["planes"], axis=1)] if softmax else []
+    return write_graph(
+        path,
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1),
+            helper.make_node("Sub", ["mean", "half"], ["centred"]),
+            helper.make_node("Mul", ["centred", "steep"], ["subject"]),
+            helper.make_node("Neg", ["subject"], ["background"]),
+            helper.make_node("Concat", ["background", "subject"], ["both" if softmax else "planes"], axis=1),
+            *last,
+        ],
+        {"image": (TensorProto.FLOAT, (1, 3, 64, 64))},
+        {"planes": (TensorProto.FLOAT, (1, 2, 64, 64))},
+        {"half": np.float32(0), "steep": np.float32(12)},
+    )
+
+
+def two_sigmoids(path: Path) -> Path:
+    """Brightness with a sigmoid that was applied to probabilities: everything between 0.5 and 0.73."""
+    return write_graph(
+        path,
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1),
+            helper.make_node("Mul", ["mean", "steep"], ["logits"]),
+            helper.make_node("Sigmoid", ["logits"], ["once"]),
+            helper.make_node("Sigmoid", ["once"], ["matte"]),
+        ],
+        {"image": (TensorProto.FLOAT, (1, 3, 64, 64))},
+        {"matte": (TensorProto.FLOAT, (1, 1, 64, 64))},
+        {"steep": np.float32(12)},
+    )
+
+
+def endless(path: Path) -> Path:
+    """Counts for ever."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Add", ["count", "one"], ["next"])],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, ()),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, ()),
+            helper.make_tensor_value_info("count", TensorProto.FLOAT, ()),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, ()),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, ()),
+        ],
+        [numpy_helper.from_array(np.float32(1), "one")],
+    )
+    return write_graph(
+        path,
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1),
+            helper.make_node("Loop", ["", "true", "zero"], ["count"], body=body),
+            helper.make_node("Add", ["mean", "count"], ["matte"]),
+        ],
+        {"image": (TensorProto.FLOAT, (1, 3, 64, 64))},
+        {"matte": (TensorProto.FLOAT, (1, 1, 64, 64))},
+        {"true": np.array(True), "zero": np.float32(0)},
+    )
+
+
+def greedy(path: Path, edge: int = 60_000) -> Path:
+    """Fills a square of so many floats a side before it answers; 60,000 are 14 GB."""
+    return write_graph(
+        path,
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1),
+            helper.make_node("ReduceMean", ["image"], ["level"], axes=[0, 1, 2, 3], keepdims=0),
+            helper.make_node("Cast", ["level"], ["nothing"], to=TensorProto.INT64),  # not to be folded when loaded
+            helper.make_node("Add", ["shape", "nothing"], ["open"]),
+            helper.make_node("ConstantOfShape", ["open"], ["square"]),
+            helper.make_node("ReduceMean", ["square"], ["zero"], keepdims=0),
+            helper.make_node("Add", ["mean", "zero"], ["matte"]),
+        ],
+        {"image": (TensorProto.FLOAT, (1, 3, 64, 64))},
+        {"matte": (TensorProto.FLOAT, (1, 1, 64, 64))},
+        {"shape": np.array([1, 1, edge, edge], np.int64)},
+    )
+
+
+def words(path: Path) -> Path:
+    """Answers with text."""
+    return write_graph(
+        path,
+        [helper.make_node("Cast", ["image"], ["matte"], to=TensorProto.STRING)],
+        {"image": (TensorProto.FLOAT, (1, 3, 64, 64))},
+        {"matte": (TensorProto.STRING, (1, 3, 64, 64))},
+    )
+
+
+def nan_at_the_top(path: Path) -> Path:
+    """Brightness, but not a number in the first 16 of 64 rows."""
+    rows = np.zeros((1, 1, 64, 64), np.float32)
+    rows[:, :, :16] = np.nan
+    return write_graph(
+        path,
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1),
+            helper.make_node("Add", ["mean", "rows"], ["matte"]),
+        ],
+        {"image": (TensorProto.FLOAT, (1, 3, 64, 64))},
+        {"matte": (TensorProto.FLOAT, (1, 1, 64, 64))},
+        {"rows": rows},
+    )
+
+
+def with_external_data(path: Path, numbers: int = 100_000) -> Path:
+    """Brightness times a constant of ones that lies in `<path>.data`."""
+    ones = numpy_helper.from_array(np.ones(numbers, np.float32), "ones")
+    model = helper.make_model(
+        helper.make_graph(
+            [
+                helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1),
+                helper.make_node("ReduceMean", ["ones"], ["one"], keepdims=0),
+                helper.make_node("Mul", ["mean", "one"], ["matte"]),
+            ],
+            "tiny",
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 3, 64, 64))],
+            [helper.make_tensor_value_info("matte", TensorProto.FLOAT, (1, 1, 64, 64))],
+            [ones],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=9,
+    )
+    onnx.save_model(model, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=1024)
+    return path

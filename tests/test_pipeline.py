@@ -249,7 +249,7 @@ def test_a_band_of_most_of_the_picture_is_said(half_width: int, wide: bool) -> N
 
 def test_a_picture_in_which_nothing_is_found_is_said(tiny: Session) -> None:
     result = segment(Picture(np.zeros((40, 60, 3), np.uint8)), tiny)
-    assert any("Nothing was found" in warning for warning in result.warnings)
+    assert any("No subject found" in warning for warning in result.warnings)
     assert not result.cutout.any()
 
 
@@ -257,7 +257,7 @@ def test_notes_of_the_picture_come_first_among_the_warnings(tiny: Session) -> No
     picture = Picture(np.zeros((40, 60, 3), np.uint8), notes=("It is an animation.",))
     warnings = segment(picture, tiny, PLAIN).warnings
     assert warnings[0] == "It is an animation."
-    assert "Nothing was found" in warnings[1]
+    assert "No subject found" in warnings[1]
 
 
 @pytest.mark.parametrize("settings", [Settings(size=96), Settings(size=(64, 96))])
@@ -270,7 +270,7 @@ def test_a_mean_of_ones_own_reaches_the_network(tiny: Session) -> None:
     # (brightness - 0.9) / 1 is at most 0.1
     result = segment(DISK, tiny, dataclasses.replace(PLAIN, mean=0.9))
     assert result.probability.max() == pytest.approx(0.1, abs=1e-3)
-    assert any("Nothing was found" in warning for warning in result.warnings)
+    assert any("No subject found" in warning for warning in result.warnings)
 
 
 # ------------------------------------------------------------------------------------------------- classes

@@ -23,6 +23,11 @@ PICTURE = RNG.integers(0, 200, (48, 64, 3), np.uint8)  # no pixel reaches 255, s
 SAME = {"size": (48, 64)}  # no resizing
 
 
+def maps_of(*arguments: Any) -> dict[str, Any]:
+    """The maps alone of what an output says."""
+    return to_probability(*arguments).maps
+
+
 def normalised(pixels: Array, scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> Array:
     """(h, w, 3) of what the network is to read, pixel by pixel as its authors write it."""
     return (pixels.astype(np.float64) / scale - np.array(mean)) / np.array(std)
@@ -228,7 +233,7 @@ def test_a_rectangle_comes_back_where_it_was(options: dict[str, Any], picture: t
     truth[picture[0] // 4 : picture[0] // 2, picture[1] // 8 : picture[1] // 2] = 255  # whole pixels at each scale
     spec = InputSpec(interpolation="box", layout=layout, **options)
     tensor, at = to_tensor(np.repeat(truth[..., None], 3, axis=2), spec)
-    maps = to_probability(brightness(tensor, layout), OutputSpec(), layout, at)
+    maps = maps_of(brightness(tensor, layout), OutputSpec(), layout, at)
     mask = to_mask(maps[""], picture)
     assert np.array_equal(mask > 127, truth > 127)
 
@@ -240,7 +245,7 @@ def test_a_rectangle_comes_back_from_odd_sizes_too(resize: Any, picture: tuple[i
     truth[picture[0] // 5 : picture[0] * 3 // 4, picture[1] // 3 : picture[1] * 5 // 6] = 255
     spec = InputSpec(size=(256, 256), resize=resize, pad_value=128)
     tensor, at = to_tensor(np.repeat(truth[..., None], 3, axis=2), spec)
-    mask = to_mask(to_probability(brightness(tensor, "NCHW"), OutputSpec(), "NCHW", at)[""], picture) > 127
+    mask = to_mask(maps_of(brightness(tensor, "NCHW"), OutputSpec(), "NCHW", at)[""], picture) > 127
     both, either = (mask & (truth > 0)).sum(), (mask | (truth > 0)).sum()
     assert both / either > 0.96
 
@@ -249,7 +254,7 @@ def test_padding_is_cut_off_an_output_of_another_resolution() -> None:
     at = Placement((64, 64), 16, 0, 32, 64)
     output = np.zeros((1, 1, 16, 16), np.float32)  # a quarter of the input
     output[0, 0, 4:12] = 0.75
-    maps = to_probability(output, OutputSpec(), "NCHW", at)
+    maps = maps_of(output, OutputSpec(), "NCHW", at)
     assert maps[""].shape == (8, 16)
     assert (maps[""] == 0.75).all()
 
@@ -275,7 +280,7 @@ PLANE = np.linspace(0.1, 0.9, 24, dtype=np.float32).reshape(4, 6)
     ],
 )
 def test_the_plane_is_found_whatever_axes_surround_it(output: Array, layout: str) -> None:
-    maps = to_probability(output, OutputSpec(), layout, FULL)
+    maps = maps_of(output, OutputSpec(), layout, FULL)
     assert list(maps) == [""]
     assert maps[""].dtype == np.float32
     np.testing.assert_array_equal(maps[""], PLANE)
@@ -284,36 +289,36 @@ def test_the_plane_is_found_whatever_axes_surround_it(output: Array, layout: str
 @pytest.mark.parametrize("shape", [(4,), (2, 1, 4, 6), (1, 1, 1, 4, 6), (1, 0, 4, 6), ()])
 def test_an_output_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(SessionError, match=r"output has shape .*planes were expected"):
-        to_probability(np.zeros(shape, np.float32), OutputSpec(), "NCHW", FULL)
+        maps_of(np.zeros(shape, np.float32), OutputSpec(), "NCHW", FULL)
 
 
 def test_values_beyond_0_to_1_are_cut() -> None:
-    maps = to_probability(np.array([[-3.0, 0.25, 7.0]], np.float32), OutputSpec(), "NCHW", FULL)
+    maps = maps_of(np.array([[-3.0, 0.25, 7.0]], np.float32), OutputSpec(), "NCHW", FULL)
     np.testing.assert_array_equal(maps[""], [[0.0, 0.25, 1.0]])
 
 
 def test_half_precision_becomes_single() -> None:
-    maps = to_probability(PLANE.astype(np.float16), OutputSpec(), "NCHW", FULL)
+    maps = maps_of(PLANE.astype(np.float16), OutputSpec(), "NCHW", FULL)
     assert maps[""].dtype == np.float32
 
 
 def test_sigmoid() -> None:
     logits = np.array([[-800, -5, 0, 2, 800]], np.float32)
-    maps = to_probability(logits, OutputSpec(kind="logits", activation="sigmoid"), "NCHW", FULL)
+    maps = maps_of(logits, OutputSpec(kind="logits", activation="sigmoid"), "NCHW", FULL)
     expected = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -700, 700)))
     np.testing.assert_allclose(maps[""], expected, atol=1e-6)
 
 
 def test_sigmoid_of_half_precision_does_not_overflow() -> None:
     logits = np.array([[-60_000, 0, 60_000]], np.float16)
-    maps = to_probability(logits, OutputSpec(kind="logits", activation="sigmoid"), "NCHW", FULL)
+    maps = maps_of(logits, OutputSpec(kind="logits", activation="sigmoid"), "NCHW", FULL)
     np.testing.assert_array_equal(maps[""], [[0, 0.5, 1]])
 
 
 @pytest.mark.parametrize("channel", [0, 1, 2])
 def test_softmax_over_the_channels(channel: int) -> None:
     logits = RNG.normal(0, 30, (1, 3, 4, 6)).astype(np.float32)
-    maps = to_probability(logits, OutputSpec(kind="logits", activation="softmax", channel=channel), "NCHW", FULL)
+    maps = maps_of(logits, OutputSpec(kind="logits", activation="softmax", channel=channel), "NCHW", FULL)
     e = np.exp(logits[0].astype(np.float64) - logits.max())
     np.testing.assert_allclose(maps[""], (e / e.sum(axis=0))[channel], atol=1e-6)
 
@@ -321,37 +326,37 @@ def test_softmax_over_the_channels(channel: int) -> None:
 def test_softmax_of_channels_that_come_last() -> None:
     logits = RNG.normal(0, 3, (1, 4, 6, 2)).astype(np.float32)
     spec = OutputSpec(kind="logits", activation="softmax", channel=1)
-    maps = to_probability(logits, spec, "NHWC", FULL)
+    maps = maps_of(logits, spec, "NHWC", FULL)
     np.testing.assert_allclose(maps[""], 1 / (1 + np.exp(logits[0, ..., 0] - logits[0, ..., 1])), atol=1e-6)
 
 
 def test_minmax_stretches_to_0_and_1() -> None:
-    maps = to_probability(PLANE, OutputSpec(normalise="minmax"), "NCHW", FULL)
+    maps = maps_of(PLANE, OutputSpec(normalise="minmax"), "NCHW", FULL)
     np.testing.assert_allclose(maps[""], (PLANE - 0.1) / 0.8, atol=1e-6)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.3, 1.0])
 def test_minmax_of_a_flat_answer_leaves_it(level: float) -> None:
-    maps = to_probability(np.full((4, 6), level, np.float32), OutputSpec(normalise="minmax"), "NCHW", FULL)
+    maps = maps_of(np.full((4, 6), level, np.float32), OutputSpec(normalise="minmax"), "NCHW", FULL)
     np.testing.assert_allclose(maps[""], level)
 
 
 def test_minmax_looks_at_the_picture_and_not_at_its_padding() -> None:
     at = Placement((6, 6), 1, 0, 4, 6)
     output = np.pad(PLANE, ((1, 1), (0, 0)), constant_values=-5)
-    maps = to_probability(output, OutputSpec(normalise="minmax"), "NCHW", at)
+    maps = maps_of(output, OutputSpec(normalise="minmax"), "NCHW", at)
     assert (maps[""].min(), maps[""].max()) == (0.0, 1.0)
 
 
 def test_the_channel_named_is_the_foreground() -> None:
     planes = np.stack([PLANE, PLANE / 2, PLANE / 4])[None]
-    maps = to_probability(planes, OutputSpec(channel=2), "NCHW", FULL)
+    maps = maps_of(planes, OutputSpec(channel=2), "NCHW", FULL)
     np.testing.assert_array_equal(maps[""], PLANE / 4)
 
 
 def test_a_channel_that_is_not_there_is_refused() -> None:
     with pytest.raises(SessionError, match="has 2 channels, so there is no channel 2"):
-        to_probability(np.zeros((1, 2, 4, 6), np.float32), OutputSpec(channel=2), "NCHW", FULL)
+        maps_of(np.zeros((1, 2, 4, 6), np.float32), OutputSpec(channel=2), "NCHW", FULL)
 
 
 LABELS = OutputSpec(kind="labels", classes={0: "background", 1: "upper", 2: "lower"})
@@ -364,7 +369,7 @@ def one_hot(numbers: Array) -> Array:
 
 @pytest.mark.parametrize("make", [one_hot, lambda n: n[None, None], lambda n: n[None].astype(np.float32), lambda n: n])
 def test_labels_come_from_scores_or_from_class_numbers(make: Callable[[Array], Array]) -> None:
-    maps = to_probability(make(NUMBERS), LABELS, "NCHW", FULL)
+    maps = maps_of(make(NUMBERS), LABELS, "NCHW", FULL)
     assert list(maps) == ["upper", "lower"]
     np.testing.assert_array_equal(maps["upper"], NUMBERS == 1)
     np.testing.assert_array_equal(maps["lower"], NUMBERS == 2)
@@ -374,21 +379,21 @@ def test_labels_come_from_scores_or_from_class_numbers(make: Callable[[Array], A
 def test_labels_with_softmax_are_soft() -> None:
     scores = RNG.normal(0, 2, (1, 3, 4, 6)).astype(np.float32)
     spec = OutputSpec(kind="labels", activation="softmax", classes=LABELS.classes)
-    maps = to_probability(scores, spec, "NCHW", FULL)
+    maps = maps_of(scores, spec, "NCHW", FULL)
     e = np.exp(scores[0])
     np.testing.assert_allclose(maps["lower"], (e / e.sum(axis=0))[2], atol=1e-6)
 
 
 def test_a_single_class_beside_the_background_needs_no_name() -> None:
     spec = OutputSpec(kind="labels", classes={0: "background", 1: "person"})
-    maps = to_probability(one_hot(NUMBERS)[:, :2], spec, "NCHW", FULL)
+    maps = maps_of(one_hot(NUMBERS)[:, :2], spec, "NCHW", FULL)
     assert list(maps) == [""]
     np.testing.assert_array_equal(maps[""], NUMBERS == 1)
 
 
 def test_fewer_classes_than_promised_are_refused() -> None:
     with pytest.raises(SessionError, match="tells 2 classes apart; the registry names 2"):
-        to_probability(np.zeros((1, 2, 4, 6), np.float32), LABELS, "NCHW", FULL)
+        maps_of(np.zeros((1, 2, 4, 6), np.float32), LABELS, "NCHW", FULL)
 
 
 @pytest.mark.parametrize(
@@ -407,7 +412,7 @@ def test_an_answer_that_is_not_a_number_is_refused(value: float, spec: OutputSpe
     output = np.zeros((1, 4, 4, 6), np.float32)
     output[0, :, 1, 1] = value
     with pytest.raises(SessionError, match=r"not numbers\. Try another mean, std or size"):
-        to_probability(output, spec, "NCHW", FULL)
+        maps_of(output, spec, "NCHW", FULL)
 
 
 # ------------------------------------------------------------------------------------------------- the visitor's values

@@ -1,0 +1,89 @@
+"""What an `.onnx` file is, told from its bytes without loading it: whole or not, and which files hold its data."""
+
+import mmap
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from segmentation.messages import Message
+
+_HEAD = 512  # bytes that tell what else a file may be
+_LFS = b"version https://git-lfs"
+_PAGE = re.compile(rb"\s*(?:<!doctype\s+html|<html|<\?xml|<head)", re.IGNORECASE)
+# StringStringEntryProto{key: "location", value: <name>} of TensorProto.external_data (onnx.proto3)
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x80-\xff]{0,2}[\x00-\x7f])")
+_FIELDS = 64  # of the file's outermost message; exporters write a dozen, and a few of metadata
+
+
+def file_problem(path: Path) -> str:
+    """Why a file is no whole ONNX network, as the rest of a sentence; "" where nothing speaks against it."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        return Message("it cannot be read ({reason}).", reason=error.strerror or "unknown")
+    if not size:
+        return Message("it is empty (0 bytes).")
+    if head.startswith(_LFS):
+        return Message(
+            "it is a Git LFS pointer of {size} bytes, not the network itself. Fetch it with `git lfs pull`.", size=size
+        )
+    if _PAGE.match(head):
+        return Message("it is a web page, not a network. Download the file itself ('raw' or 'resolve' in its address).")
+    if not _is_whole(path, size):
+        return Message("it is cut off, or no ONNX file. Download it again.")
+    return ""
+
+
+def external_files(path: Path) -> list[Path]:
+    """The files beside a network that hold its data, as far as they are there."""
+    stat = path.stat()
+    names = _external_names(path, stat.st_size, stat.st_mtime_ns)
+    return [file for name in names if (file := path.parent / name).is_file() and file.parent == path.parent]
+
+
+@lru_cache(maxsize=256)
+def _external_names(path: Path, size: int, _modified: int) -> tuple[str, ...]:
+    if not size:
+        return ()
+    names = dict[str, None]()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for found in _LOCATION.finditer(content):
+            length = _number(found[1])
+            names[content[found.end() : found.end() + length].decode("utf-8", "replace")] = None
+    return tuple(name for name in names if name and "\0" not in name)
+
+
+def _number(varint: bytes) -> int:
+    return sum((byte & 0x7F) << (7 * place) for place, byte in enumerate(varint))
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    """Whether the outermost protobuf message (ModelProto) ends where the file does."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = 0
+        for _ in range(_FIELDS):
+            if at >= size:
+                break
+            tag, at = _varint(content, at)
+            kind = tag & 7
+            if kind == 2:  # what follows is counted: text, messages
+                length, at = _varint(content, at)
+                at += length
+            elif kind == 0:
+                _, at = _varint(content, at)
+            elif kind in (1, 5):
+                at += 8 if kind == 1 else 4
+            else:
+                return False
+        return at <= size
+
+
+def _varint(content: mmap.mmap, at: int) -> tuple[int, int]:
+    """A number and where it ends; beyond the file where it has no end."""
+    data = content[at : at + 10]
+    for used, byte in enumerate(data, 1):
+        if byte < 0x80:
+            return _number(data[:used]), at + used
+    return 0, len(content) + 1
