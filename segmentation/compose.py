@@ -1,13 +1,17 @@
 """Colours and opacity -> cutout, as an array or straight into a file; cutout over a colour, a picture or a blur."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter, maximum_filter
 
 from segmentation.arrays import RGB, RGBA, Alpha, Mask, Size
 from segmentation.image import resize, save_png_strips
+
+VISIBLE = 8  # alpha of 255 from which a pixel counts as subject: haze below it is noise of the network
 
 _STRIP_PIXELS = 1 << 16  # composed at a time: a strip stays in the processor's cache until it is compressed
 
@@ -100,33 +104,62 @@ def fit_backdrop(backdrop: RGB, size: Size, fit: str) -> RGB:
     return whole
 
 
-def blur_background(image: RGB, colours: RGB, alpha: Alpha, percent: float) -> RGB:
-    """The picture out of focus, without the subject's colours bleeding into what is behind it.
+_BLUR_PIXELS = 4.0  # sigma at which the blur is done
+_REACH = 0.02  # share of the longer side by which a mask may miss the subject
+_FILL_WEIGHT = 0.02  # of what continues the surroundings, beside what was seen there
+_FILL_SIDE = 512  # pixels of the longer side at which the place of the subject is filled: nothing there is sharp
 
-    A Gaussian of what is left of the picture without the subject, divided by how much of it is left: normalized
-    convolution (Knutsson and Westin 1993). It is done at a size at which the blur is about four pixels wide, as nothing
-    finer is left of it.
+
+def blur_background(image: RGB, alpha: Alpha, percent: float) -> RGB:
+    """The picture out of focus, without the subject: nothing of its colours glows into what is behind it.
+
+    A Gaussian of what lies outside the subject and outside a rim around it as wide as masks go wrong, divided by how
+    much of it lies there: normalized convolution (Knutsson and Westin 1993). What no such pixel reaches continues its
+    surroundings (pull-push, Gortler et al. 1996). It is done at a size at which the blur is about four pixels wide, as
+    nothing finer is left of it.
 
     Args:
         image: The picture.
-        colours: The subject's own colours.
-        alpha: Its opacity.
+        alpha: The subject's opacity.
         percent: Sigma, in percent of the longer side.
     """
-    # (1 - alpha) x background, as the picture is alpha x colours + (1 - alpha) x background
-    left = image - np.minimum(image, compose_over(colours, alpha, (0, 0, 0)))
-    sigma = max(alpha.shape) * percent / 100
+    longest = max(alpha.shape)
+    sigma = longest * percent / 100
     scale = min(1.0, _BLUR_PIXELS / sigma)
     size = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
-    weight = 1.0 - resize(alpha, size, "box").astype(np.float32)[..., None] / 255.0
-    around = (sigma * scale, sigma * scale, 0)
-    blurred = gaussian_filter(resize(left, size, "box").astype(np.float32), around, mode="nearest")
-    # where all around is subject, nothing is seen of what is behind: black, so that the quotient is defined
-    blurred /= np.maximum(gaussian_filter(weight, around, mode="nearest"), 1e-4)
-    return resize(np.rint(np.clip(blurred, 0, 255)).astype(np.uint8), alpha.shape, "bicubic")
+    seen, background = resize(image, size, "box"), _background(alpha, size)
+    small_scale = min(1.0, _FILL_SIDE / max(size))
+    small = max(1, round(size[0] * small_scale)), max(1, round(size[1] * small_scale))
+    known = resize(background, small, "box")
+    weight = gaussian_filter(background, sigma * scale, mode="nearest")
+    behind = np.empty((*size, 3), np.uint8)
+    for channel in range(3):
+        plane = background * seen[..., channel]
+        fill = resize(_filled(resize(plane, small, "box") / known, known), size, "bilinear")
+        blurred = gaussian_filter(plane, sigma * scale, mode="nearest")
+        blurred = (blurred + _FILL_WEIGHT * fill) / (weight + _FILL_WEIGHT)
+        np.rint(np.clip(blurred, 0, 255), out=behind[..., channel], casting="unsafe")
+    return resize(behind, alpha.shape, "bicubic")
 
 
-_BLUR_PIXELS = 4.0
+def _background(alpha: Alpha, size: Size) -> npt.NDArray[np.float32]:
+    """How much each pixel says of the background at that size: 1 well outside the subject, next to nothing inside."""
+    reach = _REACH * max(size)
+    subject = resize((alpha >= VISIBLE).astype(np.uint8) * np.uint8(255), size, "box") > 0
+    outside = ~maximum_filter(subject, 2 * math.ceil(reach) + 1)
+    # where all is subject, what shines through it is all that is known
+    return np.maximum(outside, 1e-12 + 1e-9 * (1 - resize(alpha, size, "box") / 255)).astype(np.float32)
+
+
+def _filled(plane: npt.NDArray[np.float32], known: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """A plane whose unknown pixels (known 0; 1 is known) continue the others, coarser the farther they are."""
+    if known.min() >= 1 or max(plane.shape) == 1:
+        return plane
+    half = (plane.shape[0] + 1) // 2, (plane.shape[1] + 1) // 2
+    share = resize(known, half, "box")
+    coarse = _filled(resize(plane * known, half, "box") / share, np.minimum(1, 4 * share))
+    filled: npt.NDArray[np.float32] = resize(coarse, (plane.shape[0], plane.shape[1]), "bilinear")
+    return known * plane + (1 - known) * filled
 
 
 def thumbnail(colours: RGB, alpha: Alpha, longest: int) -> RGBA:

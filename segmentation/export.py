@@ -4,18 +4,29 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from segmentation.arrays import RGB, Alpha
-from segmentation.compose import blur_background, compose_cutout, compose_over, fit_backdrop, save_cutout, thumbnail
+from segmentation.compose import (
+    VISIBLE,
+    blur_background,
+    compose_cutout,
+    compose_over,
+    fit_backdrop,
+    save_cutout,
+    thumbnail,
+)
 from segmentation.errors import SettingsError
-from segmentation.image import Picture, resize, save_jpeg, save_png, save_webp, to_profile
+from segmentation.image import resize, save_jpeg, save_lossy_webp, save_png, save_webp, shrunk, to_profile
+from segmentation.messages import Message
+from segmentation.picture import Picture
 from segmentation.settings import Export
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels, the last two exclusive."""
 
+NO_BACKDROP = Message("The background is to be a picture, but there is none: add a backdrop.")
 WHITE = (255, 255, 255)
-VISIBLE = 8  # alpha of 255 from which a pixel counts as subject when cropping: haze beyond it is noise of the network
 
 
 def export_box(alpha: Alpha, export: Export) -> Box:
@@ -51,38 +62,51 @@ def save_export(
         ImageError: The format cannot hold so many pixels.
         OSError: The file cannot be written.
     """
+    if export.background == "transparent" and export.format == "png":  # without ever holding the whole cutout
+        left, top, right, bottom = export_box(alpha, export)
+        part = np.s_[top:bottom, left:right]
+        save_cutout(colours[part], alpha[part], path, picture.icc_profile)
+        return ()
+    pixels, notes = compose_export(picture, colours, alpha, export, backdrop)
+    profile = None if export.background == "mask" else picture.icc_profile
+    {"png": save_png, "webp": save_webp, "jpeg": save_jpeg}[export.format](pixels, path, profile)
+    return notes
+
+
+def compose_export(
+    picture: Picture, colours: RGB, alpha: Alpha, export: Export, backdrop: Picture | None
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """What `save_export` writes: a grey, RGB or RGBA picture, and what is to be said about it.
+
+    Raises:
+        SettingsError: There is no backdrop.
+    """
     left, top, right, bottom = export_box(alpha, export)
     part = np.s_[top:bottom, left:right]
-    profile, notes = picture.icc_profile, []
     if export.background == "mask":
-        grey = np.ascontiguousarray(alpha[part])
-        {"png": save_png, "webp": save_webp, "jpeg": save_jpeg}[export.format](grey, path)
-        return ()
-    if export.background == "transparent" and export.format == "png":
-        save_cutout(colours[part], alpha[part], path, profile)
-        return ()
-    if export.background == "transparent" and export.format == "webp":
-        save_webp(compose_cutout(colours[part], alpha[part]), path, profile)
-        return ()
+        return np.ascontiguousarray(alpha[part]), ()
+    if export.background == "transparent" and export.format != "jpeg":
+        return compose_cutout(colours[part], alpha[part]), ()
+    notes: tuple[str, ...] = ()
     if export.background == "transparent":
-        notes.append("JPEG holds no transparency, so the cutout was put over white; choose another background, or PNG.")
+        notes = (
+            Message("JPEG holds no transparency, so the cutout was put over white; choose another background, or PNG."),
+        )
     # what is behind fits the whole picture, whatever is cropped of it
-    behind, said = _behind(picture, colours, alpha, export, backdrop)
-    notes += said
+    behind, said = _behind(picture, alpha, export, backdrop)
     composite = compose_over(colours[part], alpha[part], behind[part] if isinstance(behind, np.ndarray) else behind)
-    {"png": save_png, "webp": save_webp, "jpeg": save_jpeg}[export.format](composite, path, profile)
-    return tuple(notes)
+    return composite, (*notes, *said)
 
 
 def _behind(
-    picture: Picture, colours: RGB, alpha: Alpha, export: Export, backdrop: Picture | None
+    picture: Picture, alpha: Alpha, export: Export, backdrop: Picture | None
 ) -> tuple[RGB | tuple[int, int, int], tuple[str, ...]]:
     """What lies behind, in the picture's colour space, and what is to be said about it."""
     if export.background == "blur":
-        return blur_background(_opaque(picture), colours, alpha, export.background_blur), ()
+        return blur_background(_opaque(picture), alpha, export.background_blur), ()
     if export.background == "picture":
         if backdrop is None:
-            raise SettingsError("The background is to be a picture, but there is none: add a backdrop.")
+            raise SettingsError(NO_BACKDROP)
         fitted = fit_backdrop(_opaque(backdrop), picture.size, export.background_fit)
         return to_profile(fitted, backdrop.icc_profile, picture.icc_profile)
     pixel, notes = to_profile(np.array([[export.colour or WHITE]], np.uint8), None, picture.icc_profile)
@@ -95,16 +119,28 @@ def _opaque(picture: Picture) -> RGB:
     return picture.rgb if picture.opacity is None else compose_over(picture.rgb, picture.opacity, WHITE)
 
 
-def save_thumbnail(
+def save_picture(picture: Picture, path: Path) -> None:
+    """Write a picture as PNG with its own transparency; colours that are not seen are not written.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    if picture.opacity is None:
+        save_png(picture.rgb, path, picture.icc_profile)
+    else:
+        save_cutout(picture.rgb, picture.opacity, path, picture.icc_profile)
+
+
+def save_small(
     picture: Picture, colours: RGB, alpha: Alpha, path: Path, export: Export, backdrop: Picture | None, longest: int
 ) -> None:
-    """A small PNG of a cutout, with the background and the crop of the file itself.
+    """A cutout made smaller, with the background and crop of the file itself: PNG, or lossy WebP, which loads sooner.
 
     Args:
         picture: Where it was cut from.
         colours: The subject's own colours.
         alpha: Its opacity.
-        path: The file.
+        path: The file; its ending says which.
         export: How the cutout itself is written.
         backdrop: The picture behind, where `export` asks for one.
         longest: Its longer side in pixels, before cropping.
@@ -116,7 +152,18 @@ def save_thumbnail(
     own, opacity = np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(small[..., 3])
     # only a blur shows anything of the picture but its subject
     seen = resize(_opaque(picture), small.shape[:2], "box") if export.background == "blur" else own
-    shrunk = replace(picture, rgb=seen, opacity=None)
-    white = export.background == "transparent" and export.format == "jpeg"  # as in save_export
-    export = replace(export, format="png", background="#ffffff" if white else export.background)
-    save_export(shrunk, own, opacity, path, export, backdrop)
+    pixels, _ = compose_export(replace(picture, rgb=seen, opacity=None), own, opacity, export, backdrop)
+    write = save_lossy_webp if path.suffix == ".webp" else save_png
+    write(pixels, path, None if export.background == "mask" else picture.icc_profile)
+
+
+def save_small_picture(picture: Picture, path: Path, longest: int) -> None:
+    """The picture itself made smaller, as lossy WebP; colours that are not seen are not written.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    if picture.opacity is None:
+        save_lossy_webp(shrunk(picture, longest).rgb, path, picture.icc_profile)
+    else:
+        save_lossy_webp(thumbnail(picture.rgb, picture.opacity, longest), path, picture.icc_profile)

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from segmentation import ImageError, Picture, SettingsError
 from segmentation.compose import blur_background, compose_cutout, fit_backdrop, save_cutout
-from segmentation.export import export_box, save_export, save_thumbnail
+from segmentation.export import export_box, save_export, save_small
 from segmentation.image import load_image
 from segmentation.settings import BACKGROUNDS, FORMATS, Export
 from tests.profiles import WIDE, in_wide
@@ -53,7 +53,7 @@ def expected(export: Export) -> Array:
     if export.background == "picture":
         behind = fit_backdrop(BACKDROP.rgb, (60, 80), export.background_fit)
     if export.background == "blur":
-        behind = blur_background(PICTURE.rgb, COLOURS, ALPHA, export.background_blur)
+        behind = blur_background(PICTURE.rgb, ALPHA, export.background_blur)
     return over(COLOURS, ALPHA, behind)
 
 
@@ -218,7 +218,7 @@ def test_a_backdrop_is_converted_into_the_pictures_space(
 def test_a_thumbnail_shows_the_file_made_smaller(tmp_path: Path, background: str, kind: Any) -> None:
     export = Export(background=background, format=kind, background_blur=10)
     path = tmp_path / "small.png"
-    save_thumbnail(PICTURE, COLOURS, ALPHA, path, export, BACKDROP, 40)
+    save_small(PICTURE, COLOURS, ALPHA, path, export, BACKDROP, 40)
     small = read(path)
     whole = expected(export).astype(float)
     if whole.ndim == 3 and whole.shape[2] == 4:  # what is seen of it over black
@@ -230,7 +230,7 @@ def test_a_thumbnail_shows_the_file_made_smaller(tmp_path: Path, background: str
 def test_a_thumbnail_of_a_crop_is_cropped(tmp_path: Path) -> None:
     export = Export(crop=True, crop_margin=0)
     picture = Picture(np.zeros((120, 160, 3), np.uint8))
-    save_thumbnail(
+    save_small(
         picture,
         picture.rgb,
         np.kron(block(20, 40, 30, 60), np.ones((2, 2), np.uint8)),
@@ -245,7 +245,7 @@ def test_a_thumbnail_of_a_crop_is_cropped(tmp_path: Path) -> None:
 
 
 def test_a_thumbnail_keeps_the_colour_profile(tmp_path: Path) -> None:
-    save_thumbnail(replace(PICTURE, icc_profile=WIDE), COLOURS, ALPHA, tmp_path / "a.png", Export(), None, 40)
+    save_small(replace(PICTURE, icc_profile=WIDE), COLOURS, ALPHA, tmp_path / "a.png", Export(), None, 40)
     assert load_image(tmp_path / "a.png").icc_profile == WIDE
 
 
