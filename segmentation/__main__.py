@@ -1,6 +1,7 @@
 """The command line: `python -m segmentation cut photos/*.jpg`, `models`, `fetch`, `doctor`."""
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -9,21 +10,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("NUMBA_CPU_NAME", "generic")  # as app.py: what is compiled once serves both, on any CPU
 
 from tqdm import tqdm
 
-from segmentation.batch import Outcome, pictures_in, run_batch
+from segmentation.batch import Outcome, run_batch
 from segmentation.config import Config, names
 from segmentation.doctor import examine
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.image import load_image
+from segmentation.inputs import find_pictures
+from segmentation.outputs import Namer, Outputs
 from segmentation.providers import DEVICES, Device, GpuOptions
 from segmentation.recipe import DEFAULTS, Recipe, load_recipe, parse_value, write_value
 from segmentation.registry import Registry, load_offered
 from segmentation.session import load_session, threads_for
-from segmentation.settings import help_text
+from segmentation.settings import OUTPUT_ENDINGS, help_text
 from segmentation.weights import fetch_weights, where_available
 
 
@@ -33,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 if all went well, 1 if a picture or the whole command failed, or the doctor has advice.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show must not end a batch
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if options.verbose else logging.ERROR, format="%(name)s: %(message)s")
     try:
@@ -54,7 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     cut = commands.add_parser("cut", help="cut the subjects out of pictures")
     cut.set_defaults(command=_cut)
     cut.add_argument("pictures", nargs="+", type=Path, help="files, or folders of files")
-    cut.add_argument("-o", "--output", type=Path, default=Path(), help="folder for the cutouts (default: here)")
+    cut.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path(),
+        help="folder for the cutouts, or the file itself for one picture, such as cat.png (default: here)",
+    )
+    cut.add_argument("--overwrite", action="store_true", help="replace files that were not made from these pictures")
     cut.add_argument("-m", "--model", help="id of a model (default: the first of the registry)")
     cut.add_argument("--settings", type=Path, metavar="FILE", help="settings.yaml of an earlier run; flags override it")
     cut.add_argument("--device", choices=DEVICES, help="where to compute (default: SEGMATTE_DEVICE or auto)")
@@ -93,10 +105,14 @@ def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int
     if options.backdrop and recipe.export.background != "picture":
         raise SettingsError("--backdrop is for --background picture; give that too, or leave the backdrop out.")
     backdrop = options.backdrop or backdrop
-    behind = load_image(backdrop, max_pixels=config.max_pixels) if backdrop else None
+    behind = load_image(backdrop, **config.limits._asdict()) if backdrop else None
     if recipe.export.background == "picture" and behind is None:
         raise SettingsError("The background is to be a picture: name it with --backdrop.")
-    sources = pictures_in(options.pictures)
+    found = find_pictures(options.pictures)
+    sources = found.pictures
+    for note in found.notes:
+        print(note, file=sys.stderr)
+    folder, namer, recipe = _target(options.output, sources, recipe, "format" in given)
     with _Bars() as bars:
         spec = registry[recipe.model]
         session = load_session(
@@ -107,11 +123,21 @@ def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int
             gpu=GpuOptions.of(config),
             accepted_licences=config.accepted,
             on_progress=bars.show,
+            seconds=config.run_seconds,
+            own_models_mb=config.own_models_mb,
         )
-    options.output.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     reports = {}
     events = run_batch(
-        sources, session, recipe.settings, options.output, recipe.export, behind, max_pixels=config.max_pixels
+        sources,
+        session,
+        recipe.settings,
+        folder,
+        recipe.export,
+        behind,
+        limits=config.limits,
+        namer=namer,
+        outputs=Outputs(folder, sources, overwrite=options.overwrite),
     )
     for event in events:
         if isinstance(event, Outcome):
@@ -120,12 +146,40 @@ def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int
                 for warning in event.report["warnings"]:
                     print(f"{event.name}: {warning}", file=sys.stderr)
                 if event.report["error"]:
-                    print(event.report["error"], file=sys.stderr)
+                    print(_about(event.name, event.report["error"]), file=sys.stderr)
                 for file in event.files:
                     print(file)
     if options.json:
         print(json.dumps([report for _, report in sorted(reports.items())], indent=2))
     return int(any(report["error"] for report in reports.values()))
+
+
+def _about(name: str, sentence: str) -> str:
+    """The sentence, beginning with the picture that it is about."""
+    return sentence if name in sentence else f"{name}: {sentence}"
+
+
+def _target(output: Path, sources: list[Path], recipe: Recipe, named: bool) -> tuple[Path, Namer | None, Recipe]:
+    """Folder, names of the files, and recipe: `-o cat.png` names one file, and with it the format.
+
+    Args:
+        output: What `-o` says.
+        sources: The pictures.
+        recipe: Model and settings.
+        named: Whether the format was named by a flag of its own.
+
+    Raises:
+        SettingsError: It names a file, and there are several pictures, or the format is another one.
+    """
+    kind = OUTPUT_ENDINGS.get(output.suffix.lower())
+    if kind is None or output.is_dir():
+        return output, None, recipe
+    if len(sources) > 1:
+        raise SettingsError(f"-o {output} names one file, but there are {len(sources)} pictures. Name a folder.")
+    if named and kind != recipe.export.format:
+        raise SettingsError(f"-o {output} is no {recipe.export.format} by its name. Leave --format out, or rename it.")
+    recipe = Recipe.of(recipe.model, recipe.values | {"format": kind})
+    return output.parent, lambda _, label: f"{output.stem}{f'-{label}' if label else ''}{output.suffix}", recipe
 
 
 def _models(_: argparse.Namespace, config: Config, registry: Registry) -> int:

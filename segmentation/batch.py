@@ -1,31 +1,45 @@
 """Many pictures: decoded, segmented and encoded side by side, each failing alone; files, report and ZIP."""
 
 import queue
-import re
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segmentation.errors import ImageError, SegmentationError
-from segmentation.export import Box, export_box, save_export, save_thumbnail
-from segmentation.image import MAX_PIXELS, PICTURE_ENDINGS, Picture, load_image, save_png, whole_file
-from segmentation.pipeline import FOUND, Prediction, Result, Stage, predict, refine
+from segmentation.errors import SegmentationError
+from segmentation.export import (
+    Box,
+    export_box,
+    save_export,
+    save_picture,
+    save_small,
+    save_small_picture,
+)
+from segmentation.image import load_image, save_png, whole_file
+from segmentation.messages import Message
+from segmentation.outputs import Namer, Outputs, cutout_names
+from segmentation.picture import Limits, Picture
+from segmentation.pipeline import FOUND, NO_SUBJECT, Prediction, Result, Stage, predict, refine
 from segmentation.providers import available_cores
 from segmentation.session import Session
 from segmentation.settings import Export, Settings
 from segmentation.tensor import overridden
+from segmentation.watchdog import Cancelled, RunCancelledError
+
+DEFAULT_LIMITS = Limits()
+
+SCREEN_SIDE = 1440  # pixels of the longer side of what a viewer shows before it is zoomed
 
 TICK = 0.25  # seconds without an event after which a batch yields None
 
-BROWSERS_SHOW = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "AVIF")  # and GIF, but those mostly move
+BROWSERS_SHOW = ("JPEG", "PNG", "WEBP", "BMP", "AVIF")  # and GIF, but those mostly move
 
 Report = dict[str, Any]
 """One picture's entry: name, width, height, model, provider, provider_note, network_mb (memory of the loaded network),
@@ -51,13 +65,16 @@ class Cutout:
     box: Box
     """What it shows of its picture; all of it where nothing was cropped."""
     thumbnail: Path | None = None
+    screen: Path | None = None
+    """The cutout at the size of a screen, where it is larger."""
     stages: dict[str, Path] = field(default_factory=dict)
-    """Pictures of the stages by name, where they were asked for; "before" is the picture where no browser shows it."""
+    """Pictures of the stages by name, where they were asked for; "before" is the picture where no browser shows it,
+    "before_screen" the picture at the size of a screen, where it is larger."""
 
     @property
     def all_files(self) -> list[Path]:
         """The file itself and all that was written beside it."""
-        return [self.file, *([self.thumbnail] if self.thumbnail else []), *self.stages.values()]
+        return [file for file in (self.file, self.thumbnail, self.screen, *self.stages.values()) if file]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +104,12 @@ def run_batch(
     *,
     thumbnails: int = 0,
     stages: bool = False,
-    max_pixels: int = MAX_PIXELS,
+    limits: Limits = DEFAULT_LIMITS,
     workers: int | None = None,
-    slots: threading.Semaphore | None = None,
+    slots: AbstractContextManager[Any] | None = None,
+    namer: Namer | None = None,
+    outputs: Outputs | None = None,
+    only: Collection[int] | None = None,
 ) -> Generator[Step | Outcome | None, None, None]:
     """Cut out every picture; yields steps as they begin and outcomes as they finish, in whatever order.
 
@@ -107,39 +127,50 @@ def run_batch(
         backdrop: The picture behind, where `export` asks for one.
         thumbnails: Longer side in pixels of a small PNG to write beside each file; 0 for none.
         stages: Write what a viewer needs too: the planes of every stage as grey PNGs.
-        max_pixels: Pictures with more are refused.
+        limits: What decoding one picture may take.
         workers: Pictures at work at the same time; as many as there are cores by default.
-        slots: Shared by batches that run at the same time; a picture is at work only while it holds one.
+        slots: Shared by batches that run at the same time; a picture is at work only while it is inside.
+        namer: What the files are called; as `cutout_names` says if not given.
+        only: Numbers of the pictures to cut out; all if not given.
+        outputs: Asked before a file is written to a person's folder, and told when it was.
 
     Raises:
         SettingsError: The model cannot take the size asked for; nothing was started.
     """
     if isinstance(network, Session):
         overridden(network.input, settings)
-    job = _Job(network, settings, folder, export or Export(), backdrop, thumbnails, stages, max_pixels)
-    indices = range(len(sources)) if isinstance(network, Session) else sorted(network)
-    events: queue.SimpleQueue[Step | Outcome | BaseException] = queue.SimpleQueue()
     stopped = threading.Event()
-    stems = cutout_stems([source.name for source in sources])
+    export = export or Export()
+    job = _Job(
+        network,
+        settings,
+        folder,
+        export,
+        backdrop,
+        thumbnails,
+        stages,
+        limits,
+        namer or cutout_names([source.name for source in sources], export.ending),
+        outputs,
+        stopped.is_set,
+    )
+    indices = range(len(sources)) if isinstance(network, Session) else sorted(network)
+    indices = [index for index in indices if only is None or index in only]
+    events: queue.SimpleQueue[Step | Outcome | BaseException] = queue.SimpleQueue()
 
     def work(index: int) -> None:
-        with slots or nullcontext():
-            cut_out(index)
-
-    def cut_out(index: int) -> None:
-        name = sources[index].name
-
         def on_stage(stage: str) -> None:
             if stopped.is_set():
                 raise _StoppedError
-            events.put(Step(index, name, stage))
+            events.put(Step(index, sources[index].name, stage))
 
         try:
-            on_stage("decode")
-            events.put(job.cut_out(index, sources[index], stems[index], on_stage))
-        except _StoppedError:
+            with slots or nullcontext():
+                on_stage("decode")
+                events.put(job.cut_out(index, sources[index], on_stage))
+        except (_StoppedError, RunCancelledError):
             return
-        except BaseException as error:  # a bug: let it surface in the caller's thread
+        except BaseException as error:  # a bug: it surfaces in the caller's thread, wherever it arose
             events.put(error)
 
     executor = ThreadPoolExecutor(min(workers or available_cores(), max(1, len(sources))), "segment")
@@ -177,60 +208,91 @@ class _Job:
     backdrop: Picture | None
     thumbnails: int
     stages: bool
-    max_pixels: int
+    limits: Limits
+    namer: Namer
+    outputs: Outputs | None
+    cancelled: Cancelled
 
-    def cut_out(self, index: int, source: Path, stem: str, on_stage: Stage) -> Outcome:
+    def cut_out(self, index: int, source: Path, on_stage: Stage) -> Outcome:
         """One picture, from its file to its cutouts. What goes wrong with it stands in the report."""
         known = None if isinstance(self.network, Session) else self.network[index]
         report = self._empty_report(source, known)
         cutouts: list[Cutout] = []
         prediction = known
         try:
+            if self.outputs:  # before the work, not after it
+                self.outputs.check(index, [self._file(index, label) for label in self._labels(known)])
             start = time.perf_counter()
-            picture = load_image(source, max_pixels=self.max_pixels)
+            picture = load_image(source, **self.limits._asdict())
             report["height"], report["width"] = picture.size
             report["warnings"] += picture.notes
             _add_seconds(report, {"decode": time.perf_counter() - start})
             if isinstance(self.network, Session):
-                prediction = predict(picture, self.network, self.settings, on_stage)
+                prediction = predict(picture, self.network, self.settings, on_stage, self.cancelled)
                 _add_seconds(report, prediction.timings)
             assert prediction is not None
             # of this run: a GPU may have been lent, or have run out of memory
             report["provider"], report["provider_note"] = prediction.provider, prediction.provider_note
             report["network_mb"] = round(prediction.network_memory / 1e6)
+            report["warnings"] += prediction.warnings
             for label, result in _results(picture, prediction, self.settings, on_stage):
                 _add_seconds(report, result.timings)
                 on_stage("encode")
                 start = time.perf_counter()
                 report["warnings"] += _labelled(label, result.warnings)
-                cutout, said = self._write(picture, result, label, f"{stem}{'-' + label if label else ''}-cutout")
+                cutout, said = self._write(picture, result, index, label)
                 cutouts.append(cutout)
                 _add_seconds(report, {"encode": time.perf_counter() - start})
                 report["warnings"] += _labelled(label, said)
             if not cutouts:
-                report["warnings"].append("Nothing was found in this picture: try another model.")
+                report["warnings"].append(NO_SUBJECT)
         except SegmentationError as error:
-            report["error"] = str(error)
+            report["error"] = error.message
         except MemoryError:
-            report["error"] = f"{source.name} needs more memory than this machine has free. Make it smaller first."
+            report["error"] = Message(
+                "{name} needs more memory than this machine has free. Make it smaller first.", name=source.name
+            )
         except OSError as error:
-            report["error"] = f"The cutout of {source.name} could not be written ({error.strerror or error})."
+            report["error"] = Message(
+                "The cutout of {name} could not be written ({reason}).",
+                name=source.name, reason=error.strerror or type(error).__name__,
+            )  # fmt: skip
         report["files"] = [cutout.file.name for cutout in cutouts]
         return Outcome(index, source.name, tuple(cutouts), report, prediction)
 
-    def _write(self, picture: Picture, result: Result, label: str, stem: str) -> tuple[Cutout, tuple[str, ...]]:
-        file = self.folder / f"{stem}{self.export.ending}"
+    def _labels(self, known: Prediction | None) -> Sequence[str]:
+        """The classes that a picture may have cutouts of."""
+        if known is not None:
+            return list(known.maps)
+        assert isinstance(self.network, Session)
+        return [name for name in self.network.output.classes.values() if name != "background"] or [""]
+
+    def _file(self, index: int, label: str) -> Path:
+        return self.folder / self.namer(index, label)
+
+    def _write(self, picture: Picture, result: Result, index: int, label: str) -> tuple[Cutout, tuple[str, ...]]:
+        file = self._file(index, label)
+        stem = file.stem
+        if self.outputs:  # again: another command may have written there meanwhile
+            self.outputs.check(index, [file])
         said = save_export(picture, result.foreground, result.alpha, file, self.export, self.backdrop)
-        small = None
+        if self.outputs:
+            self.outputs.wrote(index, file)
+        planes = result.foreground, result.alpha
+        small = screen = None
         if self.thumbnails:
             small = self.folder / f"{stem}.small.png"
-            planes = result.foreground, result.alpha
-            save_thumbnail(picture, *planes, small, self.export, self.backdrop, self.thumbnails)
+            save_small(picture, *planes, small, self.export, self.backdrop, self.thumbnails)
         stages = save_stages(result, self.folder, stem) if self.stages else {}
-        if self.stages and picture.kind not in BROWSERS_SHOW:
+        if self.stages and not (picture.kind in BROWSERS_SHOW and picture.is_whole):
             stages["before"] = self.folder / f"{stem}.before.png"
-            save_png(picture.rgb, stages["before"], picture.icc_profile)
-        return Cutout(label, file, export_box(result.alpha, self.export), small, stages), said
+            save_picture(picture, stages["before"])
+        if self.stages and max(picture.size) > SCREEN_SIDE:
+            screen = self.folder / f"{stem}.screen.webp"
+            save_small(picture, *planes, screen, self.export, self.backdrop, SCREEN_SIDE)
+            stages["before_screen"] = self.folder / f"{stem}.before-screen.webp"
+            save_small_picture(picture, stages["before_screen"], SCREEN_SIDE)
+        return Cutout(label, file, export_box(result.alpha, self.export), small, screen, stages), said
 
     def _empty_report(self, source: Path, known: Prediction | None) -> Report:
         network = known or self.network
@@ -276,7 +338,7 @@ def _results(
 
 
 def _labelled(label: str, texts: Sequence[str]) -> list[str]:
-    return [f"{label}: {text}" if label else text for text in texts]
+    return [Message("{label}: {text}", label=label, text=text) if label else text for text in texts]
 
 
 def _add_seconds(report: Report, timings: dict[str, float]) -> None:
@@ -284,52 +346,13 @@ def _add_seconds(report: Report, timings: dict[str, float]) -> None:
         report["seconds"][stage] = round(report["seconds"].get(stage, 0.0) + seconds, 4)
 
 
-def cutout_stems(names: Sequence[str]) -> list[str]:
-    """File names without their endings, made safe for every file system and different from each other."""
-    taken: set[str] = set()
-    stems = []
-    for name in names:
-        plain = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", Path(name).stem)
-        # file systems count bytes: 255 for the whole name
-        plain = plain.encode("utf-8", "replace")[:150].decode("utf-8", "ignore").strip(" .") or "picture"
-        stem, number = plain, 1
-        while stem.casefold() in taken:
-            number += 1
-            stem = f"{plain}-{number}"
-        taken.add(stem.casefold())
-        stems.append(stem)
-    return stems
-
-
 def write_zip(files: Iterable[Path], target: Path) -> Path:
     """All files in one ZIP, stored as they are: pictures are compressed already."""
-    with whole_file(target) as whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
+    # a disk whose clock begins in 1970 must not matter to a format whose clock begins in 1980
+    with (
+        whole_file(target) as whole,
+        zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive,
+    ):
         for file in files:
             archive.write(file, file.name)
     return target
-
-
-def pictures_in(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are, folders as the pictures directly in them, but for cutouts made before.
-
-    Raises:
-        ImageError: A path does not exist, or there is no picture at all.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found += sorted(
-                file
-                for file in path.iterdir()
-                if file.suffix.lower() in PICTURE_ENDINGS
-                and not file.name.startswith(".")
-                and file.is_file()
-                and not file.stem.endswith("-cutout")
-            )
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise ImageError(f"{path} does not exist.")
-    if not found:
-        raise ImageError("There are no pictures.")
-    return found

@@ -11,8 +11,11 @@ import pytest
 from PIL import Image, ImageCms
 
 from segmentation import ImageError, Picture, Prediction, Session, Settings, SettingsError, segment
-from segmentation.batch import Outcome, Step, cutout_stems, pictures_in, run_batch, write_zip
+from segmentation.batch import Outcome, Step, run_batch, write_zip
 from segmentation.image import load_image
+from segmentation.inputs import find_pictures
+from segmentation.outputs import Outputs, safe_stems
+from segmentation.picture import Limits
 from segmentation.settings import Export
 from tests import graphs
 
@@ -121,13 +124,13 @@ def test_bad_files_do_not_stop_the_others(tiny: Session, tmp_path: Path, out: Pa
     cut.write_bytes(cut.read_bytes()[:2000])
     paint(huge, size=(200, 200))
     sources = [good[0], empty, text, cut, huge, tmp_path / "missing.png", good[1]]
-    found = outcomes(sources, tiny, out, max_pixels=10_000)
+    found = outcomes(sources, tiny, out, limits=Limits(10_000))
     errors = [outcome.report["error"] for outcome in found]
     assert errors[0] is None
     assert errors[-1] is None
     for error, sentence in zip(
         errors[1:-1],
-        ["empty.png is empty", "text.png is not a picture", "cut.jpg is damaged", "huge.png has", "missing.png cannot"],
+        ["empty.png is empty", "text.png is not a picture", "cut.jpg is cut off", "huge.png has", "missing.png cannot"],
         strict=True,
     ):
         assert error.startswith(sentence)
@@ -163,7 +166,7 @@ def test_notes_and_warnings_reach_the_report(tiny: Session, tmp_path: Path, out:
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     (outcome,) = outcomes([tmp_path / "a.gif"], tiny, out)
     assert "first frame" in outcome.report["warnings"][0]
-    assert "Nothing was found" in outcome.report["warnings"][1]
+    assert "No subject found" in outcome.report["warnings"][1]
 
 
 def test_pictures_of_the_same_name_get_files_of_their_own(tiny: Session, tmp_path: Path, out: Path) -> None:
@@ -171,7 +174,7 @@ def test_pictures_of_the_same_name_get_files_of_their_own(tiny: Session, tmp_pat
     sources.append(paint(tmp_path / "CAT.PNG"))
     found = outcomes(sources, tiny, out)
     names = [outcome.files[0].name for outcome in found]
-    assert names[:3] == ["cat-cutout.png", "cat-2-cutout.png", "cat-3-cutout.png"]
+    assert names[:3] == ["cat.png-cutout.png", "cat.png-2-cutout.png", "cat.jpg-cutout.png"]
     assert len({name.casefold() for name in names}) == 4
     assert all(outcome.files[0].is_file() for outcome in found)
 
@@ -180,7 +183,9 @@ def test_pictures_of_the_same_name_get_files_of_their_own(tiny: Session, tmp_pat
     ("names", "stems"),
     [
         (["a.png", "b.tar.png"], ["a", "b.tar"]),
-        (["a.png", "a.jpg", "a-2.png"], ["a", "a-2", "a-2-2"]),
+        (["a.png", "a.jpg", "a-2.png"], ["a.png", "a.jpg", "a-2"]),
+        (["a/b.png", "c/b.png"], ["b", "b-2"]),
+        (["e\u0301.png", "\u00e9.jpg"], ["\u00e9.png", "\u00e9.jpg"]),
         (["A.png", "a.png"], ["A", "a-2"]),
         (['a<b>:"c|?*.png'], ["a_b___c___"]),
         (["..png", " .png", ".png"], None),
@@ -189,7 +194,7 @@ def test_pictures_of_the_same_name_get_files_of_their_own(tiny: Session, tmp_pat
     ],
 )
 def test_names_are_made_safe_and_different(names: list[str], stems: list[str] | None) -> None:
-    made = cutout_stems(names)
+    made = safe_stems(names)
     assert stems is None or made == stems
     assert len({stem.casefold() for stem in made}) == len(names)
     assert all(stem and not set(stem) & set('/\\<>:"|?*\0\n') and stem.strip(" .") == stem for stem in made)
@@ -264,7 +269,7 @@ def test_each_class_that_is_found_is_a_file_of_its_own(coloured: Session, tmp_pa
     assert [path.name for path in both.files] == ["flag-green-cutout.png", "flag-blue-cutout.png"]
     assert [path.name for path in one.files] == ["half-blue-cutout.png"]
     assert none.files == ()
-    assert any("Nothing was found" in warning for warning in none.report["warnings"])
+    assert any("No subject found" in warning for warning in none.report["warnings"])
     with Image.open(both.files[0]) as image:
         assert np.asarray(image)[30, [10, 45, 80], 3].tolist() == [255, 0, 0]
 
@@ -487,9 +492,9 @@ def test_a_picture_too_wide_for_its_format_does_not_stop_the_others(tiny: Sessio
 def test_a_folder_stands_for_its_pictures_but_not_for_their_cutouts(tiny: Session, tmp_path: Path) -> None:
     source = paint(tmp_path / "a.png")
     for kind in ("png", "webp", "jpeg"):
-        outcomes([source], tiny, tmp_path, export=Export(format=kind))
-    assert len(list(tmp_path.iterdir())) == 4
-    assert pictures_in([tmp_path]) == [source]
+        outcomes([source], tiny, tmp_path, export=Export(format=kind), outputs=Outputs(tmp_path, [source]))
+    assert len(list(tmp_path.glob("[!.]*"))) == 4
+    assert find_pictures([tmp_path]).pictures == [source]
 
 
 # ------------------------------------------------------------------------------------------------- ZIP, folders
@@ -513,12 +518,12 @@ def test_folders_stand_for_the_files_directly_in_them(tmp_path: Path) -> None:
     (tmp_path / "folder" / "deeper").mkdir()
     single = paint(tmp_path / "single.png")
     folder = tmp_path / "folder"
-    assert pictures_in([single, folder]) == [single, folder / "a.png", folder / "b.png"]
+    assert find_pictures([single, folder]).pictures == [single, folder / "a.png", folder / "b.png"]
 
 
 def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"nowhere\.png does not exist"):
-        pictures_in([tmp_path / "nowhere.png"])
+        find_pictures([tmp_path / "nowhere.png"]).pictures
 
 
 # ------------------------------------------------------------------------------------------------- real ones

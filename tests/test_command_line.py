@@ -75,7 +75,7 @@ def test_a_picture_becomes_a_transparent_png_and_its_path_is_printed(
 def test_a_cropped_jpeg_over_a_colour(disc: Path, out: Path) -> None:
     flags = ["--background", "#f00", "--format", "jpeg", "--crop", "--crop-margin", "0", "--no-alpha-matting"]
     assert cut(disc, "-o", out, *flags) == 0
-    assert [path.name for path in out.iterdir()] == ["disc-cutout.jpg"]
+    assert [path.name for path in out.glob("[!.]*")] == ["disc-cutout.jpg"]
     pixels = read(out / "disc-cutout.jpg")
     assert 55 <= pixels.shape[0] <= 75  # the disc is 60 to 70 pixels wide
     assert 55 <= pixels.shape[1] <= 75
@@ -158,7 +158,7 @@ def test_a_flag_does_what_the_setting_does(models: Path, out: Path, tmp_path: Pa
     assert cut(ball, "-o", out / "flag", "--settings", tmp_path / "without.yaml", flag, model=None) == 0
     assert cut(ball, "-o", out / "file", "--settings", tmp_path / "with.yaml", model=None) == 0
     assert cut(ball, "-o", out / "without", "--settings", tmp_path / "without.yaml", model=None) == 0
-    (by_flag,), (by_file,), (without,) = (list((out / folder).iterdir()) for folder in ("flag", "file", "without"))
+    (by_flag,), (by_file,), (without,) = (list((out / folder).glob("[!.]*")) for folder in ("flag", "file", "without"))
     assert by_flag.name == by_file.name
     assert by_flag.read_bytes() == by_file.read_bytes()
     if name != "matting_method":  # small pictures are solved the same
@@ -175,7 +175,7 @@ def test_a_settings_file_makes_the_same_cutouts_again(disc: Path, out: Path, tmp
     export = Export(background="#112233", format="webp", crop=True)
     save_recipe(Recipe(BRIGHT, settings, export), tmp_path / "settings.yaml")
     assert cut(disc, "-o", out / "file", "--settings", tmp_path / "settings.yaml", model=None) == 0
-    names = [[path.name for path in (out / folder).iterdir()] for folder in ("flags", "file")]
+    names = [[path.name for path in (out / folder).glob("[!.]*")] for folder in ("flags", "file")]
     assert names == [["disc-cutout.webp"]] * 2
     one, other = ((out / folder / "disc-cutout.webp").read_bytes() for folder in ("flags", "file"))
     assert one == other
