@@ -2,17 +2,22 @@
 
 import inspect
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import gradio as gr
+from gradio.context import LocalContext
 from gradio.events import api
+from gradio.utils import get_function_description
 
 from segmentation.errors import SettingsError
+from segmentation.messages import Message
 from segmentation.recipe import DEFAULTS, Recipe
 from segmentation.settings import help_text
 from segmentation.web.events import progress_bar, shown_errors
 from segmentation.web.kept import Kept
+from segmentation.web.readers import is_gone
 from segmentation.web.runs import Run
 from segmentation.web.service import Service
 from segmentation.web.uploads import refuse_addresses
@@ -33,6 +38,10 @@ _TYPES: dict[str, Any] = {
     "background_fit": Literal["fill", "fit"],
     "format": Literal["png", "webp", "jpeg"],
 }
+_FILE = {"path": "/path/that/the/upload/returned/cat.jpg", "meta": {"_type": "gradio.FileData"}}
+_EXAMPLES: dict[str, Any] = {
+    "images": [_FILE], "backdrop": None, "run": "`run` of the report of /segment", "pictures": [0],
+}  # fmt: skip
 _ANSWER = tuple[list[gr.FileData], list[dict[str, Any]]]
 
 
@@ -82,13 +91,27 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
         ),
     ]
     for endpoint in endpoints:
-        limit = service.config.concurrency
+        limit = service.config.concurrency + service.config.queue  # all at once: they take turns by picture
         api(endpoint, api_name=endpoint.__name__, concurrency_id=QUEUE_NAME, concurrency_limit=limit)
     api(models, api_name="models", queue=False)
     for event in demo.fns.values():
         if event.api_name in ("segment", "refine"):
             for component in event.inputs:
                 refuse_addresses(component)
+            _describe(event)
+
+
+def _describe(event: Any) -> None:
+    """Give the components of an endpoint the texts and examples that the API's panel and clients show."""
+    _, texts, _ = get_function_description(event.fn)
+    for component, name in zip(event.inputs, inspect.signature(event.fn).parameters, strict=True):
+        component.label = name
+        component._api_info = {**component._api_info, "additional_description": texts[name]}  # noqa: SLF001
+        example = _EXAMPLES.get(name, component.value)
+        component.example_payload = component.example_value = lambda example=example: example
+    for component, text in zip(event.outputs, ("The cutouts", "The report, an entry a picture"), strict=True):
+        component.label = text
+        component._api_info = {**component._api_info, "description": text}  # noqa: SLF001
 
 
 def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any, str]]) -> Callable[..., Iterator[Any]]:
@@ -131,16 +154,26 @@ def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any,
 
 
 def _files_and_reports(service: Service, run: Run, shown: Callable[[str, float | None], None]) -> Iterator[Any]:
-    for _ in service.go_on(run, shown):
+    begun, keys = time.monotonic(), _reader()
+    for _ in service.go_on(run, shown, is_gone=lambda: bool(keys) and is_gone(keys, begun)):
         yield [], run.reports  # no files yet: clients would download them at every step
     yield files_of(run), run.reports
 
 
+def _reader() -> tuple[str, ...]:
+    """By which keys the answers of the running event are read; none where nobody can tell (MCP)."""
+    request, event = LocalContext.request.get(None), LocalContext.event_id.get(None)
+    return tuple(filter(None, (getattr(request, "session_hash", None), event)))
+
+
 def _numbers(pictures: Any, kept: Kept) -> list[int]:
     known = sorted(kept.predictions)
-    if not isinstance(pictures, list) or not pictures or any(number not in known for number in pictures):
+    # 0.0 and False equal 0, and are no numbers of a picture
+    if not isinstance(pictures, list) or not pictures or any(type(n) is not int or n not in known for n in pictures):
         listed = ", ".join(map(str, known))
-        raise SettingsError(f"pictures must be a list of numbers of pictures that this run has: {listed}.")
+        raise SettingsError(
+            Message("pictures must be a list of numbers of pictures that this run has: {listed}.", listed=listed)
+        )
     return pictures
 
 

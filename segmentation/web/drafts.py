@@ -9,6 +9,7 @@ from segmentation.batch import Cutout, save_stages
 from segmentation.export import Box, export_box, save_export
 from segmentation.image import resize
 from segmentation.mask import auto_erode_size, to_mask
+from segmentation.picture import Limits
 from segmentation.pipeline import Prediction, refine
 from segmentation.recipe import Recipe
 from segmentation.settings import Settings
@@ -32,7 +33,7 @@ class Draft:
 
 
 def make_draft(
-    run: Run, index: int, cutout: Cutout, said: Prediction, recipe: Recipe, backdrop: Path | None, max_pixels: int
+    run: Run, index: int, cutout: Cutout, said: Prediction, recipe: Recipe, backdrop: Path | None, limits: Limits
 ) -> Draft:
     """Cut out one picture of a run at screen size, from what the network said about the whole.
 
@@ -40,8 +41,8 @@ def make_draft(
         ImageError: The picture's file is gone.
     """
     start, tuning = time.perf_counter(), run.tuning
-    small = run.kept.small(run.kept.sources[index], max_pixels)
-    behind = run.kept.small(backdrop, max_pixels).picture if backdrop else None
+    small = run.kept.small(run.kept.sources[index], limits)
+    behind = run.kept.small(backdrop, limits).picture if backdrop else None
     probability = said.maps[cutout.label]
     settings = _at_scale(recipe.settings, small.size, small.picture.size, probability.shape)
     mask = None

@@ -13,6 +13,8 @@ def health_routes(service: Service) -> list[BaseRoute]:
     done: set[str] = set()  # what was ready once: a network that made room for another is not waited for again
 
     def not_ready() -> str:
+        if service.is_stuck:
+            return "A run does not move."
         if "matting" not in done and not matting_is_ready():
             return "Alpha matting is being compiled."
         done.add("matting")
@@ -21,7 +23,7 @@ def health_routes(service: Service) -> list[BaseRoute]:
         done.add("model")
         return ""
 
-    def healthz(_: Request) -> JSONResponse:
+    async def healthz(_: Request) -> JSONResponse:
         return JSONResponse({"status": "alive"})
 
     def readyz(_: Request) -> JSONResponse:

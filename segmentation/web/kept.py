@@ -13,13 +13,15 @@ from typing import NamedTuple
 
 from segmentation.arrays import Size
 from segmentation.errors import SettingsError
-from segmentation.image import Picture, load_image, shrunk
+from segmentation.image import load_image, shrunk
+from segmentation.messages import Message
+from segmentation.picture import Limits, Picture
 from segmentation.pipeline import Prediction
 from segmentation.recipe import Recipe
 
 DRAFT_SIDE = 720  # pixels of the longer side of what is tuned while the hand moves: about what the page shows
 
-NOT_KEPT = "What the network said about this run is not kept any more: run again."
+NOT_KEPT = Message("The predictions of this run are not kept any longer. Cut out again.")
 
 
 class Small(NamedTuple):
@@ -54,7 +56,11 @@ class Kept:
         settings = replace(recipe.settings, mean=asked.mean, std=asked.std, size=asked.size)
         return replace(recipe, model=self.recipe.model, settings=settings)
 
-    def small(self, path: Path, max_pixels: int) -> Small:
+    def asks_the_same(self, recipe: Recipe) -> bool:
+        """Whether a recipe asks the network the same."""
+        return self.refined(recipe) == recipe
+
+    def small(self, path: Path, limits: Limits) -> Small:
         """A picture at screen size; the last two are kept, which are the one being tuned and what is put behind it.
 
         Raises:
@@ -62,7 +68,7 @@ class Kept:
         """
         with self._lock:
             if path not in self._small:
-                picture = load_image(path, max_pixels=max_pixels)
+                picture = load_image(path, **limits._asdict())
                 self._small[path] = Small(shrunk(picture, DRAFT_SIDE), picture.size)
             self._small.move_to_end(path)
             while len(self._small) > 2:
@@ -113,7 +119,9 @@ class KeptRuns:
             kept = self._runs.get(run_id) if isinstance(run_id, str) else None
         if kept is None or not kept.predictions:
             raise SettingsError(
-                "There is no such run (any more): take `run` from the report of /segment, or run /segment again."
+                Message(
+                    "This run has expired or does not exist. Take `run` from the report of /segment, or call it again."
+                )
             )
         self.touch(kept)
         return kept

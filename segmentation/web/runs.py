@@ -11,14 +11,17 @@ from typing import TypeAlias
 
 from segmentation.batch import Cutout, Outcome, Report, write_zip
 from segmentation.errors import SettingsError
+from segmentation.messages import Message
 from segmentation.pipeline import Prediction
 from segmentation.recipe import Recipe, save_recipe
 from segmentation.session import Session
 from segmentation.web.kept import Kept, touch_files
+from segmentation.web.turns import Ticket, Turns
 
+HALT_SECONDS = 2.0
 RETIRED_SECONDS = 10.0  # a page may be on its way to files that were replaced
 
-NOTHING_YET = "There are no cutouts yet: add pictures and cut them out first."
+NOTHING_YET = Message("There are no cutouts yet: add pictures and cut them out first.")
 
 MadeBy: TypeAlias = tuple[Recipe, Path | None]
 """What a cutout was made by: recipe and backdrop."""
@@ -37,6 +40,8 @@ class Run:
     recipe: Recipe
     backdrop: Path | None = None
     network: Session | dict[int, Prediction] | None = None  # until it has begun: a page must not hold a network loaded
+    ticket: Ticket = field(default_factory=lambda: Turns(1).ticket())
+    only: frozenset[int] | None = None  # numbers of its pictures, where it is a part of another run
     total: int = 0
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     tuned_by: dict[int, MadeBy] = field(default_factory=dict)
@@ -45,6 +50,9 @@ class Run:
     running: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     shown_since: int = field(default_factory=time.time_ns)  # what a page shows of an earlier one is stale
+    replaces: "Run | None" = None  # whose results stay until this one has some
+    wanted: int | None = None  # number of a picture that its visitor just asked for, and so wants to see
+    pages: int = 1  # that show it: a page that is loaded again is another one
     selected: str = ""  # key of the cutout that is looked at
     redoing: "Run | None" = None  # what makes all its pictures anew
     tuning: int = 0  # counts up with the hand: what was begun for a lower number is stale
@@ -56,6 +64,31 @@ class Run:
     def cutouts(self) -> list[tuple[int, Cutout]]:
         """Number of the picture and cutout, in order."""
         return [(index, cutout) for index, outcome in sorted(self.outcomes.items()) for cutout in outcome.cutouts]
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the pictures that have come to nothing yet: not begun, or failed."""
+        numbers = range(len(self.kept.sources)) if self.only is None else sorted(self.only)
+        return [i for i in numbers if i not in self.outcomes or self.outcomes[i].report["error"]]
+
+    @property
+    def failed(self) -> list[tuple[int, str]]:
+        """Number and sentence of each picture that failed."""
+        return [(i, o.report["error"]) for i, o in sorted(self.outcomes.items()) if o.report["error"]]
+
+    def made_by(self, index: int) -> MadeBy:
+        """What the cutouts of a picture were made by."""
+        return self.tuned_by.get(index, (self.recipe, self.backdrop))
+
+    def share_of(self, made_by: MadeBy) -> tuple[int, int]:
+        """Pictures with cutouts that were made by this, and all that have any."""
+        done = [index for index, outcome in self.outcomes.items() if outcome.cutouts]
+        return sum(self.made_by(index) == made_by for index in done), len(done)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether its cutouts were made by different settings."""
+        return len({self.made_by(index) for index, outcome in self.outcomes.items() if outcome.cutouts}) > 1
 
     @property
     def reports(self) -> list[Report]:
@@ -89,7 +122,7 @@ class Run:
         """
         old, outcome = self.outcomes.get(index), other.outcomes[index]
         if outcome.report["error"] and old and old.cutouts:
-            return str(outcome.report["error"])
+            return outcome.report["error"]  # type: ignore[no-any-return]
         self.outcomes[index] = outcome
         self.tuned_by[index] = other.recipe, other.backdrop
         if old:
@@ -117,6 +150,27 @@ class Run:
 
     # ------------------------------------------------------------------------------------------------- its end
 
+    def halt(self) -> bool:
+        """Stop what is being done of it, and wait a little until that has ended.
+
+        Returns:
+            Whether there was something left to do.
+        """
+        # not by whether it is running: what Gradio cancels may have ended already
+        parts = [part for part in (self, self.redoing) if part and len(part.outcomes) < part.total]
+        for part in parts:
+            part.stop.set()
+        patience = time.monotonic() + HALT_SECONDS
+        # what a run still sends on its end would stand over the answer
+        while any(part.running for part in parts) and time.monotonic() < patience:
+            time.sleep(0.02)
+        return bool(parts)
+
+    def pause(self) -> None:
+        """As `halt`, but what is missing of it may be done afterwards."""
+        self.halt()
+        self.stop.clear()
+
     def end(self) -> None:
         """Another run takes its place: whatever is being done for it stops, and nothing of it is shown any more."""
         self.tuning += 1
@@ -135,11 +189,7 @@ class Run:
         Raises:
             SettingsError: There is nothing, or files are gone.
         """
-        made = {
-            index: self.tuned_by.get(index, (self.recipe, self.backdrop))
-            for index, outcome in sorted(self.outcomes.items())
-            if outcome.cutouts
-        }
+        made = {index: self.made_by(index) for index, outcome in sorted(self.outcomes.items()) if outcome.cutouts}
         if not made:
             raise SettingsError(NOTHING_YET)
         with self._packing:
@@ -151,7 +201,9 @@ class Run:
                     files += self._write_settings(by, stem, [picture.name for picture in pictures])
                 return write_zip(files, self.folder / "cutouts.zip")
             except FileNotFoundError as error:
-                raise SettingsError("Files of this run were deleted after their time: run again.") from error
+                raise SettingsError(
+                    Message("Files of this run were deleted after their time. Cut out again.")
+                ) from error
 
     def _write_settings(self, by: MadeBy, stem: str, pictures: list[str]) -> list[Path]:
         recipe, backdrop = by

@@ -69,10 +69,10 @@ def test_a_backdrop_lies_behind(client: Client, begun: tuple[str, list[str]], tm
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"run": "AAAAAAAAAAAAAAAAAAAAAA"}, "There is no such run"),
-        ({"run": ""}, "There is no such run"),
-        ({"run": None}, "There is no such run"),
-        ({"run": ["x"]}, "There is no such run"),
+        ({"run": "AAAAAAAAAAAAAAAAAAAAAA"}, "This run has expired or does not exist"),
+        ({"run": ""}, "This run has expired or does not exist"),
+        ({"run": None}, "This run has expired or does not exist"),
+        ({"run": ["x"]}, "This run has expired or does not exist"),
         ({"pictures": [2]}, "pictures must be a list of numbers of pictures that this run has: 0, 1"),
         ({"pictures": []}, "pictures must be a list of numbers"),
         ({"pictures": "all"}, "pictures must be a list of numbers"),
@@ -112,7 +112,7 @@ def test_the_longest_unused_run_goes_first_beyond_the_budget() -> None:
     third = keep(runs, 100)
     assert runs.get(first.id) is first
     assert runs.get(third.id) is third
-    with pytest.raises(Exception, match="There is no such run"):
+    with pytest.raises(Exception, match="This run has expired or does not exist"):
         runs.get(second.id)
     assert second.predictions == {}  # whoever still holds it keeps no memory alive
 
@@ -131,7 +131,7 @@ def test_a_run_expires() -> None:
     kept = keep(runs, 10)
     time.sleep(0.1)
     runs.trim()
-    with pytest.raises(Exception, match="There is no such run"):
+    with pytest.raises(Exception, match="This run has expired or does not exist"):
         runs.get(kept.id)
 
 
@@ -149,7 +149,7 @@ def test_a_visitors_page_keeps_no_maps_alive_beyond_the_budget(
     gc.collect()
     assert said() is None  # though the page still has its run
     assert run.cutouts
-    with pytest.raises(Exception, match="not kept any more"):
+    with pytest.raises(Exception, match="not kept any longer"):
         server.service.again(run.kept, run.recipe)
     server.service.forget(run)
     assert not run.folder.exists()
