@@ -1,35 +1,37 @@
 """Segmatte's entry point: `python app.py` builds the page and serves it."""
 
 import argparse
-import getpass
-import logging
 import os
 import sys
-import tempfile
 import threading
-from pathlib import Path
 
 # Before Gradio is imported: no telemetry and no version check, launch() may call its own address, uploads in a folder
 # of our own, and compiled matting kernels that survive restarts and other CPUs.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1,localhost")))
 os.environ.setdefault("NUMBA_CPU_NAME", "generic")
-os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / f"segmatte-{getpass.getuser()}"))
 
 if os.environ.get("SPACES_ZERO_GPU"):
     import spaces  # noqa: F401  (before Gradio, which then asks it for GPUs; a ZeroGPU Space has it installed)
 
-from segmentation.config import Config
 from segmentation.errors import SegmentationError
+from segmentation.web.folder import prepare_folder
+
+try:
+    prepare_folder()
+except SegmentationError as error:
+    sys.exit(f"Segmatte cannot start. {error}")
+
+from segmentation.config import Config
+from segmentation.web import logs
 from segmentation.web.health import health_routes
 from segmentation.web.mcp import add_mcp
 from segmentation.web.page import build_page
-from segmentation.web.server import launch
+from segmentation.web.preview import preview_routes
+from segmentation.web.server import launch, serve_until_stopped
 from segmentation.web.service import Service
 
-logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-logging.getLogger("httpx").setLevel(logging.WARNING)
+logs.configure()
 
 try:
     service = Service(Config.from_environment())
@@ -46,11 +48,10 @@ def main() -> None:
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
     options = parser.parse_args()
-    Path(os.environ["GRADIO_TEMP_DIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
     launch(
         demo,
         service.config,
-        routes=health_routes(service),
+        routes=[*health_routes(service), *preview_routes(service)],
         server_name=options.host,
         server_port=options.port,
         prevent_thread_lock=True,
@@ -58,7 +59,7 @@ def main() -> None:
     # after the page answers: imports and downloads would only delay it
     for work in (service.prepare, service.keep_clean):
         threading.Thread(target=work, daemon=True, name=work.__name__).start()
-    demo.block_thread()
+    serve_until_stopped(demo, service.config.grace_seconds)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.errors import SettingsError
+from segmentation.picture import Limits
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -47,6 +48,19 @@ class Config:
     max_pixels: int = _variable(
         "SEGMATTE_MAX_PIXELS", 50_000_000, "Pixels of one picture, checked before it is decoded"
     )
+    max_side: int = _variable("SEGMATTE_MAX_SIDE", 30_000, "Pixels of the longer side of one picture")
+    decode_seconds: int = _variable(
+        "SEGMATTE_DECODE_SECONDS", 20, "Seconds that decoding one picture may take, where it is not plainly harmless"
+    )
+    run_seconds: int = _variable("SEGMATTE_RUN_SECONDS", 300, "Seconds that a network may take for one picture")
+    stuck_seconds: int = _variable(
+        "SEGMATTE_STUCK_SECONDS",
+        300,
+        "Seconds more than a network may take, after which a run without progress is ended",
+    )
+    own_models_mb: int = _variable(
+        "SEGMATTE_OWN_MODELS_MB", 4096, "Megabytes that `.onnx` files without a registry entry may take together"
+    )
     max_upload_mb: int = _variable("SEGMATTE_MAX_UPLOAD_MB", 50, "Megabytes of one uploaded file")
     max_request_mb: int = _variable("SEGMATTE_MAX_REQUEST_MB", 500, "Megabytes of one request, all its files together")
     web_addresses: bool = _variable(
@@ -56,8 +70,26 @@ class Config:
     runs_mb: int = _variable(
         "SEGMATTE_RUNS_MB", 512, "Megabytes of what networks said, kept so that visitors can tune without them"
     )
-    concurrency: int = _variable("SEGMATTE_CONCURRENCY", 2, "Runs at the same time; further ones wait in the queue")
-    queue: int = _variable("SEGMATTE_QUEUE", 20, "Runs that may wait; further ones are told to come back")
+    stored_mb: int = _variable(
+        "SEGMATTE_STORED_MB", 8192, "Megabytes of uploads and results together; the longest unused go first"
+    )
+    stored_files: int = _variable("SEGMATTE_STORED_FILES", 20_000, "Files of uploads and results together")
+    client_mb: int = _variable("SEGMATTE_CLIENT_MB", 2048, "Megabytes that one address may upload in the keep time")
+    client_files: int = _variable("SEGMATTE_CLIENT_FILES", 2000, "Files that one address may upload in the keep time")
+    connections: int = _variable("SEGMATTE_CONNECTIONS", 500, "Connections at the same time; further ones are closed")
+    hosts: str = _variable(
+        "SEGMATTE_HOSTS",
+        "",
+        "Names by which visitors call the server, comma-separated, beside addresses and local names; without any, what "
+        "`X-Forwarded-Host` says is believed",
+    )
+    grace_seconds: int = _variable(
+        "SEGMATTE_GRACE_SECONDS", 10, "Seconds that runs may take to end when the server is told to stop"
+    )
+    concurrency: int = _variable(
+        "SEGMATTE_CONCURRENCY", 2, "Runs under way without waiting; all runs take turns, picture by picture"
+    )
+    queue: int = _variable("SEGMATTE_QUEUE", 20, "Further runs that wait for turns; others are told to come back")
     auth: str = _variable(
         "SEGMATTE_AUTH", "", "`user:password` that visitors must know; nobody else gets in", shown=False
     )
@@ -89,6 +121,11 @@ class Config:
         if config.login and config.mcp:  # Gradio's MCP server does not ask for it
             raise SettingsError("SEGMATTE_MCP would go round the login of SEGMATTE_AUTH: unset one of them.")
         return config
+
+    @property
+    def limits(self) -> Limits:
+        """What decoding one picture may take."""
+        return Limits(self.max_pixels, self.max_side, self.decode_seconds)
 
     @property
     def login(self) -> tuple[str, str] | None:

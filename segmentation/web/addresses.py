@@ -24,9 +24,10 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from gradio.utils import get_upload_folder
 
-from segmentation.batch import cutout_stems
 from segmentation.errors import ImageError
 from segmentation.image import picture_ending
+from segmentation.messages import Message
+from segmentation.outputs import safe_stems
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -36,7 +37,7 @@ MAX_REDIRECTS = 5
 _LONGEST = 4096  # characters of an address
 _TRIED = 4  # addresses of a host; all are checked, but a list of a thousand must not make us knock at each
 _CHUNK = 1 << 16  # bytes
-_UPLOAD_IT = "Or download the picture yourself and upload it."
+_UPLOAD_IT = Message("Or download the picture yourself and upload it.")
 
 _NAT64 = IPv6Network("64:ff9b::/96")  # how a host without IPv4 reaches one with nothing else (RFC 6052)
 _GIVEN_OUT = IPv6Network("2000::/3")  # the only part of IPv6 that hosts have public addresses of
@@ -102,16 +103,30 @@ def fetch_picture(
                 return _save(answer, url.name, max_bytes, max_pixels)
             if answer.status not in (301, 302, 303, 307, 308):
                 raise ImageError(
-                    f"The web site gave no picture, but status {answer.status}. Open the address in a browser to "
-                    f"check it. {_UPLOAD_IT}"
+                    Message(
+                        "The web site gave no picture, but status {status}. Open the address in a browser to check "
+                        "it. {upload_it}",
+                        status=answer.status,
+                        upload_it=_UPLOAD_IT,
+                    )
                 )
             # headers come decoded as Latin-1, but addresses are written in UTF-8
             location = answer.headers.get("Location", "").encode("latin-1").decode("utf-8", "replace")
         moved = _parse(location.strip(), ports, url.text)
         if url.secure and not moved.secure:
-            raise ImageError(f"The address leads from https to http, which is not followed. {_UPLOAD_IT}")
+            raise ImageError(
+                Message(
+                    "The address leads from https to http, which is not followed. {upload_it}", upload_it=_UPLOAD_IT
+                )
+            )
         url = moved
-    raise ImageError(f"The address leads on more than {MAX_REDIRECTS} times. Copy the picture's own. {_UPLOAD_IT}")
+    raise ImageError(
+        Message(
+            "The address leads on more than {max_redirects} times. Copy the picture's own. {upload_it}",
+            max_redirects=MAX_REDIRECTS,
+            upload_it=_UPLOAD_IT,
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +140,9 @@ class _Url:
 
 
 def _parse(text: str, ports: Container[int], base: str = "") -> _Url:
-    refusal = ImageError("This is not a web address. Copy the picture's own, which begins with http:// or https://.")
+    refusal = ImageError(
+        Message("This is not a web address. Copy the picture's own, which begins with http:// or https://.")
+    )
     if len(text) > _LONGEST or not text.isprintable():  # urlsplit would drop tabs and line feeds without a word
         raise refusal
     try:
@@ -136,11 +153,17 @@ def _parse(text: str, ports: Container[int], base: str = "") -> _Url:
     except (ValueError, KeyError) as error:
         raise refusal from error
     if "@" in parts.netloc:
-        raise ImageError(f"Addresses with a user name or password are not fetched. Remove it. {_UPLOAD_IT}")
+        raise ImageError(
+            Message(
+                "Addresses with a user name or password are not fetched. Remove it. {upload_it}", upload_it=_UPLOAD_IT
+            )
+        )
     if not re.fullmatch(r"[0-9A-Za-z_.:-]+", host):  # so no zone of an IPv6 address either
         raise refusal
     if port not in ports:
-        raise ImageError(f"Pictures are fetched from the usual ports of the web only. {_UPLOAD_IT}")
+        raise ImageError(
+            Message("Pictures are fetched from the usual ports of the web only. {upload_it}", upload_it=_UPLOAD_IT)
+        )
     # quote lets nothing through that could end the line; escapes that are there stay
     target = quote((parts.path or "/") + ("?" + parts.query if parts.query else ""), safe="%/?:=&~+!$,;'@()*[]")
     site = (f"[{host}]" if ":" in host else host) + ("" if port == usual else f":{port}")
@@ -177,7 +200,9 @@ def _resolve(url: _Url, is_allowed: Callable[[IPAddress], bool], deadline: float
         resolver.shutdown(wait=False)
     if not addresses or not all(map(is_allowed, addresses)):
         # one sentence for both: which private names exist is nobody's business
-        raise ImageError(f"The address leads to no public web site. Check its spelling. {_UPLOAD_IT}")
+        raise ImageError(
+            Message("The address leads to no public web site. Check its spelling. {upload_it}", upload_it=_UPLOAD_IT)
+        )
     return addresses[:_TRIED]
 
 
@@ -228,19 +253,30 @@ def _network() -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        raise ImageError(f"The web site took too long. Try again later. {_UPLOAD_IT}") from error
+        raise ImageError(
+            Message("The web site took too long. Try again later. {upload_it}", upload_it=_UPLOAD_IT)
+        ) from error
     except ssl.SSLCertVerificationError as error:
-        raise ImageError(f"The web site cannot prove that it is what its address says. {_UPLOAD_IT}") from error
+        raise ImageError(
+            Message("The web site cannot prove that it is what its address says. {upload_it}", upload_it=_UPLOAD_IT)
+        ) from error
     except (OSError, HTTPException) as error:
-        raise ImageError(f"The web site is not there, or broke off. Check the address. {_UPLOAD_IT}") from error
+        raise ImageError(
+            Message("The web site is not there, or broke off. Check the address. {upload_it}", upload_it=_UPLOAD_IT)
+        ) from error
 
 
 def _save(answer: HTTPResponse, name: str, max_bytes: int, max_pixels: int) -> Path:
     if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":  # a bomb may be in it
-        raise ImageError(f"The web site sends the picture packed, which was not asked for. {_UPLOAD_IT}")
+        raise ImageError(
+            Message("The web site sends the picture packed, which was not asked for. {upload_it}", upload_it=_UPLOAD_IT)
+        )
     too_large = ImageError(
-        f"The file at this address is larger than {max_bytes / (1 << 20):.3g} MB, the most that is taken. "
-        "Make it smaller first."
+        Message(
+            "The file at this address is larger than {max_bytes:.3g} MB, the most that is taken. "
+            "Make it smaller first.",
+            max_bytes=max_bytes / (1 << 20),
+        )
     )
     if (answer.length or 0) > max_bytes:
         raise too_large
@@ -255,8 +291,8 @@ def _save(answer: HTTPResponse, name: str, max_bytes: int, max_pixels: int) -> P
                 if received > max_bytes:
                     raise too_large
                 file.write(buffer[:count])
-        ending = picture_ending(partial, "The file at this address", max_pixels)
-        stem = cutout_stems([re.sub(r"[^\w ,.()-]", "_", name)])[0]
+        ending = picture_ending(partial, Message("The file at this address"), max_pixels)
+        stem = safe_stems([re.sub(r"[^\w ,.()-]", "_", name)])[0]
         return partial.rename(folder / f"{stem}{ending}")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

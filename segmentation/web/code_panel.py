@@ -41,10 +41,11 @@ class CodePanel:
         names = [Path(name).name for name in Pictures.names(pictures)] or ["photo.jpg"]
         behind = Path(backdrop).name if backdrop and recipe.export.background == "picture" else None
         server = str(address).rstrip("/")
+        login = self._service.config.login is not None
         query = link(recipe, self._service.registry().default.id)
         return [
-            ("code_python", python_code(server, names, recipe, behind)),
+            ("code_python", python_code(server, names, recipe, behind, login)),
             ("code_command", command_line(names, recipe, behind)),
-            ("code_curl", curl_code(server, names, recipe, behind)),
+            ("code_curl", curl_code(server, names, recipe, behind, login)),
             ("code_link", f"{address}?{query}" if query else str(address)),
         ]

@@ -16,6 +16,7 @@ from gradio.events import api
 from gradio.utils import get_upload_folder
 
 from segmentation.errors import ImageError, SegmentationError
+from segmentation.messages import Message
 from segmentation.recipe import DEFAULTS, Recipe
 from segmentation.web.service import Service
 
@@ -73,7 +74,7 @@ def _stored(image: Any) -> str:
     try:
         content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ImageError("The data URL is damaged: what follows its comma is not base64.") from error
+        raise ImageError(Message("The data URL is damaged: what follows its comma is not base64.")) from error
     folder = Path(get_upload_folder()) / secrets.token_hex(32)  # as an upload's, with a name nobody can guess
     folder.mkdir(parents=True)
     path = folder / "picture"

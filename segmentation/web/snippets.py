@@ -8,7 +8,7 @@ from typing import Any
 from segmentation.recipe import Recipe, write_value
 
 
-def python_code(address: str, names: Sequence[str], recipe: Recipe, backdrop: str | None) -> str:
+def python_code(address: str, names: Sequence[str], recipe: Recipe, backdrop: str | None, login: bool = False) -> str:
     """A script for gradio_client.
 
     Args:
@@ -16,6 +16,7 @@ def python_code(address: str, names: Sequence[str], recipe: Recipe, backdrop: st
         names: The pictures' file names.
         recipe: Model and settings; what is a default is left out.
         backdrop: File name of the picture behind, where there is one.
+        login: Whether the page asks for user and password.
     """
     values = {"model": recipe.model} | {name: _plain(value) for name, value in recipe.changed.items()}
     images = "".join(f"\n        handle_file({name!r})," for name in names)
@@ -23,10 +24,11 @@ def python_code(address: str, names: Sequence[str], recipe: Recipe, backdrop: st
     if backdrop:
         lines.append(f"    backdrop=handle_file({backdrop!r}),")
     call = "\n".join(lines)
+    auth = ', auth=("USER", "PASSWORD")' if login else ""
     return f"""\
 from gradio_client import Client, handle_file
 
-client = Client({address!r})
+client = Client({address!r}{auth})
 files, report = client.predict(
 {call}
     api_name="/segment",
@@ -37,30 +39,39 @@ print(files)
 """
 
 
-def curl_code(address: str, names: Sequence[str], recipe: Recipe, backdrop: str | None) -> str:
+_LOGIN = """\
+curl -sS -c "$cookies" -F username=USER -F password=PASSWORD "$server/login" && echo
+"""
+
+
+def curl_code(address: str, names: Sequence[str], recipe: Recipe, backdrop: str | None, login: bool = False) -> str:
     """The same as commands for a terminal with curl and Python. See `python_code` for the arguments."""
     body = {"model": recipe.model} | {name: _plain(value) for name, value in recipe.changed.items()}
     pictures = " ".join(shlex.quote(name) for name in [*names, *([backdrop] if backdrop else [])])
     behind = 'body["backdrop"] = files.pop()\n' if backdrop else ""
+    cookies = ' -b "$cookies"' if login else ""
+    # what a stranger may have named stands in single words for the shell, never inside a program
     return f"""\
 server={shlex.quote(address)}
+{"cookies=$(mktemp)" + chr(10) + _LOGIN if login else ""}\
 paths=$(for picture in {pictures}; do
-  curl -sS -F "files=@\\"$picture\\"" "$server/gradio_api/upload" && echo
+  quoted=$(printf %s "$picture" | sed 's/[\\\\"]/\\\\&/g')
+  curl -sS{cookies} -F "files=@\\"$quoted\\"" "$server/gradio_api/upload" && echo
 done)
-body=$(python3 - "$paths" <<'END'
+body=$(python3 - "$paths" {shlex.quote(json.dumps(body))} <<'END'
 import json, sys
 
 files = [
     {{"path": json.loads(line)[0], "meta": {{"_type": "gradio.FileData"}}}}
     for line in sys.argv[1].splitlines()
 ]
-body = json.loads(r'''{json.dumps(body)}''')
+body = json.loads(sys.argv[2])
 {behind}print(json.dumps({{"images": files}} | body))
 END
 )
-event=$(curl -sS "$server/gradio_api/call/v2/segment" -H "Content-Type: application/json" -d "$body" \\
+event=$(curl -sS{cookies} "$server/gradio_api/call/v2/segment" -H "Content-Type: application/json" -d "$body" \\
   | python3 -c 'import json, sys; print(json.load(sys.stdin)["event_id"])')
-curl -sSN "$server/gradio_api/call/segment/$event"
+curl -sSN{cookies} "$server/gradio_api/call/segment/$event"
 """
 
 

@@ -17,6 +17,9 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from segmentation.errors import ImageError
+from segmentation.messages import Message
+
+EMPTY_SECONDS = 300.0  # after which an empty folder goes: one of a run that begins is empty for a moment
 
 _RUN_PREFIX = "segmatte-run-"
 _UPLOAD = re.compile(r"[0-9a-f]{64}")  # Gradio keeps each upload in a folder named by its hash
@@ -30,17 +33,25 @@ def uploaded_files(paths: Sequence[Any], max_pictures: int) -> list[Path]:
         ImageError: None or too many were named, or one is not an upload. What was named is not repeated.
     """
     if not paths:
-        raise ImageError("Add at least one picture first.")
+        raise ImageError(Message("Add at least one picture first."))
     if len(paths) > max_pictures:
-        raise ImageError(f"{len(paths)} pictures are too many for one run; at most {max_pictures} are taken.")
+        raise ImageError(
+            Message(
+                "{paths} pictures are too many for one run; at most {max_pictures} are taken.",
+                paths=len(paths),
+                max_pictures=max_pictures,
+            )
+        )
     root = Path(get_upload_folder()).resolve()
     return [_uploaded(path, root) for path in paths]
 
 
 def _uploaded(named: Any, root: Path) -> Path:
     refusal = ImageError(
-        "A picture is not an upload of this server, or was deleted after its time. Upload it again and name what the "
-        "upload returned."
+        Message(
+            "A picture is not an upload of this server, or was deleted after its time. Upload it again and name what "
+            "the upload returned."
+        )
     )
     if not isinstance(named, str) or "\0" in named:
         raise refusal
@@ -75,8 +86,13 @@ def new_run_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix=_RUN_PREFIX, dir=root))
 
 
+def is_swept(name: str) -> bool:
+    """Whether something of that name in the upload folder is Gradio's or ours."""
+    return bool(_SWEPT.fullmatch(name))
+
+
 def sweep(keep_seconds: float) -> int:
-    """Delete what nobody touched for so long: runs, uploads, and the rests of uploads that broke off.
+    """Delete what nobody touched for so long: runs, uploads, and the rests of uploads that broke off. Empty folders go.
 
     Returns:
         How many went.
@@ -85,7 +101,10 @@ def sweep(keep_seconds: float) -> int:
     gone = 0
     for path in root.iterdir() if root.is_dir() else ():
         try:
-            if _SWEPT.fullmatch(path.name) and time.time() - path.stat().st_mtime > keep_seconds:
+            if not is_swept(path.name):
+                continue
+            age = time.time() - path.stat().st_mtime
+            if age > keep_seconds or (age > EMPTY_SECONDS and path.is_dir() and not any(path.iterdir())):
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
                 gone += 1
         except OSError:  # somebody else was quicker

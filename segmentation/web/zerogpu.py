@@ -18,7 +18,7 @@ import numpy.typing as npt
 from segmentation.arrays import Tensor
 from segmentation.config import Config
 from segmentation.providers import GpuOptions
-from segmentation.registry import ModelSpec
+from segmentation.registry import ModelSpec, Weights
 from segmentation.session import Session
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ ON_ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in {"1", "t", "true"
 Answer = tuple[npt.NDArray[Any], str, str]
 """The network's output, the execution provider that computed it, and why that is not the GPU's, or ""."""
 
-_kept: dict[tuple[str, Path], Session] = {}  # in the forked process, which lives as long as it is not idle
+_kept: dict[tuple[str, Weights], Session] = {}  # in the forked process, which lives as long as it is not idle
 
 
 def seconds(spec: ModelSpec, _path: Path, _gpu: GpuOptions, tensor: Tensor) -> int:
@@ -41,9 +41,9 @@ def seconds(spec: ModelSpec, _path: Path, _gpu: GpuOptions, tensor: Tensor) -> i
 
 
 def _compute(spec: ModelSpec, path: Path, gpu: GpuOptions, tensor: Tensor) -> Answer:
-    session = _kept.get((spec.id, path))
+    session = _kept.get((spec.id, spec.weights))
     if session is None:
-        session = _kept[spec.id, path] = Session(spec, path, "auto", gpu=gpu)
+        session = _kept[spec.id, spec.weights] = Session(spec, path, "auto", gpu=gpu)
         log.info("%s was loaded on %s %s", spec.title, session.provider, session.provider_note)
     answer = session.run(tensor)
     return answer, session.provider, session.provider_note

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from segmentation.config import Config
 from segmentation.web.page import build_page
+from segmentation.web.preview import preview_routes
 from segmentation.web.server import launch
 from segmentation.web.service import Service
 from tests import graphs
@@ -43,7 +44,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, fetched: Callable[[str], Pa
         config = Config(models_folder=models, max_pictures=5, max_upload_mb=20, max_request_mb=40, device="cpu")
         service = Service(config)
         page = build_page(service)
-        _, url, _ = launch(page, config, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+        _, url, _ = launch(
+            page, config, routes=preview_routes(service), prevent_thread_lock=True, quiet=True, server_name="127.0.0.1"
+        )
         yield Server(url.rstrip("/"), uploads, page, service)
         page.close(verbose=False)
 

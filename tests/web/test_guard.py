@@ -14,12 +14,14 @@ from gradio.data_classes import PredictBodyInternal
 from gradio.events import api
 
 from segmentation.batch import Cutout, Outcome
+from segmentation.config import Config
 from segmentation.recipe import Recipe
 from segmentation.web.api import QUEUE_NAME
 from segmentation.web.comparison import Column, Comparison
+from segmentation.web.doorman import PUBLIC, Doorman
 from segmentation.web.kept import Kept
 from segmentation.web.runs import Run
-from segmentation.web.server import MOMENTARY, PUBLIC, Doorman, _keep_lines_apart
+from segmentation.web.seams import MOMENTARY, keep_lines_apart
 from segmentation.web.uploads import new_run_folder, sweep
 from tests.web.conftest import Server
 
@@ -272,7 +274,7 @@ def test_a_visitors_page_cannot_be_stored(server: Server) -> None:
 
 @pytest.mark.parametrize("folder", ["/run/user/1000/segmatte", "/srv/api/call/x"])
 def test_files_below_any_folder_name_pass_the_doorman(folder: str) -> None:
-    assert Doorman(lambda *_: None, 1)._refusal({"path": f"/gradio_api/file={folder}/a.png", "headers": []}) is None  # type: ignore[arg-type]
+    assert Doorman(lambda *_: None, Config()).refusal("GET", f"/gradio_api/file={folder}/a.png", {}) is None  # type: ignore[arg-type,return-value]
 
 
 def test_a_line_of_previews_turns_no_run_away_and_the_other_way_round() -> None:
@@ -280,7 +282,7 @@ def test_a_line_of_previews_turns_no_run_away_and_the_other_way_round() -> None:
         for name in (QUEUE_NAME, "preview"):
             api(lambda: 1, api_name=name, concurrency_id=name)
     page.queue(max_size=None)
-    _keep_lines_apart(page, runs=2)
+    keep_lines_apart(page, 2, QUEUE_NAME)
     queue = page._queue
     runs, previews = page.fns.values()
 

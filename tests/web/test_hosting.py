@@ -22,6 +22,7 @@ from segmentation.config import Config
 from segmentation.matting import warm_up
 from segmentation.web.health import health_routes
 from segmentation.web.page import build_page
+from segmentation.web.preview import preview_routes
 from segmentation.web.server import launch
 from segmentation.web.service import Service
 from tests import graphs
@@ -31,7 +32,7 @@ from tests.web.conftest import Server
 @contextmanager
 def served(service: Service, config: Config, **options: Any) -> Iterator[str]:
     page = build_page(service)
-    routes = health_routes(service)
+    routes = [*health_routes(service), *preview_routes(service)]
     _, url, _ = launch(
         page, config, routes=routes, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **options
     )

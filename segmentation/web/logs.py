@@ -1,0 +1,56 @@
+"""The log: one line a record, whatever strangers put into it."""
+
+import logging
+import re
+
+MOST_CHARACTERS = 2000  # of a message, and again of a traceback
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class OneLine(logging.Formatter):
+    """Control characters are spelled out, long texts cut, and the lines of a traceback are indented."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """The record without its traceback."""
+        record.message = cut(_CONTROL.sub(lambda found: repr(found[0])[1:-1], record.message))
+        return super().formatMessage(record)
+
+    def formatException(self, ei: object) -> str:  # noqa: N802
+        """The traceback, whose lines nobody can take for records."""
+        text = super().formatException(ei)  # type: ignore[arg-type]
+        return "\n".join(f"    | {_CONTROL.sub('?', line)}" for line in cut(text).splitlines())
+
+
+class OncePerMinute(logging.Filter):
+    """Lets each place in the code log once a minute: what happens a thousand times a second fills no disk."""
+
+    def __init__(self) -> None:
+        """Nothing was logged yet."""
+        super().__init__()
+        self._last: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged."""
+        place = record.pathname, record.lineno
+        if record.created - self._last.get(place, 0.0) < 60:
+            return False
+        self._last[place] = record.created
+        return True
+
+
+def cut(text: str) -> str:
+    """A text without its middle, where it is long."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    return f"{text[: MOST_CHARACTERS // 2]} ... {text[-MOST_CHARACTERS // 2 :]}"
+
+
+def configure() -> None:
+    """Log to standard error from now on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in ("asyncio", "uvicorn.error"):  # such as "too many open files", at each attempt
+        logging.getLogger(name).addFilter(OncePerMinute())
