@@ -7,29 +7,37 @@ from typing import ParamSpec, TypeVar
 import gradio as gr
 
 from segmentation.errors import SegmentationError
+from segmentation.messages import Message
+from segmentation.web.texts import Say, speaker
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def shown_errors(run: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
-    """Turn our errors into Gradio's, which carry their sentence to page and client. Anything else is a bug: logged."""
+    """Turn our errors into Gradio's, which carry their sentence to page and client. Anything else is a bug: logged.
+
+    A handler of the page has the request among its arguments, and so its sentences in the visitor's language.
+    """
 
     @functools.wraps(run)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         try:
             yield from run(*args, **kwargs)
         except SegmentationError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            request = next((arg for arg in args if isinstance(arg, gr.Request)), None)
+            sentence = speaker(request)(error.message) if request else str(error)
+            title = speaker(request)(Message("Error"))
+            raise gr.Error(sentence, title=title, print_exception=False) from error
 
     return wrapped
 
 
-def progress_bar() -> Callable[[str, float | None], None]:
+def progress_bar(say: Say = str) -> Callable[[str, float | None], None]:
     """A progress bar of the running event. (A `gr.Progress` parameter is more than `gr.api` can take.)"""
     progress = gr.Progress()
 
     def shown(text: str, share: float | None) -> None:
-        progress(0.0 if share is None else share, desc=text)
+        progress(0.0 if share is None else share, desc=say(text))
 
     return shown

@@ -1,32 +1,69 @@
 """What the page says, in the visitor's language: `locales/*.json`, one key a label, looked up in the browser."""
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import gradio as gr
 from gradio.i18n import I18nData
 
+from segmentation.messages import translated
 from segmentation.recipe import DEFAULTS
-from segmentation.settings import help_text
+from segmentation.settings import BACKGROUNDS, FITS, FORMATS, MATTING_METHODS, help_text
+
+CHOICES = {
+    "alpha_matting_erode_size": {"auto": "auto_erode_size"},
+    "matting_method": {choice: f"matting_method_{choice}" for choice in MATTING_METHODS},
+    "background": {kind: f"background_{kind}" for kind in BACKGROUNDS} | {"blur": "background_blur_choice"},
+    "background_fit": {fit: f"background_fit_{fit}" for fit in FITS},
+    "format": {kind: f"format_{kind}" for kind in FORMATS},
+}
+"""Setting -> what may be chosen -> key of its label."""
 
 FOLDER = Path(__file__).with_name("locales")
+MESSAGES = FOLDER / "messages"
 SCRIPTS = "script."  # keys of what the scripts of the page say
 
 
 @cache
 def texts() -> dict[str, dict[str, str]]:
-    """Language -> key -> text. English explains the settings in the words of `Settings` and `Export`.
-
-    What a setting is called everywhere else stands behind what it does, in every language.
-    """
+    """Language -> key -> text. English explains the settings in the words of `Settings` and `Export`."""
     languages = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(FOLDER.glob("*.json"))}
     languages["en"] |= {f"{name}_info": help_text(name) for name in DEFAULTS}
     for said in languages.values():
-        for name in DEFAULTS:
-            if f"{name}_info" in said:
-                said[f"{name}_info"] += f" ({name})"
+        labels = languages["en"] | said
+        for name, choices in CHOICES.items():  # visitors know a choice by its label
+            text = said.get(f"{name}_info", "")
+            for choice, key in choices.items():
+                text = text.replace(f"'{choice}'", f"“{labels[key]}”")
+            if text:
+                said[f"{name}_info"] = text
     return languages
+
+
+Say = Callable[[object], str]
+"""Says a sentence in a visitor's language."""
+
+
+@cache
+def messages() -> dict[str, dict[str, str]]:
+    """Language -> template of a `Message` -> what the page says for it; of English only what it says otherwise."""
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(MESSAGES.glob("*.json"))}
+
+
+def speaker(request: gr.Request | None) -> Say:
+    """What says sentences in the language that a visitor's browser asks for."""
+    known = messages()
+    accepted = request.headers.get("accept-language", "") if request else ""
+    tags = [tag.partition(";")[0].strip() for tag in accepted.split(",")]
+    # as the page itself: the browser's first language that there is, be it without its region
+    wanted = (name for tag in tags for name in known if name.lower() in (tag.lower(), tag.partition("-")[0].lower()))
+    starts = (name for tag in tags for name in known if name.partition("-")[0].lower() == tag.partition("-")[0].lower())
+    language = next(wanted, next(starts, "en"))
+    labels = texts()["en"] | texts().get(language, {})
+    catalogue = known.get("en", {}) | known.get(language, {}) | {name: labels[name] for name in DEFAULTS}
+    return lambda text: translated(str(text) if not isinstance(text, str) else text, catalogue)
 
 
 def i18n(key: str) -> I18nData:
