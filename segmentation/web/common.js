@@ -5,9 +5,10 @@ const make = (tag, attributes = {}, ...children) => {
   node.append(...children);
   return node;
 };
+// relative to the page: what Gradio takes for its own address is that behind a proxy
 const url = (path) => {
-  const { root, api_prefix } = window.gradio_config;
-  return `${root}${api_prefix}/file=${path.split("/").map(encodeURIComponent).join("/")}`;
+  const file = path.split("/").map(encodeURIComponent).join("/");
+  return new URL(`.${window.gradio_config.api_prefix}/file=${file}`, document.baseURI).href;
 };
 const language = navigator.languages.find((tag) => props.texts?.[tag] || props.texts?.[tag.split("-")[0]]) || "en";
 const say = props.texts?.[language] || props.texts?.[language.split("-")[0]] || props.texts?.en;

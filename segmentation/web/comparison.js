@@ -1,7 +1,40 @@
 // Models side by side on one picture. `props.value` is a list of what web/comparison.py says; all of it is set as text.
+let zoom = 1;
+let [x, y] = [50, 50]; // percent of a picture: the point that stays where it is
+
+// the same part of each picture, as large in each
+const render = () => {
+  for (const image of element.querySelectorAll("figure img")) {
+    image.style.transformOrigin = `${x}% ${y}%`;
+    image.style.transform = zoom === 1 ? "" : `scale(${zoom})`;
+  }
+};
+const zoomTo = (wanted, event) => {
+  const frame = event.target.closest(".frame");
+  if (!frame) return;
+  event.preventDefault();
+  if (zoom === 1) {
+    const box = frame.getBoundingClientRect();
+    [x, y] = [((event.clientX - box.left) / box.width) * 100, ((event.clientY - box.top) / box.height) * 100];
+  }
+  zoom = Math.min(Math.max(wanted, 1), 12);
+  render();
+};
+element.addEventListener("wheel", (event) => zoomTo(zoom * Math.exp(-event.deltaY / 400), event), { passive: false });
+element.addEventListener("dblclick", (event) => zoomTo(zoom > 1 ? 1 : 3, event));
+element.addEventListener("pointermove", (event) => {
+  if (zoom === 1 || !(event.buttons & 1) || !event.target.closest(".frame")) return;
+  const box = event.target.closest(".frame").getBoundingClientRect();
+  x = Math.min(Math.max(x - (event.movementX / box.width / (zoom - 1)) * 100, 0), 100);
+  y = Math.min(Math.max(y - (event.movementY / box.height / (zoom - 1)) * 100, 0), 100);
+  render();
+});
+
 const card = (entry, index) => {
   const picture = (path, name) =>
-    make("figure", {}, make("img", { src: url(path), alt: `${name}, ${entry.title}`, loading: "lazy" }),
+    make("figure", {},
+      make("div", { class: "frame" },
+        make("img", { src: url(path), alt: `${name}, ${entry.title}`, loading: "lazy", draggable: "false" })),
       make("figcaption", {}, name));
   const body = entry.error
     ? [make("p", { class: "failed" }, entry.error)]
@@ -25,6 +58,7 @@ const card = (entry, index) => {
 const take = () => {
   const cards = (props.value || []).map(card);
   element.replaceChildren(...(cards.length ? [make("div", { class: "comparison" }, ...cards)] : []));
+  render();
 };
 watch("value", take);
 take();

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from segmentation.errors import SegmentationError, SettingsError
+from segmentation.messages import Message
 from segmentation.recipe import Recipe
 from segmentation.web.controls import Controls, choices_of
 from segmentation.web.pictures import Pictures, Shown
@@ -14,7 +15,7 @@ from segmentation.web.report import COMMERCIAL
 from segmentation.web.runs import Run
 from segmentation.web.scripts import scripted
 from segmentation.web.service import Service
-from segmentation.web.texts import i18n
+from segmentation.web.texts import Say, i18n, speaker
 from segmentation.web.uploads import uploaded_files
 
 FEWEST, MOST = 2, 4
@@ -46,11 +47,18 @@ class Comparison:
         self.columns = gr.State([], delete_callback=self.forget)
 
     def compare(
-        self, run: Run | None, earlier: list[Column], pictures: Shown, models: list[str], *values: Any
+        self,
+        run: Run | None,
+        earlier: list[Column],
+        pictures: Shown,
+        models: list[str],
+        request: gr.Request,
+        *values: Any,
     ) -> Iterator[tuple[Any, list[Column]]]:
         """Cut out one picture with each model; a model that fails says so in its column."""
         if not FEWEST <= len(models or []) <= MOST:
-            raise SettingsError(f"Choose {FEWEST} to {MOST} models to compare.")
+            raise SettingsError(Message("Choose {fewest} to {most} models to compare.", fewest=FEWEST, most=MOST))
+        say = speaker(request)
         recipe, backdrop = self._controls.read(values)
         # mean, std and size are about one network
         settings = replace(recipe.settings, mean=None, std=None, size=None)
@@ -60,7 +68,7 @@ class Comparison:
         known = {entry["id"]: entry for entry in self._service.models()}
         columns = [Column(known.get(model, {"id": model, "title": model})) for model in models]
         self.forget([column for column in earlier if column.run is not run])
-        yield _shown(columns), columns
+        yield _shown(columns, say), columns
         for column in columns:
             wanted = Recipe(column.model["id"], settings, recipe.export)
             try:
@@ -68,21 +76,22 @@ class Comparison:
                 for _ in self._service.go_on(begun, for_page=True):
                     yield gr.skip(), gr.skip()
                 (report,) = begun.reports
-                column.error = report["error"] or ("" if begun.cutouts else "; ".join(report["warnings"]))
+                column.error = report["error"] or ("" if begun.cutouts else " ".join(map(say, report["warnings"])))
                 column.run = begun if begun.cutouts else None
             except SegmentationError as error:
-                column.error = str(error)
-            yield _shown(columns), columns
+                column.error = error.message
+            yield _shown(columns, say), columns
 
     @staticmethod
-    def choose(columns: list[Column], event: gr.EventData) -> tuple[dict[str, Any], Run]:
+    def choose(columns: list[Column], event: gr.EventData, say: Say = str) -> tuple[dict[str, Any], Run]:
         """Model and run of the column that was chosen."""
         number = event.index  # of the client's making
         chosen = columns[number] if isinstance(number, int) and 0 <= number < len(columns) else None
         if (
             chosen is None or chosen.run is None or chosen.run.stop.is_set()
         ):  # another run took its place, and its files
-            raise gr.Error("This comparison is not there any more: compare again.", print_exception=False)
+            gone = Message("This comparison is not there any more: compare again.")
+            raise gr.Error(say(gone), print_exception=False)
         return chosen.model, chosen.run
 
     def forget(self, columns: list[Column]) -> None:
@@ -92,18 +101,18 @@ class Comparison:
                 self._service.forget(column.run)
 
 
-def _shown(columns: list[Column]) -> list[dict[str, Any]]:
-    return [_column(column) for column in columns]
+def _shown(columns: list[Column], say: Say) -> list[dict[str, Any]]:
+    return [_column(column, say) for column in columns]
 
 
-def _column(column: Column) -> dict[str, Any]:
+def _column(column: Column, say: Say) -> dict[str, Any]:
     model, run = column.model, column.run
     entry: dict[str, Any] = {
         "title": model["title"],
-        "error": column.error,
-        "licence": model.get("licence", ""),
+        "error": say(column.error),
+        "licence": say(Message(model.get("licence", ""))),
         "licence_url": model.get("licence_url"),
-        "commercial": COMMERCIAL[model["commercial_use"]].strip("*") if "commercial_use" in model else "",
+        "commercial": say(COMMERCIAL[model["commercial_use"]]).strip("*") if "commercial_use" in model else "",
     }
     if run is None:
         return entry
@@ -113,6 +122,12 @@ def _column(column: Column) -> dict[str, Any]:
     return entry | {
         "thumbnail": str(cutout.thumbnail),
         "alpha": str(cutout.stages["alpha"]),
-        "seconds": f"{sum(report['seconds'].values()):.1f} ({report['seconds'].get('network', 0):.1f} network)",
-        "memory": f"about {megabytes} MB" if megabytes else "",
+        "seconds": say(
+            Message(
+                "{all:.1f} ({network:.1f} for the network)",
+                all=sum(report["seconds"].values()),
+                network=report["seconds"].get("network", 0),
+            )
+        ),
+        "memory": say(Message("about {megabytes} MB", megabytes=megabytes)) if megabytes else "",
     }

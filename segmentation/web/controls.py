@@ -6,10 +6,12 @@ from urllib.parse import urlencode
 
 import gradio as gr
 
-from segmentation.errors import SegmentationError
+from segmentation.errors import SegmentationError, SettingsError
+from segmentation.messages import Message
 from segmentation.recipe import DEFAULTS, Recipe, parse_value, write_value
 from segmentation.registry import Registry
-from segmentation.settings import BACKGROUNDS, FITS, FORMATS, MATTING_METHODS
+from segmentation.settings import BACKGROUNDS, FITS, FORMATS, MATTING_METHODS, Settings
+from segmentation.tensor import overridden
 from segmentation.web.texts import i18n, info
 
 COLOUR = "colour"  # on the page one choice among the backgrounds; to everybody else the colour itself
@@ -154,6 +156,19 @@ class Controls:
         backdrop = shown["backdrop"] or [(None, None)]
         return Recipe.of(shown["model"], settings), backdrop[-1][0]
 
+    def typed(self, model: str, texts: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Fields in which people typed what makes no sense, or what the model does not take, each with a sentence."""
+        models = self._registry()
+        problems = []
+        for name, text in texts.items():
+            try:
+                settings = Settings(**{name: parse_value(name, text)})
+                if model in models and not models[model].is_local:
+                    overridden(models[model].input, settings)
+            except SettingsError as error:
+                problems.append((name, error.message))
+        return problems
+
     def shown(self, recipe: Recipe) -> dict[str, Any]:
         """What the controls show for a recipe, by name; all but the backdrop."""
         values = recipe.values | {name: write_value(recipe.values[name]) for name in TYPED}
@@ -176,12 +191,12 @@ class Controls:
         models = self._registry()
         model, said = query.get("model", models.default.id), ""
         if model not in models:
-            said = f"This link asks for the model {model[:60]!r}, which is not offered here."
+            said = Message("This link asks for the model {model}, which is not offered here.", model=repr(model[:60]))
             model = models.default.id
         try:
             return Recipe.of(model, {name: parse_value(name, text) for name, text in texts.items()}), said
         except SegmentationError as error:
-            return None, f"This link's settings cannot be used. {error}"
+            return None, Message("This link's settings cannot be used. {problem}", problem=error.message)
 
     def remembered(self, saved: Any) -> dict[str, Any]:
         """The values of controls that a browser kept, where they still make a recipe; the defaults where not."""
@@ -210,3 +225,9 @@ def link(recipe: Recipe, default_model: str) -> str:
 def choices_of(registry: Registry) -> list[tuple[str, str]]:
     """The models, for a dropdown."""
     return [(f"{spec.title} ({spec.id})", spec.id) for spec in registry.values()]
+
+
+def default_values() -> dict[str, Any]:
+    """What the controls of the settings show at first, by name; all but model and backdrop."""
+    values = Controls(lambda: Registry([])).shown(Recipe(""))
+    return {name: value for name, value in (EXTRA | values).items() if name not in ("model", *NOT_KEPT)}

@@ -3,15 +3,13 @@
 import base64
 import secrets
 import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
 
 import gradio as gr
-import numpy as np
 from gradio.utils import get_upload_folder
 
-from segmentation.image import load_image, save_jpeg, shrunk
+from segmentation.web.preview import to_jpeg
 
 FOLDER = Path(gr.__file__).parent / "media_assets" / "images"
 NAMES = {
@@ -41,7 +39,7 @@ def example_uploaded(number: int) -> Path:
 def example_buttons() -> str:
     """HTML with a button a picture."""
     buttons = [
-        f'<button type="button" data-example="{number}" aria-label="{NAMES[path.name]}">'
+        f'<button type="button" data-example="{number}" data-name="{path.stem}" aria-label="{NAMES[path.name]}">'
         f'<img alt="" src="{_thumbnail(path)}"></button>'
         for number, path in enumerate(examples())
     ]
@@ -50,8 +48,4 @@ def example_buttons() -> str:
 
 def _thumbnail(path: Path) -> str:
     """A data address: some kilobytes each, so they need no door to the file system."""
-    picture = shrunk(load_image(path), THUMBNAIL_SIDE)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "thumbnail.jpg"
-        save_jpeg(np.ascontiguousarray(picture.rgb), file)
-        return f"data:image/jpeg;base64,{base64.b64encode(file.read_bytes()).decode()}"
+    return f"data:image/jpeg;base64,{base64.b64encode(to_jpeg(path, THUMBNAIL_SIDE)).decode()}"

@@ -1,27 +1,23 @@
 """The ways in: drop, paste, pick, photograph, by address, or an example at one click."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from segmentation.errors import ImageError
+from segmentation.messages import Message
 from segmentation.web.addresses import fetch_picture
 from segmentation.web.events import shown_errors
 from segmentation.web.examples import example_buttons, example_uploaded, examples
+from segmentation.web.scripts import script
 from segmentation.web.service import Service
-from segmentation.web.texts import i18n
+from segmentation.web.texts import i18n, script_texts, speaker
 from segmentation.web.uploads import refuse_addresses, uploaded_files
 
 Shown = list[tuple[str, str | None]] | None
 """What a gallery holds: paths as the client names them, and captions."""
-
-_EXAMPLE_SCRIPT = """
-element.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-example]");
-  if (button) trigger("select", { index: Number(button.dataset.example) });
-});
-"""
 
 
 class Pictures:
@@ -31,9 +27,11 @@ class Pictures:
         """Lay the gallery out where this is called."""
         self._service = service
         self.gallery = gr.Gallery(
-            label=i18n("pictures"), type="filepath", file_types=["image"], sources=["upload", "webcam", "clipboard"],
+            # an empty list takes every file: what it is, the server says
+            label=i18n("pictures"), type="filepath", file_types=[], sources=["upload", "webcam", "clipboard"],
             interactive=True, columns=4, height=240, object_fit="contain", fit_columns=False, buttons=["fullscreen"],
-            elem_id="pictures",
+            # a click shows the cutout; Gradio's own preview has the cross that clears all where this one closes it
+            allow_preview=False, elem_id="pictures",
         )  # fmt: skip
         refuse_addresses(self.gallery)
 
@@ -41,9 +39,16 @@ class Pictures:
         """Lay out the examples and the address where this is called."""
         with gr.Column(visible=bool(examples()), elem_id="examples"):
             gr.Markdown(i18n("examples"))
-            self.example = gr.HTML(example_buttons(), js_on_load=_EXAMPLE_SCRIPT, apply_default_css=False)
+            self.example = gr.HTML(
+                example_buttons(), js_on_load=script("examples"), apply_default_css=False, texts=script_texts()
+            )
         self.example_chosen = self.example.select(
-            self._show_example, None, self.gallery, queue=False, show_progress="hidden", api_visibility="private"
+            self._show_example,
+            self.gallery,
+            self.gallery,
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
         )
         if self._service.config.web_addresses:
             with gr.Row(elem_id="address_row"):
@@ -62,23 +67,37 @@ class Pictures:
         """What the client names, for the guard."""
         return [path for path, _ in shown or []]
 
-    def _add_address(self, shown: Shown, address: str) -> Iterator[tuple[Any, str]]:
-        yield from shown_errors(self._fetched)(shown, address)
+    def _add_address(self, shown: Shown, address: str, request: gr.Request) -> Iterator[tuple[Any, str]]:
+        yield from shown_errors(self._fetched)(shown, address, request)
 
-    def _fetched(self, shown: Shown, address: str) -> Iterator[tuple[Any, str]]:
+    def _fetched(self, shown: Shown, address: str, request: gr.Request) -> Iterator[tuple[Any, str]]:  # noqa: ARG002  # for its language
         config = self._service.config
         if not address.strip():
-            raise ImageError("Type the address of a picture first, such as https://example.com/photo.jpg.")
-        # only what is proved to be this visitor's upload may be sent back
-        held = uploaded_files(self.names(shown), config.max_pictures) if shown else []
-        if len(held) >= config.max_pictures:
-            raise ImageError(f"There are {len(held)} pictures already; at most {config.max_pictures} are taken.")
+            raise ImageError(
+                Message(
+                    "Type the address of a picture first, such as {example}.", example="https://example.com/photo.jpg"
+                )
+            )
+        held = self._held(shown)
         file = fetch_picture(address.strip(), max_bytes=config.max_upload_mb << 20, max_pixels=config.max_pixels)
         yield [str(path) for path in (*held, file)], ""
 
-    @staticmethod
-    def _show_example(event: gr.EventData) -> list[str]:
+    def _held(self, shown: Shown) -> list[Path]:
+        """The pictures that are there, with room for one more; only what is proved to be an upload may be sent back."""
+        most = self._service.config.max_pictures
+        held = uploaded_files(self.names(shown), most) if shown else []
+        if len(held) >= most:
+            raise ImageError(
+                Message("There are {count} pictures already; at most {most} are taken.", count=len(held), most=most)
+            )
+        return held
+
+    def _show_example(self, shown: Shown, request: gr.Request, event: gr.EventData) -> list[str]:
         number = event.index  # of the client's making
         if not isinstance(number, int) or not 0 <= number < len(examples()):
             raise gr.Error("There is no such example.", print_exception=False)
-        return [str(example_uploaded(number))]
+        try:
+            held = self._held(shown)
+        except ImageError as error:
+            raise gr.Error(speaker(request)(error.message), print_exception=False) from error
+        return [str(path) for path in (*held, example_uploaded(number))]

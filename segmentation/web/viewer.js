@@ -3,6 +3,7 @@
 // shown comes as `props.value` (web/viewer.py says how). File names come from strangers: they are only ever set as text.
 
 const STAGES = ["probability", "mask", "trimap", "alpha"];
+const MOST_ZOOM = 16; // of one pixel of the picture to the screen's
 
 let run = ""; // which run is shown
 let since = 0; // and since when: what comes late of an earlier one is stale
@@ -10,9 +11,12 @@ let items = [];
 let tuned = 0; // what has been tuned up to, in full size
 let draft = null;
 let at = 0;
-let chosen = null; // key of what is looked at: what came first, or what the visitor went to
+let chosen = null; // key of what the visitor went to; until then the first picture is looked at
+let wanted = null; // number of the picture that was asked for last
+let looked = null; // key that the server was told
 let view = "compare";
-let actual = false; // one pixel of the picture is one of the screen
+let zoom = 1; // 1 fits the frame
+let pixels = 1; // the zoom at which one pixel of the picture is one of the screen
 
 const button = (content, pressed, attributes = {}) =>
   make("button", { type: "button", ...(pressed && { "aria-pressed": "false" }), ...attributes }, content);
@@ -27,6 +31,10 @@ const handle = make("input", {
 const sheet = make("div", { class: "sheet" }, own, clip, make("div", { class: "rule" }), handle);
 const stage = make("div", { class: "stage", tabindex: 0, role: "region", "aria-label": say.label }, sheet);
 const badge = make("span", { class: "badge" }, say.preview);
+const reason = make("p", { class: "reason" });
+const retry = button(say.retry, false, { class: "retry" });
+const failure = make("div", { class: "failure" }, reason, retry);
+const notes = make("p", { class: "notes" });
 const views = Object.fromEntries(
   ["compare", "cutout", ...STAGES].map((name) => [name, button(say[name], true, { "data-view": name })]),
 );
@@ -42,9 +50,10 @@ const shown = make(
   "div", { class: "viewer" },
   make("div", { class: "bar" }, make("div", { class: "views", role: "group" }, ...Object.values(views)),
     make("div", { class: "zooms", role: "group" }, ...Object.values(zooms))),
-  make("div", { class: "frame" }, stage, badge),
+  make("div", { class: "frame" }, stage, failure, badge),
   make("div", { class: "bar" }, make("div", { class: "steps" }, previous, title, next),
     make("div", { class: "actions" }, save, saveAlpha, copy)),
+  notes,
   film,
 );
 element.replaceChildren(nothing, shown);
@@ -63,7 +72,7 @@ const show = (image, source) => {
 const current = () => {
   const item = items[at];
   const fresh = draft && draft.run === run && draft.key === item.key && draft.tuning > tuned;
-  return fresh ? { ...item, ...draft, drafted: true } : item;
+  return fresh ? { ...item, ...draft, screen: draft.file, drafted: true } : item;
 };
 
 const render = () => {
@@ -72,6 +81,21 @@ const render = () => {
   if (!items.length) return;
   at = Math.min(at, items.length - 1);
   const item = current();
+  title.textContent = `${at + 1} / ${items.length}  ${item.name}${item.label ? ` (${item.label})` : ""}`;
+  title.title = item.name;
+  previous.disabled = at === 0;
+  next.disabled = at === items.length - 1;
+  film.hidden = items.length < 2 && !item.error;
+  [...film.children].forEach((node, place) => node.setAttribute("aria-current", place === at));
+  failure.hidden = !item.error;
+  stage.hidden = badge.hidden = Boolean(item.error);
+  for (const node of [save, saveAlpha, copy, zooms.fit, zooms.actual]) node.hidden = Boolean(item.error);
+  notes.textContent = (item.warnings || []).join(" ");
+  if (item.error) {
+    reason.textContent = item.error;
+    for (const node of Object.values(views)) node.hidden = true;
+    return;
+  }
   const stages = STAGES.filter((name) => item.stages[name]);
   if (STAGES.includes(view) && !stages.includes(view)) view = "cutout";
   const [left, top, right, bottom] = item.box;
@@ -83,10 +107,13 @@ const render = () => {
   sheet.dataset.view = view;
   sheet.style.aspectRatio = `${boxWidth} / ${boxHeight}`;
   const scale = items[at].size[1] / width; // of the picture beside its draft
-  const pixels = (boxWidth * scale) / window.devicePixelRatio;
-  stage.classList.toggle("actual", actual);
+  const natural = (boxWidth * scale) / window.devicePixelRatio; // pixels of the screen, one for each of the picture
   // small pictures are not blown up without end
-  sheet.style.width = actual ? `${pixels}px` : `min(100cqw, ${(100 * boxWidth) / boxHeight}cqh, ${4 * pixels}px)`;
+  const fit = Math.min(stage.clientWidth, (stage.clientHeight * boxWidth) / boxHeight, 4 * natural) || natural;
+  pixels = natural / fit;
+  zoom = Math.min(Math.max(zoom, Math.min(1, pixels)), Math.max(MOST_ZOOM * pixels, 1));
+  stage.classList.toggle("zoomed", zoom > 1);
+  sheet.style.width = `${fit * zoom}px`;
   // what shows the whole picture lies so that the part that was written is in sight
   Object.assign(whole.style, {
     width: `${(100 * width) / boxWidth}%`, height: `${(100 * height) / boxHeight}%`,
@@ -95,8 +122,10 @@ const render = () => {
   own.hidden = staged;
   clip.hidden = view === "cutout";
   own.alt = staged ? "" : item.file_name;
-  show(own, url(item.file));
-  show(whole, url(staged ? item.stages[view] : item.before));
+  // the full size is for who looks closely: a slow line would wait for it
+  const close = fit * zoom * window.devicePixelRatio > 1500;
+  show(own, url(close ? item.file : item.screen));
+  show(whole, url(staged ? item.stages[view] : close ? item.before : item.before_screen));
   sheet.style.setProperty("--at", compare ? `${handle.value}%` : staged ? "100%" : "0%");
   badge.hidden = !item.drafted;
 
@@ -104,11 +133,8 @@ const render = () => {
     node.setAttribute("aria-pressed", name === view);
     node.hidden = STAGES.includes(name) && !item.stages[name];
   }
-  zooms.fit.setAttribute("aria-pressed", !actual);
-  zooms.actual.setAttribute("aria-pressed", actual);
-  title.textContent = `${at + 1} / ${items.length}  ${item.name}${item.label ? ` (${item.label})` : ""}`;
-  previous.disabled = at === 0;
-  next.disabled = at === items.length - 1;
+  zooms.fit.setAttribute("aria-pressed", zoom === 1);
+  zooms.actual.setAttribute("aria-pressed", Math.abs(zoom - pixels) < 1e-3);
   // while a preview stands in for the file, there is none to be had
   for (const [link, path] of [[save, items[at].file], [saveAlpha, items[at].stages.alpha]]) {
     if (item.drafted) link.removeAttribute("href");
@@ -118,8 +144,12 @@ const render = () => {
   // the plane is the whole picture's: beside a cropped cutout it would not fit ("mask only" does)
   saveAlpha.hidden = boxWidth !== width || boxHeight !== height;
   saveAlpha.download = `${items[at].file_name.replace(/\.\w+$/, "")}-alpha.png`;
-  film.hidden = items.length < 2;
-  [...film.children].forEach((node, place) => node.setAttribute("aria-current", place === at));
+};
+
+const tell = () => {
+  if (!items.length || items[at].error || items[at].key === looked) return;
+  looked = items[at].key;
+  trigger("select", { key: looked });
 };
 
 const go = (place) => {
@@ -127,36 +157,45 @@ const go = (place) => {
   const followed = film.contains(document.activeElement);
   at = place;
   chosen = items[at].key;
+  zoom = 1;
   render();
   film.children[at].scrollIntoView({ block: "nearest", inline: "nearest" });
   if (followed) film.children[at].focus();
-  trigger("select", { key: chosen });
+  tell();
 };
 
 const take = () => {
   const value = props.value;
   if (!value?.items || value.since < since) return;
-  if (value.run !== run) chosen = draft = null;
-  ({ run, since, items, tuned } = value);
-  if (!chosen && items.length) {
-    chosen = items[0].key;
-    trigger("select", { key: chosen });
-    if (window.matchMedia("(max-width: 768px)").matches) element.scrollIntoView({ behavior: "smooth" });
+  const first = !items.length && value.items.length;
+  if (value.run !== run) {
+    chosen = looked = draft = null;
+    zoom = 1;
   }
+  ({ run, since, items, tuned } = value);
+  const asked = value.wanted !== wanted && items.find((item) => item.index === value.wanted);
+  if (asked) {
+    chosen = asked.key;
+    wanted = value.wanted;
+    zoom = 1;
+  }
+  if (first && window.matchMedia("(max-width: 767px)").matches) requestAnimationFrame(() => stage.scrollIntoView({ block: "start", behavior: "smooth" }));
   at = Math.max(0, items.findIndex((item) => item.key === chosen));
   items.forEach((item, place) => {
     let node = film.children[place];
     if (!node) {
-      node = button(make("img", { alt: "" }), false, { class: "thumb" });
+      node = button(make("img", { alt: "" }), false);
       node.addEventListener("click", () => go(place));
       film.append(node);
     }
-    node.title = item.file_name;
-    node.setAttribute("aria-label", item.file_name);
-    show(node.firstChild, url(item.thumbnail));
+    node.className = item.error ? "broken" : "thumb";
+    node.title = item.file_name || item.name;
+    node.setAttribute("aria-label", item.error ? `${item.name}: ${item.error}` : item.file_name);
+    if (!item.error) show(node.firstChild, url(item.thumbnail));
   });
   while (film.children.length > items.length) film.lastChild.remove();
   render();
+  tell();
 };
 
 const toPng = async (blob) => {
@@ -177,37 +216,94 @@ copy.addEventListener("click", async () => {
   }
   setTimeout(() => (copy.textContent = say.copy), 2000);
 });
+retry.addEventListener("click", () => trigger("submit", { index: items[at].index }));
 handle.addEventListener("input", () => sheet.style.setProperty("--at", `${handle.value}%`));
 previous.addEventListener("click", () => go(at - 1));
 next.addEventListener("click", () => go(at + 1));
 for (const [name, node] of Object.entries(views)) node.addEventListener("click", () => ((view = name), render()));
-for (const [name, node] of Object.entries(zooms)) {
-  node.addEventListener("click", () => {
-    actual = name === "actual";
-    render();
-    stage.scrollTo((sheet.offsetWidth - stage.clientWidth) / 2, (sheet.offsetHeight - stage.clientHeight) / 2);
+
+// ---------------------------------------------------------------------------------------------------------- zoom, pan
+
+// to a zoom, around a point of the window: what is under it stays there
+const zoomTo = (wanted, x, y) => {
+  const before = sheet.getBoundingClientRect();
+  const [u, v] = [(x - before.left) / before.width, (y - before.top) / before.height];
+  zoom = wanted;
+  render();
+  const after = sheet.getBoundingClientRect();
+  stage.scrollBy(after.left + u * after.width - x, after.top + v * after.height - y);
+};
+const middle = () => {
+  const frame = stage.getBoundingClientRect();
+  return [frame.left + frame.width / 2, frame.top + frame.height / 2];
+};
+zooms.fit.addEventListener("click", () => zoomTo(1, ...middle()));
+zooms.actual.addEventListener("click", () => zoomTo(pixels, ...middle()));
+stage.addEventListener("wheel", (event) => {
+  event.preventDefault();
+  zoomTo(zoom * Math.exp(-event.deltaY / (event.ctrlKey ? 100 : 400)), event.clientX, event.clientY);
+}, { passive: false });
+stage.addEventListener("dblclick", (event) => {
+  zoomTo(zoom > 1 ? 1 : Math.max(pixels, 2), event.clientX, event.clientY);
+});
+// Where the picture is larger than its frame, it is dragged, but by the knob, which divides; two fingers pinch.
+const fingers = new Map();
+let pinch = null; // distance and zoom at its beginning
+let drag = null; // where it began, and what was in sight then
+const spread = () => {
+  const [a, b] = fingers.values();
+  return [Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY), (a.clientX + b.clientX) / 2, (a.clientY + b.clientY) / 2];
+};
+stage.addEventListener("pointerdown", (event) => {
+  fingers.set(event.pointerId, event);
+  if (fingers.size === 2) pinch = [spread()[0], zoom];
+  else if (zoom > 1 && event.target !== handle) {
+    drag = [event.clientX + stage.scrollLeft, event.clientY + stage.scrollTop];
+    stage.setPointerCapture(event.pointerId);
+  }
+}, true);
+stage.addEventListener("pointermove", (event) => {
+  if (!fingers.has(event.pointerId)) return;
+  fingers.set(event.pointerId, event);
+  if (pinch && fingers.size === 2) {
+    const [distance, x, y] = spread();
+    zoomTo((pinch[1] * distance) / pinch[0], x, y);
+  } else if (drag && stage.hasPointerCapture(event.pointerId)) {
+    stage.scrollTo(drag[0] - event.clientX, drag[1] - event.clientY);
+  }
+}, true);
+for (const kind of ["pointerup", "pointercancel"]) {
+  window.addEventListener(kind, (event) => {
+    fingers.delete(event.pointerId);
+    if (fingers.size < 2) pinch = drag = null;
   });
 }
 document.addEventListener("keydown", (event) => {
   if (event.target !== document.body && !shown.contains(event.target)) return;
   const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -1, PageDown: 1 }[event.key];
-  const busy = event.key.startsWith("Arrow") && (event.target === handle || (actual && event.target === stage));
+  const busy = event.key.startsWith("Arrow") && (event.target === handle || (zoom > 1 && event.target === stage));
   if (!step || busy || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   go(at + step);
 });
-// where the picture is larger than its frame, it is dragged, but by the knob, which divides
-stage.addEventListener("pointerdown", (event) => {
-  if (!actual || event.target === handle) return;
-  const start = [event.clientX + stage.scrollLeft, event.clientY + stage.scrollTop];
-  const drag = (move) => stage.scrollTo(start[0] - move.clientX, start[1] - move.clientY);
-  stage.setPointerCapture(event.pointerId);
-  stage.addEventListener("pointermove", drag);
-  stage.addEventListener("pointerup", () => stage.removeEventListener("pointermove", drag), { once: true });
-});
+
+// ---------------------------------------------------------------------------------------------------- what others say
+
 element.addEventListener("draft", (event) => {
   draft = event.detail;
   if (items.length) render();
 });
+element.addEventListener("look", (event) => {
+  const place = items.findIndex((item) => item.index === event.detail);
+  if (place >= 0) go(place);
+});
+// on a narrow screen all above the picture scrolls away, and the picture stays (style.css)
+const column = element.closest("#results");
+new ResizeObserver(() => {
+  const above = stage.getBoundingClientRect().top - column.getBoundingClientRect().top;
+  if (stage.offsetParent) column.style.setProperty("--above", `${above}px`);
+  else column.style.removeProperty("--above"); // nothing to be seen, or another tab
+}).observe(column);
+new ResizeObserver(() => items.length && render()).observe(stage);
 watch("value", take);
 take();

@@ -30,7 +30,9 @@ def test_an_example_is_cut_out_at_one_click(watched: Watched) -> None:
     assert watched.page.locator(SAVE).get_attribute("download") == "cheetah-cutout.png"
     watched.page.get_by_label("A lion").click()
     expect(watched.page.locator(SAVE)).to_have_attribute("download", "lion-cutout.png", timeout=30000)
-    expect(watched.page.locator("#pictures .thumbnail-item")).to_have_count(1)
+    # it joins what was there: nothing that a visitor made disappears
+    expect(watched.page.locator("#pictures .thumbnail-item")).to_have_count(2)
+    expect(watched.page.locator("#viewer .thumb")).to_have_count(2)
 
 
 def test_a_picture_is_dropped(watched: Watched, photos: dict[str, Path]) -> None:
@@ -75,6 +77,7 @@ def test_the_webcam_takes_a_picture(watched: Watched) -> None:
     page = watched.page
     page.locator("#pictures").get_by_label("Capture from camera").click()
     page.locator("#pictures").get_by_text("Click to Access Webcam").click()
+    page.wait_for_function("document.querySelector('#pictures video')?.videoWidth > 0", timeout=15000)
     page.locator("#pictures").get_by_label("capture photo").click(timeout=15000)
     expect(page.locator("#pictures .thumbnail-item")).to_have_count(1, timeout=15000)
     watched.choose("bright.onnx")

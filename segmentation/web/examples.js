@@ -1,0 +1,8 @@
+// The examples, by their names in the visitor's language: a click takes one along.
+for (const button of element.querySelectorAll("button[data-example]")) {
+  button.setAttribute("aria-label", say[`example_${button.dataset.name}`] ?? button.getAttribute("aria-label"));
+}
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-example]");
+  if (button) trigger("select", { index: Number(button.dataset.example) });
+});
