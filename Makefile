@@ -14,7 +14,7 @@ test: $(VENV)/.ready-dev  ## format, lint, types, import contract, Dockerfile an
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 setup: $(VENV)/.ready
 
@@ -35,6 +35,7 @@ $(VENV)/.ready-dev: requirements.txt requirements-dev.txt $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/python tests/web/chromium.py --install
 	$(BIN)/python tests/web/node_client.py --install
+	$(BIN)/python -m tests.traced --install
 	touch $@
 
 bench: $(VENV)/.ready-dev  ## all benchmarks beside rembg, in an environment of its own; TRUTH=folder adds the quality table
