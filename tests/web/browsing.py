@@ -57,6 +57,10 @@ class Watched:
         self.page.click("#run")
         self.done()
         expect(self.page.locator("#viewer .thumb")).to_have_count(cutouts)
+        # a picture of the film gives way to the next one when that is loaded
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('#viewer .thumb img')].every((each) => each.src === each.dataset.source)"
+        )
 
     def done(self) -> None:
         """Wait for the end of a run."""
@@ -87,7 +91,7 @@ class Watched:
     def tuned(self) -> None:
         """Wait for the full size of what was turned since the last mark."""
         expect(self.page.locator(SAVE)).not_to_have_attribute("href", self._marked or "", timeout=60000)
-        expect(self.page.locator("#viewer .badge")).to_be_hidden()
+        expect(self.page.locator("#viewer .badge")).to_be_hidden(timeout=60000)  # a preview takes the link away at once
         self.mark()
 
     def shot(self, name: str) -> None:
