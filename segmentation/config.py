@@ -76,7 +76,9 @@ class Config:
     stored_files: int = _variable("SEGMATTE_STORED_FILES", 20_000, "Files of uploads and results together")
     client_mb: int = _variable("SEGMATTE_CLIENT_MB", 2048, "Megabytes that one address may upload in the keep time")
     client_files: int = _variable("SEGMATTE_CLIENT_FILES", 2000, "Files that one address may upload in the keep time")
-    connections: int = _variable("SEGMATTE_CONNECTIONS", 500, "Connections at the same time; further ones are closed")
+    connections: int = _variable(
+        "SEGMATTE_CONNECTIONS", 500, "Connections at the same time; of more the longest silent is closed"
+    )
     hosts: str = _variable(
         "SEGMATTE_HOSTS",
         "",
