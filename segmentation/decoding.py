@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -31,9 +32,8 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 _ALL_OR_NOTHING = ("AVIF", "HEIF", "WEBP")  # whose decoders give no part of a picture
 _HARMLESS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-_SCANS_MEGAPIXELS = (
-    600  # that a JPEG may have and be decoded in a second; 50 megapixels in the usual ten scans have 500
-)
+# scans times megapixels of a JPEG that is decoded in about a second; 50 megapixels in the usual ten scans have 500
+_SCANS_MEGAPIXELS = 600
 _MAX_PROFILE_BYTES = 4 << 20  # larger ones are no colour profile anybody needs
 _ENOUGH = 0.5  # share of the rows that must be there
 _TRANSPOSED = {
@@ -84,16 +84,8 @@ def decode(data: bytes, kind: str, name: str, limits: Limits) -> Picture:
     Raises:
         ImageError: It is damaged, or has too many pixels.
     """
-    try:
+    with _told(name):
         return _decode(data, kind, name, limits)
-    except (ImageError, MemoryError):
-        raise
-    except CostlyError as error:
-        raise ImageError(costly(name)) from error
-    except Exception as error:  # decoders raise anything on damaged files; whatever it is, it is about this file
-        raise ImageError(
-            Message("{name} is damaged and cannot be decoded ({reason}).", name=name, reason=_reason(error))
-        ) from error
 
 
 def check_header(data: bytes, kind: str, name: str, limits: Limits) -> None:
@@ -103,14 +95,21 @@ def check_header(data: bytes, kind: str, name: str, limits: Limits) -> None:
     Raises:
         ImageError: It does not.
     """
-    try:
+    with _told(name):
         if is_harmless(data, kind):
             check_size(*Image.open(io.BytesIO(cleaned(data, kind)), formats=[kind]).size, name, limits)
-    except ImageError:
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Whatever goes wrong with a file becomes the sentence about it."""
+    try:
+        yield
+    except (ImageError, MemoryError):
         raise
     except CostlyError as error:
         raise ImageError(costly(name)) from error
-    except Exception as error:  # as in `decode`
+    except Exception as error:  # decoders raise anything on damaged files; whatever it is, it is about this file
         raise ImageError(
             Message("{name} is damaged and cannot be decoded ({reason}).", name=name, reason=_reason(error))
         ) from error
@@ -208,7 +207,7 @@ def _orientation(data: bytes, kind: str, image: Image.Image) -> int:
         return orientation(data, kind)
     try:  # Pillow puts the turn of AVIF's own boxes where EXIF has it; the EXIF itself was cleaned away
         turned = image.getexif().get(0x112)
-    except Exception:
+    except Exception:  # what is left of a damaged one raises anything, and is no reason to refuse the pixels
         return 1
     return turned if isinstance(turned, int) else 1
 

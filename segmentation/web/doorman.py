@@ -102,12 +102,13 @@ class Doorman:
         client = (scope.get("client") or ("",))[0]
         outgoing = _Outgoing(send)
         is_login = method == "POST" and path.rstrip("/") == "/login"
-        refusal = self.refusal(method, path, dict(scope["headers"]))
+        headers = dict(scope["headers"])
+        refusal = self.refusal(method, path, headers)
         if refusal is None and is_login and (seconds := self.brake.wait(client)):
             refusal = Refusal(
                 429, f"Too many wrong passwords. Try again in {seconds} s.", {"retry-after": str(seconds)}
             )
-        announced = int(dict(scope["headers"]).get(b"content-length", b"0") or 0) if refusal is None else 0
+        announced = int(headers.get(b"content-length", b"0")) if refusal is None else 0
         upload = self.storage if refusal is None and path.endswith("/upload") else None
         if upload:
             no_room = await asyncio.to_thread(upload.begin, client, announced)

@@ -36,28 +36,16 @@ def templates() -> set[str]:
             if isinstance(target, ast.Name)
         }
         for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id == "Message"
-                and node.args
-            ):
-                first = node.args[0]
+            if first := _first_of(node, "Message"):
                 choices = [first.body, first.orelse] if isinstance(first, ast.IfExp) else [first]
                 for choice in choices:
                     if isinstance(choice, ast.Constant):
                         found.add(choice.value)
                     elif isinstance(choice, ast.Name) and choice.id in texts:
                         found.add(texts[choice.id])
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id == "FileKind"
-                and node.args
-            ):
-                first = node.args[0]
-                if isinstance(first, ast.Constant) and first.value.startswith(("a ", "an ")):
-                    found.add(first.value)
+            kind = _first_of(node, "FileKind")
+            if isinstance(kind, ast.Constant) and str(kind.value).startswith(("a ", "an ")):
+                found.add(str(kind.value))
     found |= {"Picture", "Seconds", "Model", "Notes"}  # heads of the report
     for spec in load_registry().values():
         found |= {text for text in (spec.about, spec.licence_note, spec.licence.name) if text}
@@ -65,6 +53,13 @@ def templates() -> set[str]:
     found.add("your own file")
     found.add("A file from your models folder. Set mean, std and size as its author says.")
     return found
+
+
+def _first_of(node: ast.AST, called: str) -> ast.expr | None:
+    """The first argument, where the node is a call of that name."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == called and node.args:
+        return node.args[0]
+    return None
 
 
 if __name__ == "__main__":
