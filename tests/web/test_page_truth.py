@@ -298,9 +298,9 @@ def test_nothing_that_was_made_goes_before_something_else_is_there(watched: Watc
     assert page.locator("#viewer .thumb img").first.get_attribute("src") == first
     watched.choose("modnet")
     watched.open("network")
-    page.locator("#size textarea, #size input").fill("1024")  # seconds a picture
+    page.locator("#size textarea, #size input").fill("1536")  # seconds a picture
     page.click("#run")
-    page.wait_for_timeout(300)
+    expect(page.locator("#status .line")).to_contain_text("0 of 2 done. ", timeout=30000)  # the network is loaded
     page.click("#stop")
     expect(page.locator("#status .line")).to_contain_text("Stopped before anything was finished")
     assert page.locator("#viewer .thumb img").first.get_attribute("src") == first
