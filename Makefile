@@ -33,7 +33,7 @@ $(VENV)/.ready: requirements.txt model_registry.yaml | $(BIN)/python
 
 $(VENV)/.ready-dev: requirements.txt requirements-dev.txt $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	$(BIN)/python tests/web/chromium.py --install
+	$(BIN)/python tests/web/browser/chromium.py --install
 	$(BIN)/python tests/web/node_client.py --install
 	$(BIN)/python -m tests.traced --install
 	touch $@

@@ -15,7 +15,7 @@ if os.environ.get("SPACES_ZERO_GPU"):
     import spaces  # noqa: F401  (before Gradio, which then asks it for GPUs; a ZeroGPU Space has it installed)
 
 from segmentation.errors import SegmentationError
-from segmentation.web.folder import prepare_folder
+from segmentation.web.guard.folder import prepare_folder
 
 try:
     prepare_folder()
@@ -23,13 +23,13 @@ except SegmentationError as error:
     sys.exit(f"Segmatte cannot start. {error}")
 
 from segmentation.config import Config
-from segmentation.web import logs
+from segmentation.web.guard import logs
 from segmentation.web.health import health_routes
 from segmentation.web.mcp import add_mcp
-from segmentation.web.page import build_page
-from segmentation.web.preview import preview_routes
+from segmentation.web.page.page import build_page
+from segmentation.web.page.preview import preview_routes
+from segmentation.web.runs.service import Service
 from segmentation.web.server import launch, serve_until_stopped
-from segmentation.web.service import Service
 
 logs.configure()
 

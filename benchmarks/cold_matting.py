@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.sides import HERE, machine, rembg_python, table
 
-OURS = "from segmentation.matting import warm_up; warm_up()"
+OURS = "from segmentation.matting.alpha import warm_up; warm_up()"
 THEIRS = "import pymatting"
 REPORT = "; import time; print(time.process_time())"
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import httpx
 
 from benchmarks.sides import HERE, machine, photo, rembg_python, table
-from segmentation.registry import load_registry
-from segmentation.weights import fetch_weights
+from segmentation.models.registry import load_registry
+from segmentation.models.weights import fetch_weights
 
 STEPS = ("listening", "first plain cutout", "first matted cutout")
 TICKS = os.sysconf("SC_CLK_TCK")

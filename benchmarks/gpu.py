@@ -21,11 +21,12 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks.sides import machine, photo, table
 from segmentation import Session, Settings, load_image, load_registry, predict
 from segmentation.batch import Outcome, run_batch
-from segmentation.cards import cards
-from segmentation.providers import CPU, GpuOptions, usable_providers, with_options
-from segmentation.registry import ModelSpec, own_file_spec
-from segmentation.session import is_small, threads_for
-from segmentation.weights import fetch_weights
+from segmentation.models.spec import ModelSpec, own_file_spec
+from segmentation.models.weights import fetch_weights
+from segmentation.network.gpu.cards import cards
+from segmentation.network.gpu.options import CPU, GpuOptions, with_options
+from segmentation.network.gpu.probe import usable_providers
+from segmentation.network.pool import threads_for
 
 REPEATS = 3
 BARE_SECONDS = 3.0
@@ -148,7 +149,7 @@ def main() -> None:
         for spec, path in models:
             session = Session(spec, path, "auto", threads_for(spec, count))
             single = None
-            if session.provider != CPU and takes_batches(path) and is_small(spec):
+            if session.provider != CPU and takes_batches(path) and spec.is_small:
                 single = Session(spec, path, "auto", gpu=GpuOptions(batch=1))
             size = predict(load_image(photo("1")), session).network_size
             for megapixels in ("1", "12"):

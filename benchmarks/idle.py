@@ -14,7 +14,7 @@ import httpx
 from playwright.sync_api import sync_playwright
 
 from benchmarks.sides import HERE, machine, table
-from tests.web import chromium
+from tests.web.browser import chromium
 from tests.web.test_app import free_port
 
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -10,12 +10,13 @@ import worker
 
 from segmentation import Settings, load_image, load_registry, load_session, predict, refine
 from segmentation.batch import Outcome, run_batch
-from segmentation.compose import save_cutout
-from segmentation.mask import post_processed, to_mask
-from segmentation.providers import available_cores
-from segmentation.session import Session, threads_for
-from segmentation.tensor import to_tensor
-from segmentation.weights import fetch_weights
+from segmentation.matting.mask import post_processed, to_mask
+from segmentation.models.weights import fetch_weights
+from segmentation.network.machine import available_cores
+from segmentation.network.pool import threads_for
+from segmentation.network.session import Session
+from segmentation.network.tensor import to_tensor
+from segmentation.picture.compose import save_cutout
 
 session = load_session(load_registry()["u2netp"], device="cpu")
 

@@ -24,9 +24,10 @@ from PIL import Image
 from scipy.ndimage import binary_erosion, gaussian_filter
 
 from segmentation import load_registry, load_session, predict
-from segmentation.image import Picture
-from segmentation.mask import auto_erode_size, to_mask, to_trimap
-from segmentation.matting import estimate_alpha, warm_up
+from segmentation.matting.alpha import estimate_alpha, warm_up
+from segmentation.matting.mask import to_mask
+from segmentation.matting.trimap import auto_erode_size, to_trimap
+from segmentation.picture.load import Picture
 
 Plane = npt.NDArray[Any]
 Ways = Iterator[tuple[str, Callable[[], Plane]]]

@@ -19,8 +19,8 @@ import onnxruntime
 import skimage
 from PIL import Image
 
-from segmentation.registry import load_registry
-from segmentation.weights import fetch_weights
+from segmentation.models.registry import load_registry
+from segmentation.models.weights import fetch_weights
 
 HERE = Path(__file__).resolve().parent
 REMBG = "rembg[cpu,cli]==2.0.86"

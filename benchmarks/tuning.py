@@ -20,8 +20,8 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 from benchmarks.sides import machine, photo, table
 from segmentation.config import Config
 from segmentation.recipe import Recipe
-from segmentation.web.runs import Run
-from segmentation.web.service import Service
+from segmentation.web.runs.run import Run
+from segmentation.web.runs.service import Service
 
 REPEATS = 5
 MODELS: dict[str, dict[str, Any]] = {

@@ -25,11 +25,14 @@ from segmentation.errors import (
     SettingsError,
     WeightsError,
 )
-from segmentation.image import load_image, save_png
-from segmentation.picture import Picture
+from segmentation.models.registry import Registry, load_registry
+from segmentation.models.spec import ModelSpec
+from segmentation.network.pool import SessionPool
+from segmentation.network.session import Session, load_session
+from segmentation.picture.load import load_image
+from segmentation.picture.picture import Picture
+from segmentation.picture.png import save_png
 from segmentation.pipeline import Prediction, Result, predict, refine, segment
-from segmentation.registry import ModelSpec, Registry, load_registry
-from segmentation.session import Session, SessionPool, load_session
 from segmentation.settings import Settings
 
 __all__ = [

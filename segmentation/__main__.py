@@ -18,15 +18,16 @@ from segmentation.batch import Outcome, run_batch
 from segmentation.config import Config, names
 from segmentation.doctor import examine
 from segmentation.errors import SegmentationError, SettingsError
-from segmentation.image import load_image
 from segmentation.inputs import find_pictures
+from segmentation.models.registry import Registry, load_offered
+from segmentation.models.weights import fetch_weights, where_available
+from segmentation.network.gpu.options import DEVICES, Device, GpuOptions
+from segmentation.network.pool import threads_for
+from segmentation.network.session import load_session
 from segmentation.outputs import Namer, Outputs
-from segmentation.providers import DEVICES, Device, GpuOptions
+from segmentation.picture.load import load_image
 from segmentation.recipe import DEFAULTS, Recipe, load_recipe, parse_value, write_value
-from segmentation.registry import Registry, load_offered
-from segmentation.session import load_session, threads_for
 from segmentation.settings import OUTPUT_ENDINGS, help_text
-from segmentation.weights import fetch_weights, where_available
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

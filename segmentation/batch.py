@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 
 from segmentation.errors import SegmentationError
-from segmentation.export import (
+from segmentation.messages import Message
+from segmentation.network.machine import available_cores
+from segmentation.network.session import Session
+from segmentation.network.tensor import overridden
+from segmentation.network.watchdog import Cancelled, RunCancelledError
+from segmentation.outputs import Namer, Outputs, cutout_names
+from segmentation.picture.encode import whole_file
+from segmentation.picture.export import (
     Box,
     export_box,
     save_export,
@@ -22,16 +29,11 @@ from segmentation.export import (
     save_small,
     save_small_picture,
 )
-from segmentation.image import load_image, save_png, whole_file
-from segmentation.messages import Message
-from segmentation.outputs import Namer, Outputs, cutout_names
-from segmentation.picture import Limits, Picture
+from segmentation.picture.load import load_image
+from segmentation.picture.picture import Limits, Picture
+from segmentation.picture.png import save_png
 from segmentation.pipeline import FOUND, NO_SUBJECT, Prediction, Result, Stage, predict, refine
-from segmentation.providers import available_cores
-from segmentation.session import Session
 from segmentation.settings import Export, Settings
-from segmentation.tensor import overridden
-from segmentation.watchdog import Cancelled, RunCancelledError
 
 DEFAULT_LIMITS = Limits()
 

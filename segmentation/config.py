@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.errors import SettingsError
-from segmentation.picture import Limits
+from segmentation.picture.picture import Limits
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -5,13 +5,16 @@ import platform
 from dataclasses import dataclass, field
 from typing import cast
 
-from segmentation.cards import Card, cards
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
-from segmentation.providers import Device, GpuOptions, available_cores, gpu_problem, runtime, usable_providers
-from segmentation.registry import ModelSpec, Registry
-from segmentation.session import Session, load_session
-from segmentation.weights import where_available
+from segmentation.models.registry import Registry
+from segmentation.models.spec import ModelSpec
+from segmentation.models.weights import where_available
+from segmentation.network.gpu.cards import Card, cards
+from segmentation.network.gpu.options import Device, GpuOptions
+from segmentation.network.gpu.probe import gpu_problem, runtime, usable_providers
+from segmentation.network.machine import available_cores
+from segmentation.network.session import Session, load_session
 
 _PACKAGES = ("gradio", "numpy", "scipy", "pillow", "numba", "isal", "huggingface_hub")
 

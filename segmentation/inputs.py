@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segmentation.errors import ImageError
-from segmentation.file_kind import file_kind
 from segmentation.messages import Message
 from segmentation.outputs import Manifest
+from segmentation.picture.file_kind import file_kind
 
 _NAMED = 3  # files that a sentence names; of further ones it says how many
 

@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, Mask, Opacity, ProbabilityMap, Size, Trimap
-from segmentation.compose import VISIBLE, compose_cutout, multiply_opacity
 from segmentation.errors import SessionError
-from segmentation.foreground import estimate_foreground
-from segmentation.mask import auto_erode_size, to_certain_trimap, to_mask
-from segmentation.matting import FAST_UNKNOWN, estimate_alpha
+from segmentation.matting.alpha import FAST_UNKNOWN, estimate_alpha
+from segmentation.matting.foreground import estimate_foreground
+from segmentation.matting.mask import to_mask
+from segmentation.matting.trimap import auto_erode_size, to_certain_trimap
 from segmentation.messages import Message
-from segmentation.picture import Picture
-from segmentation.session import Session
+from segmentation.network.session import Session
+from segmentation.network.tensor import overridden, squashed, to_probability, to_tensor
+from segmentation.network.watchdog import Cancelled
+from segmentation.picture.compose import VISIBLE, compose_cutout, multiply_opacity
+from segmentation.picture.picture import Picture
 from segmentation.settings import Settings
-from segmentation.tensor import overridden, squashed, to_probability, to_tensor
-from segmentation.watchdog import Cancelled
 
 NO_SUBJECT = Message("No subject found. Try another model.")
 FOUND = 0.5  # a probability map that nowhere reaches this holds no subject

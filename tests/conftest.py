@@ -9,8 +9,8 @@ import pytest
 
 from segmentation import Registry, Session, load_registry
 from segmentation.errors import WeightsError
-from segmentation.registry import WheelSource
-from segmentation.weights import DEFAULT_FOLDER, fetch_weights
+from segmentation.models.spec import WheelSource
+from segmentation.models.weights import DEFAULT_FOLDER, fetch_weights
 from tests import graphs
 
 

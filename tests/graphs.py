@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from segmentation.registry import InputSpec, Licence, ModelSpec, OutputSpec, Weights
+from segmentation.models.spec import InputSpec, Licence, ModelSpec, OutputSpec, Weights
 
 FREE = Licence(id="free", name="Free to use", commercial="yes")
 

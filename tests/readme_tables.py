@@ -5,8 +5,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from segmentation.config import PROJECT, Config
+from segmentation.models.registry import load_registry
 from segmentation.recipe import DEFAULTS, write_value
-from segmentation.registry import load_registry
 from segmentation.settings import help_text
 
 README = Path(__file__).resolve().parent.parent / "README.md"

@@ -12,10 +12,10 @@ from PIL import Image, ImageCms
 
 from segmentation import ImageError, Picture, Prediction, Session, Settings, SettingsError, segment
 from segmentation.batch import Outcome, Step, run_batch, write_zip
-from segmentation.image import load_image
 from segmentation.inputs import find_pictures
 from segmentation.outputs import Outputs, safe_stems
-from segmentation.picture import Limits
+from segmentation.picture.load import load_image
+from segmentation.picture.picture import Limits
 from segmentation.settings import Export
 from tests import graphs
 

@@ -10,13 +10,14 @@ import onnxruntime
 import pytest
 
 from segmentation.__main__ import main
-from segmentation.cards import Card, cards
 from segmentation.config import Config
 from segmentation.doctor import examine
-from segmentation.providers import CPU, CUDA, gpu_problem, usable_providers
-from segmentation.registry import Registry
+from segmentation.models.registry import Registry
+from segmentation.network.gpu.cards import Card, cards
+from segmentation.network.gpu.options import CPU, CUDA
+from segmentation.network.gpu.probe import gpu_problem, usable_providers
 from tests import graphs
-from tests.simulated_gpu import GB, simulate_driver
+from tests.network.simulated_gpu import GB, simulate_driver
 
 linux = pytest.mark.skipif(sys.platform == "win32", reason="the simulated driver has Linux's names")
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from segmentation import Session, Settings, load_image, segment
-from segmentation.mask import post_processed
+from segmentation.matting.mask import post_processed
 
 STORED = Path(__file__).parent / "reference" / "rembg_masks.npz"
 """Made by `reference/make_rembg_reference.py` from rembg 2.0.86."""

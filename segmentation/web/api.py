@@ -16,11 +16,11 @@ from segmentation.messages import Message
 from segmentation.recipe import DEFAULTS, Recipe
 from segmentation.settings import help_text
 from segmentation.web.events import progress_bar, shown_errors
-from segmentation.web.kept import Kept
-from segmentation.web.readers import is_gone
-from segmentation.web.runs import Run
-from segmentation.web.service import Service
-from segmentation.web.uploads import refuse_addresses
+from segmentation.web.guard.readers import is_gone
+from segmentation.web.guard.uploads import refuse_addresses
+from segmentation.web.runs.predictions import Kept
+from segmentation.web.runs.run import Run
+from segmentation.web.runs.service import Service
 
 # No `from __future__ import annotations` here: Gradio reads these signatures to describe the API.
 

@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from segmentation.matting import is_ready as matting_is_ready
-from segmentation.web.service import Service
+from segmentation.matting.alpha import is_ready as matting_is_ready
+from segmentation.web.runs.service import Service
 
 
 def health_routes(service: Service) -> list[BaseRoute]:

@@ -18,7 +18,7 @@ from gradio.utils import get_upload_folder
 from segmentation.errors import ImageError, SegmentationError
 from segmentation.messages import Message
 from segmentation.recipe import DEFAULTS, Recipe
-from segmentation.web.service import Service
+from segmentation.web.runs.service import Service
 
 # No `from __future__ import annotations` here: Gradio reads the signature to describe the tool.
 

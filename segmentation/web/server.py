@@ -17,9 +17,8 @@ from starlette.routing import BaseRoute, Route
 from segmentation.config import Config
 from segmentation.errors import SettingsError
 from segmentation.web.api import QUEUE_NAME
-from segmentation.web.doorman import Doorman, known_hosts
-from segmentation.web.scripts import page_script
-from segmentation.web.seams import (
+from segmentation.web.guard.doorman import Doorman, known_hosts
+from segmentation.web.guard.gradio_seams import (
     EXCEPTION_HANDLERS,
     allow_origins,
     describe_links,
@@ -30,12 +29,14 @@ from segmentation.web.seams import (
     take_no_more,
     tell_every_error,
 )
-from segmentation.web.storage import Storage
+from segmentation.web.guard.storage import Storage
+from segmentation.web.page.scripts import page_script
+from segmentation.web.page.theme import theme
 from segmentation.web.texts import translations
-from segmentation.web.theme import theme
 
 DESCRIPTION = "Cut the subject out of your pictures, down to the hair, with any ONNX segmentation model."
-CARD = Path(__file__).with_name("screenshot.png")
+HERE = Path(__file__).parent / "page"
+CARD = HERE / "screenshot.png"
 ALL_LINES = 1000  # events of all kinds
 SILENT_SECONDS = 20.0  # that a connection may take for the head of a request
 _LOOK_SECONDS = 0.5
@@ -71,7 +72,7 @@ def launch(
     return demo.launch(
         theme=theme(),
         i18n=translations(),
-        css_paths=Path(__file__).with_name("style.css"),
+        css_paths=HERE / "style.css",
         js=page_script(config),
         max_file_size=config.max_upload_mb << 20,
         max_threads=_THREADS + runs,

@@ -26,7 +26,7 @@ def main() -> None:
     """Run this file again in rembg's environment."""
     sys.path.insert(0, str(HERE.parent.parent))
     from segmentation import load_registry
-    from segmentation.weights import DEFAULT_FOLDER, fetch_weights
+    from segmentation.models.weights import DEFAULT_FOLDER, fetch_weights
     from tests.conftest import PHOTOS
 
     weights = fetch_weights(load_registry()["u2netp"], DEFAULT_FOLDER)

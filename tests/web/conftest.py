@@ -15,13 +15,13 @@ from gradio_client import Client
 from playwright.sync_api import Browser, sync_playwright
 
 from segmentation.config import Config
-from segmentation.web.page import build_page
-from segmentation.web.preview import preview_routes
+from segmentation.web.page.page import build_page
+from segmentation.web.page.preview import preview_routes
+from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
-from segmentation.web.service import Service
 from tests import graphs
-from tests.web import chromium
-from tests.web.browsing import FLAGS, Watched
+from tests.web.browser import chromium
+from tests.web.browser.browsing import FLAGS, Watched
 
 
 @dataclass(frozen=True)

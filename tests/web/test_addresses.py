@@ -24,9 +24,9 @@ import pytest
 from PIL import Image
 
 from segmentation.errors import ImageError
-from segmentation.image import load_image
-from segmentation.web.addresses import IPAddress, fetch_picture, is_public
-from segmentation.web.uploads import sweep, uploaded_files
+from segmentation.picture.load import load_image
+from segmentation.web.guard.addresses import IPAddress, fetch_picture, is_public
+from segmentation.web.guard.uploads import sweep, uploaded_files
 
 MAX_BYTES = 1 << 20
 MAX_PIXELS = 4_000_000

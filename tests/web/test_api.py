@@ -16,7 +16,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from segmentation import Settings, load_image, save_png, segment
-from segmentation.session import Session
+from segmentation.network.session import Session
 from tests.web.conftest import Server
 
 BRIGHT = "bright.onnx"  # an own file in the models folder: brightness is foreground

@@ -24,17 +24,17 @@ from starlette.testclient import TestClient
 
 from segmentation.batch import run_batch, write_zip
 from segmentation.config import Config
-from segmentation.providers import available_cores, available_memory
+from segmentation.models.wheel import _SCRATCH, _sweep_scratch
+from segmentation.network.machine import available_cores, available_memory
 from segmentation.recipe import Recipe
 from segmentation.settings import Settings
-from segmentation.web import readers
-from segmentation.web.doorman import _LOGINS, Brake, Doorman, _told, known_hosts
-from segmentation.web.logs import MOST_CHARACTERS, OneLine
-from segmentation.web.service import Service
-from segmentation.web.snippets import curl_code
-from segmentation.web.storage import Storage
-from segmentation.web.uploads import sweep
-from segmentation.weights import _SCRATCH, _sweep_scratch
+from segmentation.web.guard import readers
+from segmentation.web.guard.doorman import _LOGINS, Brake, Doorman, _told, known_hosts
+from segmentation.web.guard.logs import MOST_CHARACTERS, OneLine
+from segmentation.web.guard.storage import Storage
+from segmentation.web.guard.uploads import sweep
+from segmentation.web.page.snippets import curl_code
+from segmentation.web.runs.service import Service
 from tests import graphs
 from tests.web.conftest import Server
 from tests.web.test_app import ROOT, free_port, start
@@ -552,7 +552,7 @@ def test_a_user_without_a_name_can_run_it_and_its_folder_is_private(tmp_path: Pa
         "import os, sys\n"
         "os.setuid(12345) if os.geteuid() == 0 else None\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from segmentation.web.folder import prepare_folder\n"
+        "from segmentation.web.guard.folder import prepare_folder\n"
         "folder = prepare_folder()\n"
         "print(folder, oct(folder.stat().st_mode & 0o777))\n"
     )

@@ -17,12 +17,12 @@ from segmentation.batch import Cutout, Outcome
 from segmentation.config import Config
 from segmentation.recipe import Recipe
 from segmentation.web.api import QUEUE_NAME
-from segmentation.web.comparison import Column, Comparison
-from segmentation.web.doorman import PUBLIC, Doorman
-from segmentation.web.kept import Kept
-from segmentation.web.runs import Run
-from segmentation.web.seams import MOMENTARY, keep_lines_apart
-from segmentation.web.uploads import new_run_folder, sweep
+from segmentation.web.guard.doorman import PUBLIC, Doorman
+from segmentation.web.guard.gradio_seams import MOMENTARY, keep_lines_apart
+from segmentation.web.guard.uploads import new_run_folder, sweep
+from segmentation.web.page.comparison import Column, Comparison
+from segmentation.web.runs.predictions import Kept
+from segmentation.web.runs.run import Run
 from tests.web.conftest import Server
 
 MARK = {"_type": "gradio.FileData"}

@@ -19,12 +19,12 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from segmentation.config import Config
-from segmentation.matting import warm_up
+from segmentation.matting.alpha import warm_up
 from segmentation.web.health import health_routes
-from segmentation.web.page import build_page
-from segmentation.web.preview import preview_routes
+from segmentation.web.page.page import build_page
+from segmentation.web.page.preview import preview_routes
+from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
-from segmentation.web.service import Service
 from tests import graphs
 from tests.web.conftest import Server
 

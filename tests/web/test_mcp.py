@@ -20,8 +20,8 @@ from segmentation.config import Config
 from segmentation.errors import SettingsError
 from segmentation.web.api import add_api
 from segmentation.web.mcp import add_mcp
+from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
-from segmentation.web.service import Service
 from tests.web.conftest import Server
 from tests.web.test_app import answers, free_port, start
 

@@ -17,9 +17,9 @@ from PIL import Image
 from segmentation.batch import Cutout, Outcome
 from segmentation.pipeline import Prediction
 from segmentation.recipe import Recipe
-from segmentation.web.kept import Kept, KeptRuns
-from segmentation.web.runs import Run
-from segmentation.web.uploads import sweep
+from segmentation.web.guard.uploads import sweep
+from segmentation.web.runs.predictions import Kept, KeptRuns
+from segmentation.web.runs.run import Run
 from tests.web.conftest import Server
 
 BRIGHT = "bright.onnx"

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from segmentation.registry import HubSource, load_registry
+from segmentation.models.registry import load_registry
+from segmentation.models.spec import HubSource
 
 ROOT = Path(__file__).resolve().parents[2]
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from segmentation.web.turns import Ticket, Turns
+from segmentation.web.runs.turns import Ticket, Turns
 
 SECONDS = 0.03  # a picture
 

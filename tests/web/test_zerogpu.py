@@ -17,8 +17,9 @@ from gradio_client import Client, handle_file
 
 from segmentation import Registry, Session
 from segmentation.config import Config
-from segmentation.providers import CPU, GpuOptions, gpu_problem
-from segmentation.web.zerogpu import for_this_process, for_visitor, seconds
+from segmentation.network.gpu.options import CPU, GpuOptions
+from segmentation.network.gpu.probe import gpu_problem
+from segmentation.web.runs.zerogpu import for_this_process, for_visitor, seconds
 from tests.web.test_app import answers, free_port, start
 
 

@@ -1,0 +1,1 @@
+"""Probability map to mask, trimap, alpha and the subject's own colours."""

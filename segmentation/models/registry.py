@@ -1,0 +1,217 @@
+"""`model_registry.yaml` -> `ModelSpec`: what differs between models is data, checked strictly once."""
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import (
+    ValidationError,
+)
+
+from segmentation.config import PROJECT
+from segmentation.errors import RegistryError
+from segmentation.models.onnx_file import file_problem
+from segmentation.models.spec import ModelSpec, own_file_spec
+
+log = logging.getLogger(__name__)
+
+DEFAULT_REGISTRY = PROJECT / "model_registry.yaml"
+
+
+class Registry(Mapping[str, ModelSpec]):
+    """Models by id, in the order of the file; the first one is the default."""
+
+    def __init__(self, models: Iterable[ModelSpec]) -> None:
+        self._models = {model.id: model for model in models}
+
+    def __getitem__(self, model_id: str) -> ModelSpec:
+        try:
+            return self._models[model_id]
+        except (KeyError, TypeError):
+            known = ", ".join(self._models)
+            raise RegistryError(f"There is no model {str(model_id)[:80]!r}. Choose one of: {known}.") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def __contains__(self, model_id: object) -> bool:
+        return model_id in self._models
+
+    @property
+    def default(self) -> ModelSpec:
+        """The first model of the file."""
+        return next(iter(self._models.values()))
+
+    def only(self, model_ids: Iterable[str]) -> "Registry":
+        """The named models, in the order given.
+
+        Raises:
+            RegistryError: One of them is not in this registry.
+        """
+        return Registry([self[model_id] for model_id in model_ids])
+
+    def with_folder(self, folder: Path) -> "Registry":
+        """This registry and every other `.onnx` file of the models folder, each a model by its file name."""
+        taken = {spec.weights.file for spec in self._models.values()}
+        files = sorted(path for path in folder.glob("*.onnx") if path.is_file() and not path.name.startswith("."))
+        own = []
+        for path in files:
+            if path.name not in taken:
+                try:
+                    own.append(own_file_spec(path))
+                    problem = f"{path.name}: {said}" if (said := file_problem(path)) else ""
+                except (ValidationError, OSError, ValueError):
+                    problem = f"{path.name!r} has a name that cannot be a model's: rename it."
+                if problem:
+                    _log_once(problem)
+        return Registry([*self._models.values(), *own])
+
+
+@cache
+def _log_once(problem: str) -> None:
+    log.warning("%s", problem)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; here that is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        own = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        keys = [self.construct_object(key, deep=True) for key in own]
+        doubled = {str(key) for key in keys if keys.count(key) > 1}
+        if doubled:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {', '.join(sorted(doubled))} stands twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+@cache
+def _loaded(extra: str) -> Registry:
+    return load_registry(extra=extra or None)
+
+
+def load_offered(extra: str, folder: Path, only: Iterable[str] = ()) -> Registry:
+    """The models that whoever runs the app offers: ours, those of a second file, own files, or just the named ones.
+
+    The registry files are read once, the models folder each time.
+
+    Raises:
+        RegistryError: See `load_registry`; or a named model is not there.
+    """
+    registry = _loaded(extra).with_folder(folder)
+    named = list(only)
+    return registry.only(named) if named else registry
+
+
+def load_registry(path: Path | str = DEFAULT_REGISTRY, extra: Path | str | None = None) -> Registry:
+    """Load a registry file; the models of a second file of your own replace or join those of the first.
+
+    Raises:
+        RegistryError: A file is missing or wrong; the message names file, model and field of every problem.
+    """
+    licences: dict[str, Any] = {}
+    models: dict[str, ModelSpec] = {}
+    for file in [Path(path), *([Path(extra)] if extra else [])]:
+        content = _load_yaml(file)
+        licences |= _mapping(file, "licences", content.get("licences", {}))
+        for spec in _models(file, content, licences):
+            models[spec.id] = spec
+    registry = Registry(models.values())
+    if registry.default.licence.needs_acceptance:
+        raise RegistryError(
+            f"{path}: model {registry.default.id}: licence: the first model is the default and must not "
+            "need a licence acceptance."
+        )
+    return registry
+
+
+def _load_yaml(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RegistryError(f"{file}: cannot be read ({error}).") from error
+    except yaml.YAMLError as error:
+        raise RegistryError(f"{file}: is not valid YAML: {' '.join(str(error).split())}") from error
+    content = _mapping(file, "the file", content)
+    if unknown := set(content) - {"schema_version", "licences", "defaults", "models"}:
+        raise RegistryError(f"{file}: unknown key {', '.join(sorted(map(str, unknown)))}.")
+    if content.get("schema_version") != 1:
+        raise RegistryError(f"{file}: schema_version must be 1.")
+    if not isinstance(content.get("models"), list) or not content["models"]:
+        raise RegistryError(f"{file}: models must be a list with at least one entry.")
+    return content
+
+
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def _mapping(file: Path, where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise RegistryError(f"{file}: {where} must be a mapping of keys to values.")
+    return value
+
+
+def _models(file: Path, content: dict[str, Any], licences: dict[str, Any]) -> list[ModelSpec]:
+    defaults = _mapping(file, "defaults", content.get("defaults", {}))
+    for section in ("input", "output"):
+        _mapping(file, f"defaults.{section}", defaults.get(section, {}))
+    specs: list[ModelSpec] = []
+    problems: list[str] = []
+    for number, entry in enumerate(content["models"], start=1):
+        label = str(entry.get("id", f"number {number}")) if isinstance(entry, dict) else f"number {number}"
+        try:
+            spec = _model(_mapping(file, f"model {label}", entry), defaults, licences)
+        except ValidationError as error:
+            problems += [f"{file}: model {label}: {_where(e['loc'])}: {e['msg']}" for e in error.errors()]
+        except ValueError as error:
+            problems.append(f"{file}: model {label}: {error}")
+        else:
+            if any(other.id == spec.id for other in specs):
+                problems.append(f"{file}: model {label}: id: stands twice")
+            specs.append(spec)
+    if problems:
+        raise RegistryError("\n".join(problems))
+    return specs
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    # pydantic names the branches of a union in the location ("hub", "tuple[...]"); the file's author knows only keys
+    keys = [str(part) for part in location if isinstance(part, int) or re.fullmatch(r"[a-z_0-9]+", part)]
+    return ".".join(key for key in keys if key not in {"hub", "wheel", "float", "int"}) or "entry"
+
+
+def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, Any]) -> ModelSpec:
+    if not isinstance(entry.get("id"), str) or not _ID.fullmatch(entry["id"]):
+        raise ValueError("id: must be lower-case letters, digits, '.', '_' and '-'")
+    merged = {**defaults, **entry}
+    for section in ("input", "output"):
+        if isinstance(entry.get(section, {}), dict):
+            merged[section] = {**defaults.get(section, {}), **entry.get(section, {})}
+    licence = entry.get("licence")
+    if not isinstance(licence, str) or licence not in licences:
+        raise ValueError(f"licence: {licence!r} is not one of the file's licences ({', '.join(licences)})")
+    merged["licence"] = {**_mapping_of_licence(licences[licence]), "id": licence}
+    # the JSON detour is pydantic's strict mode: lists may become tuples, but no text becomes a number or a boolean
+    spec = ModelSpec.model_validate_json(json.dumps(merged, default=str), strict=True)
+    if spec.weights.sha256 is None or spec.weights.size is None:
+        raise ValueError("weights: size and sha256 are needed (a file without them belongs into the models folder)")
+    if not spec.weights.sources:
+        raise ValueError("weights.sources: at least one is needed")
+    if spec.input.size is None:
+        raise ValueError("input.size: is needed")
+    return spec
+
+
+def _mapping_of_licence(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("licence: must be a mapping")
+    return value

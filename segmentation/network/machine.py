@@ -1,0 +1,42 @@
+"""What of this machine this process may use."""
+
+import os
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def available_cores(cgroups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
+    """Cores this process may use: its affinity, and the quotas of the cgroups (v2) that it is in, at least one."""
+    cores: float = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for text in _limits("cpu.max", cgroups, own):
+        quota, _, period = text.partition(" ")
+        if quota.isdecimal() and period.isdecimal():
+            cores = min(cores, int(quota) / int(period))
+    return max(1, round(cores))
+
+
+def available_memory(cgroups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
+    """Bytes of memory this process may use: the machine's, and the limits of the cgroups (v2) that it is in."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):  # Windows
+        memory = 8 << 30
+    return min([memory, *(int(text) for text in _limits("memory.max", cgroups, own) if text.isdecimal())])
+
+
+def _limits(name: str, cgroups: Path, own: Path) -> list[str]:
+    """A limit of this process's own cgroup and of each above it; where the root has none, one below it may."""
+    try:
+        path = next(line[3:] for line in own.read_text().splitlines() if line.startswith("0::"))
+    except (OSError, StopIteration):
+        path = "/"
+    folder = cgroups / path.strip("/")
+    places = [folder, *folder.parents]
+    found = []
+    for place in places[: places.index(cgroups) + 1]:
+        try:
+            found.append((place / name).read_text().strip())
+        except OSError:  # the root has none, or it lies outside of what this process may see
+            continue
+    return found

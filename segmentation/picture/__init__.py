@@ -1,0 +1,1 @@
+"""Files to pictures, and cutouts to files."""

@@ -1,0 +1,395 @@
+"""What strangers may ask of the server at all: ASGI middleware in front of Gradio."""
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import logging
+import os
+import re
+import socket
+import time
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+from gradio.route_utils import FnIndexInferError
+from starlette._utils import get_route_path
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from segmentation.config import Config, names
+from segmentation.web.guard.gradio_seams import FAILED, client_address
+from segmentation.web.guard.readers import reading
+from segmentation.web.guard.storage import Storage
+
+log = logging.getLogger(__name__)
+
+PUBLIC = ("segment", "refine", "models")
+
+_API = "/gradio_api"
+_NAME = rf"(?:{'|'.join(PUBLIC)})"
+_OPEN = [
+    (frozenset(methods.split()), re.compile(path, re.DOTALL))
+    for methods, path in (
+        ("GET HEAD", r"/?"),
+        ("GET", r"/config/?"),
+        ("GET HEAD", r"/(?:assets|static)/.+"),
+        ("GET HEAD", r"/(?:favicon\.ico|theme\.css|robots\.txt|healthz|readyz|card\.png)"),
+        ("GET", r"/preview"),
+        ("POST", r"/login/?"),
+        ("GET", r"/logout"),
+        ("GET", rf"{_API}/(?:info/?|openapi\.json|app_id/?|startup-events|queue/data|upload_progress)"),
+        ("GET", rf"{_API}/heartbeat/[^/]+"),
+        ("GET HEAD", rf"{_API}/file=.+"),
+        ("GET", rf"{_API}/call/(?:v2/)?{_NAME}/[^/]+"),
+        ("POST", rf"{_API}/call/(?:v2/)?{_NAME}/?"),
+        ("POST", rf"{_API}/(?:upload|queue/join|run/(?:predict|models)/?|cancel|reset)"),
+    )
+]
+"""All of Gradio's routes that page, clients and documentation use; whatever else it has, or will have, is closed."""
+_MCP = (frozenset({"GET", "POST", "DELETE"}), re.compile(rf"{_API}/mcp/?"))
+# what is called by a name that is none of ours gets a sentence of its own
+_CALL = re.compile(rf"{_API}/(?:call/v2|call|run|api)/(?!predict/?$)(?P<name>[^/?=]+)")
+# would make this server fetch an address for whoever asks, or store a visitor's page for good
+_CLOSED = re.compile(r"/proxy=|/deep_link|/file[=/]\s*(?:https?|ftp|//|%2f%2f|https?%3a)", re.IGNORECASE)
+_STREAM = re.compile(rf"{_API}/call/(?:v2/)?{_NAME}/(?P<event>[^/]+)")
+
+_MCP_BYTES = 4 << 20  # a language model sends a picture as text; its protocol's own server takes no more
+_JSON_BYTES, _JSON_BYTES_A_PICTURE = 48 << 10, 1 << 10  # names are the longest of it, and come three times
+_OBJECTS, _OBJECTS_A_PICTURE, _LISTS = 200, 6, 1000  # parsing and looking through each takes a millisecond at times
+_BODY_SECONDS, _ALL_BODY_SECONDS = 60.0, 900.0  # without a byte of a body, and for all of it
+_LOGIN_SECONDS, _LOGINS, _ALL_LOGINS = 60.0, 10, 100  # wrong passwords within so long: of one address, and of all
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer instead of Gradio's."""
+
+    status: int
+    sentence: str
+    headers: dict[str, str] | None = None
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Send it."""
+        return JSONResponse({"detail": self.sentence}, self.status, self.headers)(scope, receive, send)
+
+
+class Doorman:
+    """Passes on what is known and bounded; everything else gets a status and a sentence."""
+
+    def __init__(self, app: ASGIApp, config: Config, storage: Storage | None = None) -> None:
+        """Wrap an app.
+
+        Args:
+            app: What is wrapped.
+            config: The caps, who may log in, and by which names the server is called.
+            storage: Asked before an upload.
+        """
+        self.app = app
+        self.config = config
+        self.storage = storage
+        self.hosts = known_hosts(config)
+        self.brake = Brake()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse, or pass on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path, method = get_route_path(scope), scope["method"]
+        client = (scope.get("client") or ("",))[0]
+        outgoing = _Outgoing(send)
+        is_login = method == "POST" and path.rstrip("/") == "/login"
+        headers = dict(scope["headers"])
+        refusal = self.refusal(method, path, headers)
+        if refusal is None and is_login and (seconds := self.brake.wait(client)):
+            refusal = Refusal(
+                429, f"Too many wrong passwords. Try again in {seconds} s.", {"retry-after": str(seconds)}
+            )
+        announced = int(headers.get(b"content-length", b"0")) if refusal is None else 0
+        upload = self.storage if refusal is None and path.endswith("/upload") else None
+        if upload:
+            no_room = await asyncio.to_thread(upload.begin, client, announced)
+            refusal = Refusal(*no_room) if no_room else None
+        if refusal:
+            await refusal(scope, receive, outgoing)
+            return
+        if is_login:  # until it is known to be right: many at once are guessing too
+            self.brake.wrong(client)
+        client_address.set(client)
+        incoming = _Incoming(receive, self._limit(path))
+        scope = {**scope, "headers": _passed_on(scope["headers"], path)}
+        try:
+            if _is_json(method, path):
+                body = await incoming.whole()
+                if refusal := self._too_many_parts(body):
+                    await refusal(scope, receive, outgoing)
+                    return
+                scope["headers"] = _with_length(scope["headers"], len(body))
+            with reading(key) if (key := _stream_of(scope, method, path)) else contextlib.nullcontext():
+                await self.app(scope, incoming, outgoing)
+        except _TooLargeError:
+            await self._instead(_too_large(incoming.limit), scope, receive, outgoing)
+        except TimeoutError:
+            late = Refusal(408, "The request did not arrive in time.", {"connection": "close"})
+            await self._instead(late, scope, receive, outgoing)
+        except Exception as error:
+            if outgoing.is_stream:  # its last event has told it
+                await outgoing({"type": "http.response.body", "body": b"", "more_body": False})
+                return
+            await self._instead(_told(error, method, path), scope, receive, outgoing, error)
+        finally:
+            if upload:
+                upload.end(client, announced)
+            if is_login and 0 < outgoing.status < 400:
+                self.brake.right(client)
+
+    @staticmethod
+    async def _instead(
+        refusal: Refusal, scope: Scope, receive: Receive, outgoing: "_Outgoing", error: Exception | None = None
+    ) -> None:
+        if outgoing.status:
+            if error:
+                raise error
+            return
+        await refusal(scope, receive, outgoing)
+
+    def refusal(self, method: str, path: str, headers: dict[bytes, bytes]) -> Refusal | None:
+        """Why a request is refused by its head alone; None where it is not."""
+        host = headers.get(b"host", b"").decode("latin-1")
+        forwarded = "" if _MCP[1].fullmatch(path) else headers.get(b"x-forwarded-host", b"").decode("latin-1")
+        if not self._is_known(host, forwarded):
+            return Refusal(
+                421,
+                f"This server is not called {host[:100]!r}. Whoever runs it names its hosts in SEGMATTE_HOSTS.",
+            )
+        if _CLOSED.search(path):
+            return Refusal(403, "Web addresses are not fetched here.")
+        known = [*_OPEN, _MCP] if self.config.mcp else _OPEN
+        if not any(method in methods and pattern.fullmatch(path) for methods, pattern in known):
+            if _CALL.match(path):
+                return Refusal(404, f"Public endpoints: {', '.join('/' + name for name in PUBLIC)}.")
+            allowed = sorted({m for methods, pattern in known if pattern.fullmatch(path) for m in methods})
+            if allowed:
+                return Refusal(405, f"This takes {' and '.join(allowed)}.", {"allow": ", ".join(allowed)})
+            return Refusal(404, "There is nothing here.")
+        visits = method in ("GET", "HEAD") and path.rstrip("/") != "/logout"
+        if self.config.login and self._is_foreign(visits, headers, host):
+            return Refusal(403, "Other sites are not served here.")
+        length = headers.get(b"content-length", b"0")
+        limit = self._limit(path)
+        return _too_large(limit) if not length.isdigit() or int(length) > limit else None
+
+    def _is_known(self, host: str, forwarded: str) -> bool:
+        """Whether the server is called by a name of its own: a stranger's name could lead a browser here by its DNS."""
+        if not host:  # HTTP/1.0, which no browser speaks
+            return True
+        name = _without_port(host)
+        if name in self.hosts or _is_local(name):
+            return True
+        # What a proxy says a page that was led here by its DNS could say as well: whoever names the hosts closes that.
+        return not self.config.hosts and _without_port(forwarded.split(",")[0].strip()) == name
+
+    def _is_foreign(self, visits: bool, headers: dict[bytes, bytes], host: str) -> bool:
+        """Whether another site asks in the name of who is logged in; browsers say where they are."""
+        if visits and headers.get(b"sec-fetch-mode") == b"navigate":  # a form navigates too
+            return False
+        if headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
+            return True
+        named = headers.get(b"origin", b"").decode("latin-1")
+        origin = named.partition("://")[2] or named  # "null" is nobody's
+        own = (host, headers.get(b"x-forwarded-host", b"").decode("latin-1"))
+        return bool(origin) and origin not in own and _without_port(origin) not in self.hosts
+
+    def _limit(self, path: str) -> int:
+        if path.endswith("/upload"):
+            return self.config.max_request_mb << 20
+        return _MCP_BYTES if _MCP[1].fullmatch(path) else _JSON_BYTES + _JSON_BYTES_A_PICTURE * self.config.max_pictures
+
+    def _too_many_parts(self, body: bytes) -> Refusal | None:
+        objects, lists = body.count(b"{"), body.count(b"[")
+        if objects > _OBJECTS + _OBJECTS_A_PICTURE * self.config.max_pictures or lists > _LISTS:
+            return Refusal(413, "The request has too many parts.")
+        return None
+
+
+class Brake:
+    """Slows down who guesses passwords."""
+
+    def __init__(self) -> None:
+        """Nobody was wrong yet."""
+        self._by_client: OrderedDict[str, deque[float]] = OrderedDict()
+        self._all: deque[float] = deque(maxlen=_ALL_LOGINS)
+
+    def wrong(self, client: str) -> None:
+        """A wrong password came from an address."""
+        now = time.monotonic()
+        self._all.append(now)
+        client = _network(client)
+        self._by_client.setdefault(client, deque(maxlen=_LOGINS)).append(now)
+        self._by_client.move_to_end(client)
+        while len(self._by_client) > 10_000:
+            self._by_client.popitem(last=False)
+
+    def right(self, client: str) -> None:
+        """The last password of an address was right after all."""
+        tries = self._by_client.get(_network(client))
+        for known in (tries, self._all):
+            if known:
+                known.pop()
+
+    def wait(self, client: str) -> int:
+        """Seconds until the next try of an address; 0 where it may try now."""
+        left = 0.0
+        for tries in (self._by_client.get(_network(client)), self._all):
+            if tries and len(tries) == tries.maxlen:
+                left = max(left, tries[0] + _LOGIN_SECONDS - time.monotonic())
+        return int(left) + 1 if left > 0 else 0
+
+
+def _network(client: str) -> str:
+    """Who has one address of IPv6 has all of its network."""
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return client
+    return client if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+
+
+class _TooLargeError(Exception):
+    """More arrived than may."""
+
+
+class _Incoming:
+    """The body of a request as it arrives: bounded in bytes, and in time while it is not complete."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self.limit = limit
+        self._taken = 0
+        self._more = True
+        self._replayed: bytes | None = None
+        self._deadline = time.monotonic() + _ALL_BODY_SECONDS
+
+    async def __call__(self) -> Message:
+        if self._replayed is not None:
+            body, self._replayed = self._replayed, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        if not self._more:  # what is awaited now is that the visitor goes
+            return await self._receive()
+        seconds = min(_BODY_SECONDS, self._deadline - time.monotonic())
+        message = await asyncio.wait_for(self._receive(), max(0.0, seconds))
+        self._taken += len(message.get("body", b""))
+        if self._taken > self.limit:  # a body without a length, or with a wrong one
+            raise _TooLargeError
+        self._more = message.get("more_body", False)
+        return message
+
+    async def whole(self) -> bytes:
+        """All of it, without the mark that some editors put before text; it is given out again afterwards."""
+        parts = []
+        while self._more:
+            message = await self()
+            if message["type"] == "http.disconnect":
+                break
+            parts.append(message.get("body", b""))
+        self._replayed = b"".join(parts).removeprefix(b"\xef\xbb\xbf")
+        return self._replayed
+
+
+class _Outgoing:
+    """The answer as it goes out."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        self.is_stream = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.is_stream = dict(message["headers"]).get(b"content-type", b"").startswith(b"text/event-stream")
+            message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
+        await self._send(message)
+
+
+def known_hosts(config: Config) -> frozenset[str]:
+    """Names by which the server is called, beside local ones: the operator's, the Space's, the proxy's, its own."""
+    named = [*names(config.hosts), os.environ.get("SPACE_HOST", ""), socket.gethostname()]
+    root = os.environ.get("GRADIO_ROOT_PATH", "").partition("://")[2].partition("/")[0]
+    return frozenset(_without_port(name).lower() for name in (*named, root) if name)
+
+
+_LOCAL_ENDINGS = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
+
+
+def _is_local(name: str) -> bool:
+    """Whether a name is an address, or one that no stranger can register: for those DNS decides nothing."""
+    if "." not in name or name.endswith(_LOCAL_ENDINGS):
+        return True
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(name.strip("[]"))
+        return True
+    return False
+
+
+def _without_port(host: str) -> str:
+    return (host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]).lower()
+
+
+def _passed_on(headers: list[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
+    """The headers that Gradio gets.
+
+    No Range: its answer to one repeats the request's headers, cookie included. And no other host than the own for the
+    description of the API, which is made once for all.
+    """
+    dropped = {b"range", b"x-gradio-server"}
+    if path.rstrip("/") == f"{_API}/info":
+        dropped.add(b"x-forwarded-host")
+    return [(name, value) for name, value in headers if name not in dropped]
+
+
+def _with_length(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
+    return [(name, str(length).encode() if name == b"content-length" else value) for name, value in headers]
+
+
+def _is_json(method: str, path: str) -> bool:
+    return method == "POST" and path.startswith(_API) and not path.endswith("/upload") and not _MCP[1].fullmatch(path)
+
+
+def _stream_of(scope: Scope, method: str, path: str) -> str:
+    """The session or event whose answers a request reads; "" where it reads none."""
+    if method != "GET":
+        return ""
+    if path == f"{_API}/queue/data":
+        return next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [])), "")
+    found = _STREAM.fullmatch(path)
+    return found["event"] if found else ""
+
+
+def _too_large(limit: int) -> Refusal:
+    most = f"{limit >> 20} MB" if limit >= 1 << 20 else f"{limit >> 10} kB"
+    return Refusal(413, f"The request is too large; at most {most} are taken.")
+
+
+_KINDS: list[tuple[type[Exception], Callable[[str], bool], int, str]] = [
+    (FnIndexInferError, lambda _: True, 404, "There is no such event."),
+    (KeyError, lambda path: path.startswith((f"{_API}/run", f"{_API}/queue/join")), 404, "There is no such event."),
+]
+
+
+def _told(error: Exception, method: str, path: str) -> Refusal:
+    """What a client is told about an exception of Gradio's."""
+    if isinstance(error, TypeError) and "/call/v2/" in path:  # a missing or unknown parameter, by name
+        return Refusal(422, f"{str(error).split(' Please click')[0].rstrip('.')[:300]}.")
+    for kind, is_meant, status, sentence in _KINDS:
+        if isinstance(error, kind) and is_meant(path):
+            return Refusal(status, sentence)
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return Refusal(404, "There is nothing here.")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Refusal(507, "The server's disk is full. Try again later.")
+    log.error("%s %s", method, path, exc_info=error)
+    return Refusal(500, FAILED)

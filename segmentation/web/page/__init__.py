@@ -1,0 +1,1 @@
+"""What a visitor sees and turns: layout, handlers, scripts and style."""

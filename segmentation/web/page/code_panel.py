@@ -1,0 +1,51 @@
+"""The run that a visitor sees, as code and as a link, kept in step with pictures and settings."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from segmentation.errors import SegmentationError
+from segmentation.web.page.controls import Controls, link
+from segmentation.web.page.pictures import Pictures, Shown
+from segmentation.web.page.scripts import scripted
+from segmentation.web.page.snippets import command_line, curl_code, python_code
+from segmentation.web.runs.service import Service
+
+_HERE = "(...values) => [...values.slice(0, -1), window.location.origin + window.location.pathname]"
+
+
+class CodePanel:
+    """Three programs and a link that all do what the page would do now."""
+
+    def __init__(self, service: Service, controls: Controls) -> None:
+        """Lay it out where this is called."""
+        self._service, self._controls = service, controls
+        self.shown = scripted("code", "code", [])
+        self._address = gr.Textbox("", visible=False)  # the browser knows where it is
+
+    def follow(self, triggers: list[Any], pictures: Pictures) -> None:
+        """Write the programs anew whenever one of these events comes."""
+        gr.on(
+            triggers, self._written, [pictures.gallery, *self._controls.all, self._address],
+            self.shown, js=_HERE, queue=False, show_progress="hidden", trigger_mode="always_last",
+            api_visibility="private",
+        )  # fmt: skip
+
+    def _written(self, pictures: Shown, *values: Any) -> list[tuple[str, str]]:
+        *values, address = values  # type: ignore[assignment]
+        try:
+            recipe, backdrop = self._controls.read(values)
+        except SegmentationError as error:
+            return [("code_python", f"# {error}")]
+        names = [Path(name).name for name in Pictures.names(pictures)] or ["photo.jpg"]
+        behind = Path(backdrop).name if backdrop and recipe.export.background == "picture" else None
+        server = str(address).rstrip("/")
+        login = self._service.config.login is not None
+        query = link(recipe, self._service.registry().default.id)
+        return [
+            ("code_python", python_code(server, names, recipe, behind, login)),
+            ("code_command", command_line(names, recipe, behind)),
+            ("code_curl", curl_code(server, names, recipe, behind, login)),
+            ("code_link", f"{address}?{query}" if query else str(address)),
+        ]

@@ -1,0 +1,133 @@
+"""Models side by side on one picture, to choose one and go on with it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from segmentation.errors import SegmentationError, SettingsError
+from segmentation.messages import Message
+from segmentation.recipe import Recipe
+from segmentation.web.guard.uploads import uploaded_files
+from segmentation.web.page.controls import Controls, choices_of
+from segmentation.web.page.pictures import Pictures, Shown
+from segmentation.web.page.scripts import scripted
+from segmentation.web.page.status import COMMERCIAL
+from segmentation.web.runs.run import Run
+from segmentation.web.runs.service import Service
+from segmentation.web.texts import Say, i18n, speaker
+
+FEWEST, MOST = 2, 4
+
+
+@dataclass
+class Column:
+    """One model's part."""
+
+    model: dict[str, Any]
+    run: Run | None = None
+    error: str = ""
+
+
+class Comparison:
+    """The panel. The `select` event of `shown` is about going on with one of its models."""
+
+    def __init__(self, service: Service, controls: Controls) -> None:
+        """Lay it out where this is called."""
+        self._service, self._controls = service, controls
+        models = service.registry()
+        here = [entry["id"] for entry in service.models() if entry["usable"] and entry["on_disk"]]
+        self.models = gr.Dropdown(
+            choices_of(models), value=here[:FEWEST], multiselect=True, max_choices=MOST, label=i18n("compare_models"),
+            info=i18n("compare_models_info"), elem_id="compare_models",
+        )  # fmt: skip
+        self.button = gr.Button(i18n("compare"), variant="primary", elem_id="compare")
+        self.shown = scripted("comparison", "comparison", [])
+        self.columns = gr.State([], delete_callback=self.forget)
+
+    def compare(
+        self,
+        run: Run | None,
+        earlier: list[Column],
+        pictures: Shown,
+        models: list[str],
+        request: gr.Request,
+        *values: Any,
+    ) -> Iterator[tuple[Any, list[Column]]]:
+        """Cut out one picture with each model; a model that fails says so in its column."""
+        if not FEWEST <= len(models or []) <= MOST:
+            raise SettingsError(Message("Choose {fewest} to {most} models to compare.", fewest=FEWEST, most=MOST))
+        say = speaker(request)
+        recipe, backdrop = self._controls.read(values)
+        # mean, std and size are about one network
+        settings = replace(recipe.settings, mean=None, std=None, size=None)
+        selected = run.looked_at if run else None
+        named = [str(run.kept.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
+        uploaded_files(named, 1)  # what is wrong with it is told once, not by each model
+        known = {entry["id"]: entry for entry in self._service.models()}
+        columns = [Column(known.get(model, {"id": model, "title": model})) for model in models]
+        self.forget([column for column in earlier if column.run is not run])
+        yield _shown(columns, say), columns
+        for column in columns:
+            wanted = Recipe(column.model["id"], settings, recipe.export)
+            try:
+                begun = self._service.start(named, wanted, backdrop)
+                for _ in self._service.go_on(begun, for_page=True):
+                    yield gr.skip(), gr.skip()
+                (report,) = begun.reports
+                column.error = report["error"] or ("" if begun.cutouts else " ".join(map(say, report["warnings"])))
+                column.run = begun if begun.cutouts else None
+            except SegmentationError as error:
+                column.error = error.message
+            yield _shown(columns, say), columns
+
+    @staticmethod
+    def choose(columns: list[Column], event: gr.EventData, say: Say = str) -> tuple[dict[str, Any], Run]:
+        """Model and run of the column that was chosen."""
+        number = event.index  # of the client's making
+        chosen = columns[number] if isinstance(number, int) and 0 <= number < len(columns) else None
+        if (
+            chosen is None or chosen.run is None or chosen.run.stop.is_set()
+        ):  # another run took its place, and its files
+            gone = Message("This comparison is not there any more: compare again.")
+            raise gr.Error(say(gone), print_exception=False)
+        return chosen.model, chosen.run
+
+    def forget(self, columns: list[Column]) -> None:
+        """They are not shown any more."""
+        for column in columns:
+            if column.run:
+                self._service.forget(column.run)
+
+
+def _shown(columns: list[Column], say: Say) -> list[dict[str, Any]]:
+    return [_column(column, say) for column in columns]
+
+
+def _column(column: Column, say: Say) -> dict[str, Any]:
+    model, run = column.model, column.run
+    entry: dict[str, Any] = {
+        "title": model["title"],
+        "error": say(column.error),
+        "licence": say(Message(model.get("licence", ""))),
+        "licence_url": model.get("licence_url"),
+        "commercial": say(COMMERCIAL[model["commercial_use"]]).strip("*") if "commercial_use" in model else "",
+    }
+    if run is None:
+        return entry
+    _, cutout = run.cutouts[0]
+    (report,) = run.reports
+    megabytes = report["network_mb"]
+    return entry | {
+        "thumbnail": str(cutout.thumbnail),
+        "alpha": str(cutout.stages["alpha"]),
+        "seconds": say(
+            Message(
+                "{all:.1f} ({network:.1f} for the network)",
+                all=sum(report["seconds"].values()),
+                network=report["seconds"].get("network", 0),
+            )
+        ),
+        "memory": say(Message("about {megabytes} MB", megabytes=megabytes)) if megabytes else "",
+    }

@@ -1,0 +1,129 @@
+"""What people read about a run: the status line, and an entry a picture with its seconds as a bar. All escaped."""
+
+import html
+from pathlib import Path
+from typing import Any
+
+from segmentation.batch import Report
+from segmentation.messages import Message
+from segmentation.web.runs.run import Run
+from segmentation.web.runs.service import STAGES  # in the order of the bar; style.css colours them
+from segmentation.web.texts import Say
+
+COMMERCIAL = {
+    "yes": Message("commercial use allowed"),
+    "no": Message("**no commercial use**"),
+    "conditional": Message("commercial use under conditions"),
+    "unknown": Message("terms of use not known"),
+}
+WAITING = "Waiting for a free place: {ahead} runs are ahead of yours."
+WAITING_FOR_ONE = "Waiting for a free place: 1 run is ahead of yours."
+
+
+def line(text: str) -> str:
+    """A status line."""
+    return f'<div class="line" role="status">{html.escape(text)}</div>'
+
+
+def progress(run: Run, say: Say, part: Run | None = None) -> str:
+    """The status of a run, with a bar while it is under way.
+
+    Args:
+        run: All of it.
+        say: Speaks the visitor's language.
+        part: What is being done of it, where that is a run of its own.
+    """
+    part = part or run
+    label = html.escape(say(Message("Pictures done")))
+    bar = f'<progress max="{part.total}" value="{len(part.outcomes)}" aria-label="{label}"></progress>'
+    return line(say(_so_far(run, part))) + bar * part.running
+
+
+def _so_far(run: Run, part: Run) -> Message:
+    failed = len(run.failed)
+    done, total = len(run.outcomes) - failed, run.total
+    values: dict[str, Any] = {"done": done, "total": total, "failed": failed}
+    if len(part.outcomes) < part.total:
+        if not part.now and (ahead := part.ticket.ahead):
+            return Message(WAITING if ahead > 1 else WAITING_FOR_ONE, ahead=ahead)
+        if failed:
+            return Message("{done} of {total} done, {failed} failed. {now}", **values, now=part.now)
+        return Message("{done} of {total} done. {now}", **values, now=part.now)
+    if failed:
+        return Message("{done} of {total} are done, {failed} failed: see below.", **values)
+    if done < total:
+        return Message("{done} of {total} are done.", **values)
+    return Message("The picture is done.") if total == 1 else Message("All {total} pictures are done.", total=total)
+
+
+def table(reports: list[Report], say: Say) -> str:
+    """An entry a picture: size, seconds by stage, model and where it was computed, and what to know about it."""
+    if not reports:
+        return ""
+    longest = max(sum(entry["seconds"].values()) for entry in reports) or 1.0
+    rows = [
+        f"<tr><td>{html.escape(Path(entry['name']).name)}<br><span class='quiet'>{_size(entry)}</span></td>"
+        f"<td>{_bar(entry['seconds'], longest, say)}</td><td class='wide'>{_where(entry, say)}</td>"
+        f"<td>{_notes(entry, say)}</td></tr>"
+        for entry in reports
+    ]
+    titles = [html.escape(say(Message(title))) for title in ("Picture", "Seconds", "Model", "Notes")]
+    head = f"<tr><th>{titles[0]}</th><th>{titles[1]}</th><th class='wide'>{titles[2]}</th><th>{titles[3]}</th></tr>"
+    legend = "".join(
+        f"<span><i class='{stage}'></i>{html.escape(say(words))}</span>"
+        for stage, words in STAGES.items()
+        if any(stage in entry["seconds"] for entry in reports)
+    )
+    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table><p class='legend'>{legend}</p>"
+
+
+def _size(entry: Report) -> str:
+    return f"{entry['width']} x {entry['height']}" if entry["width"] else ""
+
+
+def _where(entry: Report, say: Say) -> str:
+    provider = entry["provider"].removesuffix("ExecutionProvider")
+    return html.escape(say(Message("{model} on {provider}", model=entry["model"], provider=provider)))
+
+
+def _notes(entry: Report, say: Say) -> str:
+    if entry["error"]:
+        return f"<span class='failed'>{html.escape(say(entry['error']))}</span>"
+    return "<br>".join(html.escape(say(text)) for text in entry["warnings"])
+
+
+def _bar(seconds: dict[str, float], longest: float, say: Say) -> str:
+    """The seconds by stage, stacked; as long as it took beside the slowest picture."""
+    if not seconds:  # a bar of nothing would have no name
+        return "0.0 s"
+    total = sum(seconds.values())
+    spelled = html.escape(
+        ", ".join(f"{say(STAGES[stage])} {seconds[stage]:.2f} s" for stage in STAGES if stage in seconds)
+    )
+    parts = "".join(
+        f"<i class='{stage}' style='width: {100 * seconds[stage] / longest:.2f}%'></i>"
+        for stage in STAGES
+        if stage in seconds
+    )
+    return f"{total:.1f} s<span class='bar' role='img' aria-label='{spelled}' title='{spelled}'>{parts}</span>"
+
+
+def card(model: dict[str, Any] | None, say: Say) -> str:
+    """What a model is for, its terms, its size, and whether it is here already; as Markdown."""
+    if model is None:
+        return ""
+    name = say(Message(model["licence"]))
+    licence = f"[{name}]({model['licence_url']})" if model["licence_url"] else name
+    megabytes = f"{max(1, round(model['bytes'] / 1e6))} MB" if model["bytes"] else ""
+    place = say(Message("on this server") if model["on_disk"] else Message("downloaded on first use"))
+    paper = f"[{model['paper']}]({model['source']})" if model["source"] else ""
+    terms = Message("Licence: {licence}, {terms}.", licence=licence, terms=COMMERCIAL[model["commercial_use"]])
+    note = say(Message(model["licence_note"])) if model["licence_note"] else ""
+    lines = [
+        say(Message(model["about"])),
+        f"{say(terms)} {note}",
+        " · ".join(part for part in (megabytes, place, paper) if part),
+    ]
+    if not model["usable"]:
+        lines.append(say(Message("**Not switched on here:** whoever runs this app must accept its licence first.")))
+    return "\n\n".join(lines)

@@ -1,0 +1,1 @@
+"""What is done for a visitor: runs, their kept predictions and previews, and whose turn it is."""

@@ -1,0 +1,79 @@
+"""One picture at screen size with new settings, while the hand is still on the slider."""
+
+import time
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from segmentation.batch import Cutout, save_stages
+from segmentation.matting.mask import to_mask
+from segmentation.matting.trimap import auto_erode_size
+from segmentation.picture.export import Box, export_box, save_export
+from segmentation.picture.picture import Limits
+from segmentation.picture.resize import resize
+from segmentation.pipeline import Prediction, refine
+from segmentation.recipe import Recipe
+from segmentation.settings import Settings
+from segmentation.web.runs.run import Run, key_of
+
+MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved coarser, so that a preview stays one
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What one cutout would look like."""
+
+    key: str  # of the cutout
+    tuning: int  # of the run, when it was begun
+    file: Path
+    box: Box  # at the size of the draft
+    size: tuple[int, int]  # (height, width) of the whole picture at the size of the draft
+    stages: dict[str, Path]
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+def make_draft(
+    run: Run, index: int, cutout: Cutout, said: Prediction, recipe: Recipe, backdrop: Path | None, limits: Limits
+) -> Draft:
+    """Cut out one picture of a run at screen size, from what the network said about the whole.
+
+    Raises:
+        ImageError: The picture's file is gone.
+    """
+    start, tuning = time.perf_counter(), run.tuning
+    small = run.kept.small(run.kept.sources[index], limits)
+    behind = run.kept.small(backdrop, limits).picture if backdrop else None
+    probability = said.maps[cutout.label]
+    settings = _at_scale(recipe.settings, small.size, small.picture.size, probability.shape)
+    mask = None
+    if settings.post_process_mask:  # it counts in pixels of the whole picture, and is quick
+        mask = resize(to_mask(probability, small.size, post_process=True), small.picture.size, "box")
+    result = refine(small.picture, probability, settings, mask=mask, max_unknown=MAX_UNKNOWN)
+    stem = f"draft-{uuid.uuid4().hex}"
+    # lossless WebP would only take longer to write
+    export = recipe.export if recipe.export.format == "jpeg" else replace(recipe.export, format="png")
+    file = run.folder / f"{stem}{export.ending}"
+    notes = save_export(small.picture, result.foreground, result.alpha, file, export, behind)
+    stages = save_stages(result, run.folder, stem)
+    run.retire([file, *stages.values()])  # the full size takes its place in a moment
+    return Draft(
+        key=key_of(index, cutout),
+        tuning=tuning,
+        file=file,
+        box=export_box(result.alpha, export),
+        size=small.picture.size,
+        stages=stages,
+        seconds=time.perf_counter() - start,
+        warnings=(*result.warnings, *notes),
+    )
+
+
+def _at_scale(settings: Settings, whole: tuple[int, int], small: tuple[int, int], network: tuple[int, ...]) -> Settings:
+    """Settings that do to the small picture what the given ones do to the whole, as near as whole pixels come."""
+    erode_size = settings.alpha_matting_erode_size
+    if erode_size == "auto":
+        erode_size = auto_erode_size(whole, (network[0], network[1]))
+    if erode_size:
+        erode_size = max(1, round(erode_size * max(small) / max(whole)))
+    return replace(settings, alpha_matting_erode_size=erode_size, matting_method="fast")
