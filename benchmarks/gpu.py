@@ -23,10 +23,11 @@ from segmentation import Session, Settings, load_image, load_registry, predict
 from segmentation.batch import Outcome, run_batch
 from segmentation.models.spec import ModelSpec, own_file_spec
 from segmentation.models.weights import fetch_weights
-from segmentation.network.gpu.cards import cards
-from segmentation.network.gpu.options import CPU, GpuOptions, with_options
+from segmentation.network.gpu.devices import gpus
+from segmentation.network.gpu.options import GpuOptions, with_options
 from segmentation.network.gpu.probe import usable_providers
 from segmentation.network.pool import threads_for
+from segmentation.network.providers import CPU
 
 REPEATS = 3
 BARE_SECONDS = 3.0
@@ -122,7 +123,7 @@ def through_the_app(session: Session, photos: list[Path]) -> float:
     """Pictures a second from files to files."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        events = run_batch(photos, session, Settings(alpha_matting=False), Path(folder))
+        events = run_batch(photos, from_session(session, PLAIN), PLAIN, Path(folder))
         outcomes = [event for event in events if isinstance(event, Outcome)]
         took = time.perf_counter() - start
     assert not any(outcome.report["error"] for outcome in outcomes), outcomes[0].report
@@ -174,7 +175,7 @@ def main() -> None:
                 [spec.title, rows[-1][1], rows[-1][2], "8 at once", f"{eight:.2f}" if eight else "-", "", "", "", ""]
             )
             print(rows[-1], flush=True)
-    shown = ", ".join(f"{card.name} (driver {card.driver})" for card in cards() or []) or "no GPU"
+    shown = ", ".join(f"{card.name} (driver {card.driver})" for card in gpus() or []) or "no GPU"
     print(f"\n{machine().partition(', against')[0]}, {shown}\n")
     head = [
         "network", "on", "input", "MP", "bare, pictures/s", "app, pictures/s", "share", "app one by one, pictures/s",

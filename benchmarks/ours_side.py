@@ -60,7 +60,7 @@ def batch(photos: list[str]) -> Callable[[], Any]:
 
     def run() -> int:
         with tempfile.TemporaryDirectory() as folder:
-            events = run_batch(paths, own, Settings(alpha_matting=False), Path(folder))
+            events = run_batch(paths, from_session(own, PLAIN), PLAIN, Path(folder))
             return sum(isinstance(event, Outcome) for event in events)
 
     return run

@@ -21,11 +21,13 @@ from segmentation.errors import SegmentationError, SettingsError
 from segmentation.inputs import find_pictures
 from segmentation.models.registry import Registry, load_offered
 from segmentation.models.weights import fetch_weights, where_available
-from segmentation.network.gpu.options import DEVICES, Device, GpuOptions
+from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.pool import threads_for
+from segmentation.network.providers import DEVICES, Device
 from segmentation.network.session import load_session
 from segmentation.outputs import Namer, Outputs
 from segmentation.picture.load import load_image
+from segmentation.predictor import from_session
 from segmentation.recipe import DEFAULTS, Recipe, load_recipe, parse_value, write_value
 from segmentation.settings import OUTPUT_ENDINGS, help_text
 
@@ -127,11 +129,12 @@ def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int
             seconds=config.run_seconds,
             own_models_mb=config.own_models_mb,
         )
+    predictor = from_session(session, recipe.settings)
     folder.mkdir(parents=True, exist_ok=True)
     reports = {}
     events = run_batch(
         sources,
-        session,
+        predictor,
         recipe.settings,
         folder,
         recipe.export,
@@ -144,15 +147,15 @@ def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int
         if isinstance(event, Outcome):
             reports[event.index] = event.report
             if not options.json:
-                for warning in event.report["warnings"]:
+                for warning in event.report.warnings:
                     print(f"{event.name}: {warning}", file=sys.stderr)
-                if event.report["error"]:
-                    print(_about(event.name, event.report["error"]), file=sys.stderr)
+                if event.report.error:
+                    print(_about(event.name, event.report.error), file=sys.stderr)
                 for file in event.files:
                     print(file)
     if options.json:
-        print(json.dumps([report for _, report in sorted(reports.items())], indent=2))
-    return int(any(report["error"] for report in reports.values()))
+        print(json.dumps([report.as_json() for _, report in sorted(reports.items())], indent=2))
+    return int(any(report.error for report in reports.values()))
 
 
 def _about(name: str, sentence: str) -> str:

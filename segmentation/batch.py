@@ -2,9 +2,8 @@
 
 import queue
 import threading
-import time
 import zipfile
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -16,8 +15,6 @@ import numpy as np
 from segmentation.errors import SegmentationError
 from segmentation.messages import Message
 from segmentation.network.machine import available_cores
-from segmentation.network.session import Session
-from segmentation.network.tensor import overridden
 from segmentation.network.watchdog import Cancelled, RunCancelledError
 from segmentation.outputs import Namer, Outputs, cutout_names
 from segmentation.picture.encode import whole_file
@@ -32,7 +29,9 @@ from segmentation.picture.export import (
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits, Picture
 from segmentation.picture.png import save_png
-from segmentation.pipeline import FOUND, NO_SUBJECT, Prediction, Result, Stage, predict, refine
+from segmentation.pipeline import FOUND, NO_SUBJECT, Prediction, Result, Stage, refine
+from segmentation.predictor import Predictor
+from segmentation.report import Report, ReportDraft
 from segmentation.settings import Export, Settings
 
 DEFAULT_LIMITS = Limits()
@@ -42,10 +41,6 @@ SCREEN_SIDE = 1440  # pixels of the longer side of what a viewer shows before it
 TICK = 0.25  # seconds without an event after which a batch yields None
 
 BROWSERS_SHOW = ("JPEG", "PNG", "WEBP", "BMP", "AVIF")  # and GIF, but those mostly move
-
-Report = dict[str, Any]
-"""One picture's entry: name, width, height, model, provider, provider_note, network_mb (memory of the loaded network),
-seconds by stage, warnings, files, error (or None); the web side adds run, its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +83,7 @@ class Outcome:
     cutouts: tuple[Cutout, ...]
     report: Report
     prediction: Prediction | None = None
-    """What the network said; None where it came to no answer."""
+    """None where it failed before."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -98,7 +93,7 @@ class Outcome:
 
 def run_batch(
     sources: Sequence[Path],
-    network: Session | Mapping[int, Prediction],
+    predictor: Predictor,
     settings: Settings,
     folder: Path,
     export: Export | None = None,
@@ -116,13 +111,12 @@ def run_batch(
     """Cut out every picture; yields steps as they begin and outcomes as they finish, in whatever order.
 
     Each worker takes one picture from decoding to its PNG, so at most `workers` pictures are in memory however long
-    the batch is. Where nothing happens for a moment it yields None, so that whoever reads it is never held up and may
-    close it: then no further picture starts, and those at work end at their next stage.
+    the batch is. Where nothing happens for a moment it yields None, so that its reader is never held up and may close
+    it: then no further picture starts, and those at work end at their next stage.
 
     Args:
         sources: The pictures' files.
-        network: What says where the subject is: a session, or what one said before about the picture of each number.
-            Of those, pictures without a number are left out.
+        predictor: Tells where the subject is. Pictures that it does not know are left out.
         settings: What to do with each.
         folder: Where the files go; it exists.
         export: How they are written; as transparent PNGs if not given.
@@ -133,18 +127,13 @@ def run_batch(
         workers: Pictures at work at the same time; as many as there are cores by default.
         slots: Shared by batches that run at the same time; a picture is at work only while it is inside.
         namer: What the files are called; as `cutout_names` says if not given.
-        only: Numbers of the pictures to cut out; all if not given.
         outputs: Asked before a file is written to a person's folder, and told when it was.
-
-    Raises:
-        SettingsError: The model cannot take the size asked for; nothing was started.
+        only: Numbers of the pictures to cut out; all if not given.
     """
-    if isinstance(network, Session):
-        overridden(network.input, settings)
     stopped = threading.Event()
     export = export or Export()
     job = _Job(
-        network,
+        predictor,
         settings,
         folder,
         export,
@@ -156,8 +145,8 @@ def run_batch(
         outputs,
         stopped.is_set,
     )
-    indices = range(len(sources)) if isinstance(network, Session) else sorted(network)
-    indices = [index for index in indices if only is None or index in only]
+    known = range(len(sources)) if predictor.pictures is None else sorted(predictor.pictures)
+    indices = [index for index in known if only is None or index in only]
     events: queue.SimpleQueue[Step | Outcome | BaseException] = queue.SimpleQueue()
 
     def work(index: int) -> None:
@@ -203,7 +192,7 @@ class _StoppedError(Exception):
 class _Job:
     """What is the same for every picture of a batch."""
 
-    network: Session | Mapping[int, Prediction]
+    predictor: Predictor
     settings: Settings
     folder: Path
     export: Export
@@ -217,57 +206,41 @@ class _Job:
 
     def cut_out(self, index: int, source: Path, on_stage: Stage) -> Outcome:
         """One picture, from its file to its cutouts. What goes wrong with it stands in the report."""
-        known = None if isinstance(self.network, Session) else self.network[index]
-        report = self._empty_report(source, known)
+        provider, note = self.predictor.provider(index)
+        draft = ReportDraft(Report(source.name, self.predictor.model, provider, note))
         cutouts: list[Cutout] = []
-        prediction = known
+        prediction: Prediction | None = None
         try:
             if self.outputs:  # before the work, not after it
-                self.outputs.check(index, [self._file(index, label) for label in self._labels(known)])
-            start = time.perf_counter()
-            picture = load_image(source, **self.limits._asdict())
-            report["height"], report["width"] = picture.size
-            report["warnings"] += picture.notes
-            _add_seconds(report, {"decode": time.perf_counter() - start})
-            if isinstance(self.network, Session):
-                prediction = predict(picture, self.network, self.settings, on_stage, self.cancelled)
-                _add_seconds(report, prediction.timings)
-            assert prediction is not None
-            # of this run: a GPU may have been lent, or have run out of memory
-            report["provider"], report["provider_note"] = prediction.provider, prediction.provider_note
-            report["network_mb"] = round(prediction.network_memory / 1e6)
-            report["warnings"] += prediction.warnings
+                self.outputs.check(index, [self._file(index, label) for label in self.predictor.labels(index)])
+            with draft.timed("decode"):
+                picture = load_image(source, **self.limits._asdict())
+            draft.read(picture.size, picture.notes)
+            prediction = self.predictor.predict(index, picture, on_stage, self.cancelled)
+            draft.predicted(prediction)
             for label, result in _results(picture, prediction, self.settings, on_stage):
-                _add_seconds(report, result.timings)
+                draft.add(result.timings, label, result.warnings)
                 on_stage("encode")
-                start = time.perf_counter()
-                report["warnings"] += _labelled(label, result.warnings)
-                cutout, said = self._write(picture, result, index, label)
+                with draft.timed("encode"):
+                    cutout, warnings = self._write(picture, result, index, label)
                 cutouts.append(cutout)
-                _add_seconds(report, {"encode": time.perf_counter() - start})
-                report["warnings"] += _labelled(label, said)
+                draft.wrote(cutout.file.name, label, warnings)
             if not cutouts:
-                report["warnings"].append(NO_SUBJECT)
+                draft.add({}, "", [NO_SUBJECT])
         except SegmentationError as error:
-            report["error"] = error.message
+            draft.failed(error.message)
         except MemoryError:
-            report["error"] = Message(
-                "{name} needs more memory than this machine has free. Make it smaller first.", name=source.name
+            draft.failed(
+                Message("{name} needs more memory than this machine has free. Make it smaller first.", name=source.name)
             )
         except OSError as error:
-            report["error"] = Message(
-                "The cutout of {name} could not be written ({reason}).",
-                name=source.name, reason=error.strerror or type(error).__name__,
+            draft.failed(
+                Message(
+                    "The cutout of {name} could not be written ({reason}).",
+                    name=source.name, reason=error.strerror or type(error).__name__,
+                )
             )  # fmt: skip
-        report["files"] = [cutout.file.name for cutout in cutouts]
-        return Outcome(index, source.name, tuple(cutouts), report, prediction)
-
-    def _labels(self, known: Prediction | None) -> Sequence[str]:
-        """The classes that a picture may have cutouts of."""
-        if known is not None:
-            return list(known.maps)
-        assert isinstance(self.network, Session)
-        return [name for name in self.network.output.classes.values() if name != "background"] or [""]
+        return Outcome(index, source.name, tuple(cutouts), draft.report, prediction)
 
     def _file(self, index: int, label: str) -> Path:
         return self.folder / self.namer(index, label)
@@ -277,7 +250,7 @@ class _Job:
         stem = file.stem
         if self.outputs:  # again: another command may have written there meanwhile
             self.outputs.check(index, [file])
-        said = save_export(picture, result.foreground, result.alpha, file, self.export, self.backdrop)
+        warnings = save_export(picture, result.foreground, result.alpha, file, self.export, self.backdrop)
         if self.outputs:
             self.outputs.wrote(index, file)
         planes = result.foreground, result.alpha
@@ -294,24 +267,7 @@ class _Job:
             save_small(picture, *planes, screen, self.export, self.backdrop, SCREEN_SIDE)
             stages["before_screen"] = self.folder / f"{stem}.before-screen.webp"
             save_small_picture(picture, stages["before_screen"], SCREEN_SIDE)
-        return Cutout(label, file, export_box(result.alpha, self.export), small, screen, stages), said
-
-    def _empty_report(self, source: Path, known: Prediction | None) -> Report:
-        network = known or self.network
-        assert not isinstance(network, Mapping)
-        return {
-            "name": source.name,
-            "width": None,
-            "height": None,
-            "model": network.spec.id if isinstance(network, Session) else network.model,
-            "provider": network.provider,
-            "provider_note": network.provider_note,
-            "network_mb": 0,
-            "seconds": {},
-            "warnings": [],
-            "files": [],
-            "error": None,
-        }
+        return Cutout(label, file, export_box(result.alpha, self.export), small, screen, stages), warnings
 
 
 def save_stages(result: Result, folder: Path, stem: str) -> dict[str, Path]:
@@ -337,15 +293,6 @@ def _results(
         if label and float(np.max(probability)) < FOUND:
             continue  # a person without a skirt has no cutout of a skirt
         yield label, refine(picture, probability, settings, on_stage)
-
-
-def _labelled(label: str, texts: Sequence[str]) -> list[str]:
-    return [Message("{label}: {text}", label=label, text=text) if label else text for text in texts]
-
-
-def _add_seconds(report: Report, timings: dict[str, float]) -> None:
-    for stage, seconds in timings.items():
-        report["seconds"][stage] = round(report["seconds"].get(stage, 0.0) + seconds, 4)
 
 
 def write_zip(files: Iterable[Path], target: Path) -> Path:

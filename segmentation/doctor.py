@@ -10,10 +10,11 @@ from segmentation.errors import SegmentationError
 from segmentation.models.registry import Registry
 from segmentation.models.spec import ModelSpec
 from segmentation.models.weights import where_available
-from segmentation.network.gpu.cards import Card, cards
-from segmentation.network.gpu.options import Device, GpuOptions
+from segmentation.network.gpu.devices import Gpu, gpus
+from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.probe import gpu_problem, runtime, usable_providers
 from segmentation.network.machine import available_cores
+from segmentation.network.providers import Device
 from segmentation.network.session import Session, load_session
 
 _PACKAGES = ("gradio", "numpy", "scipy", "pillow", "numba", "isal", "huggingface_hub")
@@ -54,7 +55,7 @@ def examine(config: Config, registry: Registry) -> Diagnosis:
 
 def _look_at_the_gpu(found: Diagnosis, device: str) -> str | None:
     """The best execution provider for the device asked for; None where it cannot be had."""
-    present = cards()
+    present = gpus()
     found.lines += [_described(card) for card in present or []]
     if not present:
         found.lines.append("The driver lists no GPU." if present == [] else "No NVIDIA driver that lists GPUs (NVML).")
@@ -70,7 +71,7 @@ def _look_at_the_gpu(found: Diagnosis, device: str) -> str | None:
     return providers[0]
 
 
-def _described(card: Card) -> str:
+def _described(card: Gpu) -> str:
     return f"{card.name}, {card.total_mb} MB, {card.free_mb} MB of it free, driver {card.driver}"
 
 

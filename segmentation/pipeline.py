@@ -14,7 +14,7 @@ from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_mask
 from segmentation.matting.trimap import auto_erode_size, to_certain_trimap
 from segmentation.messages import Message
-from segmentation.network.session import Session
+from segmentation.network.session import Runner, Session
 from segmentation.network.tensor import overridden, squashed, to_probability, to_tensor
 from segmentation.network.watchdog import Cancelled
 from segmentation.picture.compose import VISIBLE, compose_cutout, multiply_opacity
@@ -84,6 +84,8 @@ def predict(
     settings: Settings | None = None,
     on_stage: Stage | None = None,
     cancelled: Cancelled | None = None,
+    *,
+    run: Runner | None = None,
 ) -> Prediction:
     """Run the network on a picture.
 
@@ -92,7 +94,8 @@ def predict(
         session: The network.
         settings: mean, std and size matter here.
         on_stage: Called as the stage begins.
-        cancelled: Asked now and then, while the network runs, whether nobody waits for the answer any longer.
+        cancelled: Asked now and then, while the network runs, whether the answer is no longer wanted.
+        run: Computes in the session's place, where a GPU is lent for this picture.
 
     Raises:
         SettingsError: The model cannot take the size asked for.
@@ -103,14 +106,14 @@ def predict(
     spec = overridden(session.input, settings or Settings())
     with _stage("network", timings, on_stage):
         tensor, at = to_tensor(picture.rgb, spec)
-        output = session.run(tensor, cancelled)
-        reading = to_probability(output, session.output, spec.layout, at)
+        answer = (run or session.run)(tensor, cancelled)
+        reading = to_probability(answer.output, session.output, spec.layout, at)
     return Prediction(
         maps=reading.maps,
         model=session.spec.id,
-        provider=session.provider,
-        provider_note=session.provider_note,
-        network_memory=session.memory,
+        provider=answer.provider,
+        provider_note=answer.provider_note,
+        network_memory=answer.memory,
         network_size=at.canvas,
         timings=timings,
         peak=reading.peak,

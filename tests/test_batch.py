@@ -3,6 +3,7 @@
 import threading
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,29 @@ from segmentation.inputs import find_pictures
 from segmentation.outputs import Outputs, safe_stems
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits
+from segmentation.predictor import Predictor, from_predictions, from_session
 from segmentation.settings import Export
 from tests import graphs
 
 PLAIN = Settings(alpha_matting=False)
 
 
-def outcomes(
-    sources: Sequence[Path], network: Session | Mapping[int, Prediction], folder: Path, **options: Any
+def outcomes(sources: Sequence[Path], session: Session, folder: Path, **options: Any) -> list[Outcome]:
+    """All outcomes of a network, in the order of the sources."""
+    settings = options.pop("settings", PLAIN)
+    return outcomes_of(sources, from_session(session, settings), settings, folder, **options)
+
+
+def refined(sources: Sequence[Path], known: Mapping[int, Prediction], folder: Path, **options: Any) -> list[Outcome]:
+    """All outcomes from earlier predictions."""
+    settings = options.pop("settings", PLAIN)
+    return outcomes_of(sources, from_predictions("tiny", known), settings, folder, **options)
+
+
+def outcomes_of(
+    sources: Sequence[Path], predictor: Predictor, settings: Settings, folder: Path, **options: Any
 ) -> list[Outcome]:
-    """All outcomes, in the order of the sources."""
-    events = run_batch(sources, network, options.pop("settings", PLAIN), folder, **options)
+    events = run_batch(sources, predictor, settings, folder, **options)
     found = [event for event in events if isinstance(event, Outcome)]
     return sorted(found, key=lambda outcome: outcome.index)
 
@@ -53,8 +66,8 @@ def test_each_picture_becomes_a_png_of_its_size_under_its_name(tiny: Session, tm
     assert [outcome.name for outcome in found] == [source.name for source in sources]
     for n, outcome in enumerate(found):
         assert outcome.files == (out / f"{n}-cutout.png",)
-        assert outcome.report["files"] == [f"{n}-cutout.png"]
-        assert (outcome.report["height"], outcome.report["width"]) == (30 + n, 50 + n)
+        assert outcome.report.files == (f"{n}-cutout.png",)
+        assert (outcome.report.height, outcome.report.width) == (30 + n, 50 + n)
         with Image.open(outcome.files[0]) as image:
             assert (image.mode, image.size) == ("RGBA", (50 + n, 30 + n))
 
@@ -91,7 +104,7 @@ def test_a_file_keeps_the_colour_profile_and_no_other_metadata(tiny: Session, tm
 
 def test_the_report_says_who_computed_and_how_long(tiny: Session, tmp_path: Path, out: Path) -> None:
     (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, out)
-    report = outcome.report
+    report = outcome.report.as_json()
     assert report["name"] == "a.png"
     assert report["model"] == "tiny"
     assert report["provider"] == "CPUExecutionProvider"
@@ -103,7 +116,7 @@ def test_the_report_says_who_computed_and_how_long(tiny: Session, tmp_path: Path
 def test_steps_are_told_before_their_outcome(tiny: Session, tmp_path: Path, out: Path) -> None:
     sources = [paint(tmp_path / f"{n}.png") for n in range(3)]
     stages: dict[int, list[str]] = {0: [], 1: [], 2: []}
-    for event in run_batch(sources, tiny, PLAIN, out):
+    for event in run_batch(sources, from_session(tiny, PLAIN), PLAIN, out):
         if isinstance(event, Step):
             assert event.name == sources[event.index].name
             stages[event.index].append(event.stage)
@@ -125,7 +138,7 @@ def test_bad_files_do_not_stop_the_others(tiny: Session, tmp_path: Path, out: Pa
     paint(huge, size=(200, 200))
     sources = [good[0], empty, text, cut, huge, tmp_path / "missing.png", good[1]]
     found = outcomes(sources, tiny, out, limits=Limits(10_000))
-    errors = [outcome.report["error"] for outcome in found]
+    errors = [outcome.report.error for outcome in found]
     assert errors[0] is None
     assert errors[-1] is None
     for error, sentence in zip(
@@ -134,19 +147,19 @@ def test_bad_files_do_not_stop_the_others(tiny: Session, tmp_path: Path, out: Pa
         strict=True,
     ):
         assert error.startswith(sentence)
-    assert all(outcome.files == () == tuple(outcome.report["files"]) for outcome in found[1:-1])
+    assert all(outcome.files == () == tuple(outcome.report.files) for outcome in found[1:-1])
     assert sorted(path.name for path in out.iterdir()) == ["first-cutout.png", "last-cutout.png"]
 
 
 def test_a_folder_that_is_gone_is_told_for_each_picture(tiny: Session, tmp_path: Path) -> None:
     (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, tmp_path / "nowhere")
-    assert outcome.report["error"].startswith("The cutout of a.png could not be written (No such file")
+    assert outcome.report.error.startswith("The cutout of a.png could not be written (No such file")
 
 
 def test_a_file_that_could_not_be_written_is_not_listed(tiny: Session, tmp_path: Path) -> None:
     (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, tmp_path / "nowhere")
     assert outcome.files == ()
-    assert outcome.report["files"] == []
+    assert outcome.report.files == ()
 
 
 def test_a_size_the_model_cannot_take_is_refused_before_anything_starts(
@@ -165,8 +178,8 @@ def test_notes_and_warnings_reach_the_report(tiny: Session, tmp_path: Path, out:
     frames = [Image.new("RGB", (20, 20), "black"), Image.new("RGB", (20, 20), "white")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     (outcome,) = outcomes([tmp_path / "a.gif"], tiny, out)
-    assert "first frame" in outcome.report["warnings"][0]
-    assert "No subject found" in outcome.report["warnings"][1]
+    assert "first frame" in outcome.report.warnings[0]
+    assert "No subject found" in outcome.report.warnings[1]
 
 
 def test_pictures_of_the_same_name_get_files_of_their_own(tiny: Session, tmp_path: Path, out: Path) -> None:
@@ -202,13 +215,13 @@ def test_names_are_made_safe_and_different(names: list[str], stems: list[str] | 
 
 def test_the_longest_names_a_file_system_takes_are_cut_to_fit(tiny: Session, tmp_path: Path, out: Path) -> None:
     (outcome,) = outcomes([paint(tmp_path / ("😀" * 62 + ".png"))], tiny, out)
-    assert outcome.report["error"] is None
+    assert outcome.report.error is None
 
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_closing_stops_the_batch_early(tiny: Session, tmp_path: Path, out: Path, workers: int) -> None:
     sources = [paint(tmp_path / f"{n}.png") for n in range(60)]
-    events = run_batch(sources, tiny, PLAIN, out, workers=workers)
+    events = run_batch(sources, from_session(tiny, PLAIN), PLAIN, out, workers=workers)
     next(event for event in events if isinstance(event, Outcome))
     events.close()  # returns at once: a server calls it where it must not wait
     for thread in threading.enumerate():
@@ -231,12 +244,12 @@ def test_batches_at_the_same_time_share_their_slots(tiny: Session, tmp_path: Pat
         nonlocal most
         folder = out / str(batch)
         folder.mkdir()
-        for event in run_batch(sources, tiny, PLAIN, folder, workers=4, slots=slots):
+        for event in run_batch(sources, from_session(tiny, PLAIN), PLAIN, folder, workers=4, slots=slots):
             if isinstance(event, Step):
                 at_work.add((batch, event.index))
             elif isinstance(event, Outcome):
                 at_work.discard((batch, event.index))
-                assert event.report["error"] is None
+                assert event.report.error is None
             most = max(most, len({index for owner, index in at_work if owner == batch}))
 
     threads = [threading.Thread(target=run, args=(batch,)) for batch in range(3)]
@@ -269,7 +282,7 @@ def test_each_class_that_is_found_is_a_file_of_its_own(coloured: Session, tmp_pa
     assert [path.name for path in both.files] == ["flag-green-cutout.png", "flag-blue-cutout.png"]
     assert [path.name for path in one.files] == ["half-blue-cutout.png"]
     assert none.files == ()
-    assert any("No subject found" in warning for warning in none.report["warnings"])
+    assert any("No subject found" in warning for warning in none.report.warnings)
     with Image.open(both.files[0]) as image:
         assert np.asarray(image)[30, [10, 45, 80], 3].tolist() == [255, 0, 0]
 
@@ -305,23 +318,26 @@ def test_what_the_network_said_gives_the_same_files_without_it(
     without.mkdir()
     options: dict[str, Any] = {"settings": settings, "export": Export(format="webp"), "thumbnails": 20, "stages": True}
     truth = outcomes(sources, tiny, with_network, **options)
-    found = outcomes(sources, said, without, **options)
+    found = refined(sources, said, without, **options)
     assert contents(without) == contents(with_network)
     for one, other in zip(found, truth, strict=True):
-        assert one.prediction is said[one.index]
-        assert "network" in other.report["seconds"]
-        assert "network" not in one.report["seconds"]
-        for unequal in ("seconds", "network_mb"):
-            one.report.pop(unequal)
-            other.report.pop(unequal)
-        assert one.report == other.report
-        assert one.report["model"] == "tiny"
+        assert one.prediction
+        assert one.prediction.maps is said[one.index].maps
+        assert "network" in other.report.seconds
+        assert "network" not in one.report.seconds
+        alike = [replace(outcome.report, seconds={}, network_mb=0) for outcome in (one, other)]
+        assert alike[0] == alike[1]
+        assert one.report.model == "tiny"
 
 
 def test_tuning_tells_no_step_of_the_network(tiny: Session, tmp_path: Path, out: Path) -> None:
     source = paint(tmp_path / "a.png")
     said = predictions(outcomes([source], tiny, out))
-    steps = [event.stage for event in run_batch([source], said, Settings(), out) if isinstance(event, Step)]
+    steps = [
+        event.stage
+        for event in run_batch([source], from_predictions("tiny", said), Settings(), out)
+        if isinstance(event, Step)
+    ]
     assert steps == ["decode", "mask", "matting", "encode"]
 
 
@@ -335,15 +351,15 @@ def test_pictures_of_which_nothing_was_said_are_left_out(tiny: Session, tmp_path
     del said[2]
     again = tmp_path / "again"
     again.mkdir()
-    assert [outcome.index for outcome in outcomes(sources, said, again)] == [0, 3]
+    assert [outcome.index for outcome in refined(sources, said, again)] == [0, 3]
     assert sorted(contents(again)) == ["0-cutout.png", "3-cutout.png"]
-    assert outcomes(sources, {}, again) == []
+    assert refined(sources, {}, again) == []
 
 
 def test_names_do_not_depend_on_which_pictures_are_tuned(tiny: Session, tmp_path: Path, out: Path) -> None:
     sources = [paint(tmp_path / folder / "cat.png") for folder in ("one", "two")]
     said = predictions(outcomes(sources, tiny, out))
-    (outcome,) = outcomes(sources, {1: said[1]}, out)
+    (outcome,) = refined(sources, {1: said[1]}, out)
     assert outcome.files == (out / "cat-2-cutout.png",)
 
 
@@ -351,8 +367,8 @@ def test_a_picture_that_is_gone_is_told_when_tuning(tiny: Session, tmp_path: Pat
     source = paint(tmp_path / "a.png")
     said = predictions(outcomes([source], tiny, out))
     source.unlink()
-    (outcome,) = outcomes([source], said, out)
-    assert outcome.report["error"].startswith("a.png cannot be read")
+    (outcome,) = refined([source], said, out)
+    assert outcome.report.error.startswith("a.png cannot be read")
     assert outcome.files == ()
 
 
@@ -362,7 +378,7 @@ def test_classes_are_kept_for_tuning(coloured: Session, tmp_path: Path, out: Pat
     Image.fromarray(rgb).save(tmp_path / "flag.png")
     found = outcomes([tmp_path / "flag.png"], coloured, out)
     before = contents(out)
-    (outcome,) = outcomes([tmp_path / "flag.png"], predictions(found), out)
+    (outcome,) = refined([tmp_path / "flag.png"], predictions(found), out)
     assert [cutout.label for cutout in outcome.cutouts] == ["green", "blue"]
     assert contents(out) == before
 
@@ -381,7 +397,7 @@ def test_thumbnail_and_stages_lie_beside_a_cutout(tiny: Session, tmp_path: Path,
     settings = Settings(alpha_matting=matting, alpha_matting_erode_size=4)
     (outcome,) = outcomes([source], tiny, out, settings=settings, thumbnails=30, stages=True)
     (cutout,) = outcome.cutouts
-    assert outcome.report["files"] == ["a-cutout.png"]
+    assert outcome.report.files == ("a-cutout.png",)
     assert outcome.files == (cutout.file,)
     assert cutout.label == ""
     assert cutout.thumbnail is not None
@@ -459,8 +475,8 @@ def test_the_box_of_a_cutout_that_is_not_cropped_is_all_of_it(tiny: Session, tmp
 
 def test_what_the_file_says_stands_in_the_report(tiny: Session, tmp_path: Path, out: Path) -> None:
     (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, out, export=Export(format="jpeg"))
-    assert outcome.report["error"] is None
-    assert ["JPEG holds no transparency" in warning for warning in outcome.report["warnings"]] == [True]
+    assert outcome.report.error is None
+    assert ["JPEG holds no transparency" in warning for warning in outcome.report.warnings] == [True]
 
 
 def test_a_backdrop_lies_behind_every_picture(tiny: Session, tmp_path: Path, out: Path) -> None:
@@ -475,7 +491,7 @@ def test_a_backdrop_lies_behind_every_picture(tiny: Session, tmp_path: Path, out
 
 def test_a_backdrop_that_is_missing_is_told_for_each_picture(tiny: Session, tmp_path: Path, out: Path) -> None:
     (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, out, export=Export(background="picture"))
-    assert "add a backdrop" in outcome.report["error"]
+    assert "add a backdrop" in outcome.report.error
     assert outcome.cutouts == ()
     assert list(out.iterdir()) == []
 
@@ -483,9 +499,9 @@ def test_a_backdrop_that_is_missing_is_told_for_each_picture(tiny: Session, tmp_
 def test_a_picture_too_wide_for_its_format_does_not_stop_the_others(tiny: Session, tmp_path: Path, out: Path) -> None:
     sources = [paint(tmp_path / "wide.png", size=(1, 16_400)), paint(tmp_path / "a.png")]
     wide, other = outcomes(sources, tiny, out, export=Export(format="webp"), thumbnails=20, stages=True)
-    assert "16400 x 1 pixels are more than a WebP can hold" in wide.report["error"]
+    assert "16400 x 1 pixels are more than a WebP can hold" in wide.report.error
     assert wide.files == ()
-    assert other.report["error"] is None
+    assert other.report.error is None
     assert all(path.name.startswith("a-cutout") for path in out.iterdir())
 
 
@@ -535,7 +551,7 @@ def test_three_photos_become_three_cutouts_with_their_subjects(
     found = outcomes(list(photos.values()), u2netp, out)
     assert len(found) == 3
     for outcome, source in zip(found, photos.values(), strict=True):
-        assert outcome.report["error"] is None
+        assert outcome.report.error is None
         assert outcome.files[0].name == f"{source.stem}-cutout.png"
         with Image.open(source) as photo, Image.open(outcome.files[0]) as cutout:
             assert (cutout.size, cutout.mode) == (photo.size, "RGBA")

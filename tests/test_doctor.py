@@ -13,9 +13,9 @@ from segmentation.__main__ import main
 from segmentation.config import Config
 from segmentation.doctor import examine
 from segmentation.models.registry import Registry
-from segmentation.network.gpu.cards import Card, cards
-from segmentation.network.gpu.options import CPU, CUDA
+from segmentation.network.gpu.devices import Gpu, gpus
 from segmentation.network.gpu.probe import gpu_problem, usable_providers
+from segmentation.network.providers import CPU, CUDA
 from tests import graphs
 from tests.network.simulated_gpu import GB, simulate_driver
 
@@ -44,17 +44,17 @@ def two_models(tmp_path: Path) -> Registry:
 @linux
 def test_the_cards_are_those_that_the_driver_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     simulate_driver(monkeypatch, cards=[("NVIDIA T4", 16 * GB, 15 * GB), ("NVIDIA L4", 24 * GB, 1 * GB)])
-    assert cards() == [Card("NVIDIA T4", 16384, 15360, "580.95.05"), Card("NVIDIA L4", 24576, 1024, "580.95.05")]
+    assert gpus() == [Gpu("NVIDIA T4", 16384, 15360, "580.95.05"), Gpu("NVIDIA L4", 24576, 1024, "580.95.05")]
 
 
 @linux
 def test_a_driver_without_a_card_and_one_that_does_not_answer_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     simulate_driver(monkeypatch, cards=[])
-    assert cards() == []
+    assert gpus() == []
     simulate_driver(monkeypatch, nvml=9)  # NVML_ERROR_DRIVER_NOT_LOADED
-    assert cards() is None
-    simulate_driver(monkeypatch, missing="libnvidia-ml.so.1")
-    assert cards() is None
+    assert gpus() is None
+    simulate_driver(monkeypatch, nvml=12)  # NVML_ERROR_LIBRARY_NOT_FOUND
+    assert gpus() is None
 
 
 # ------------------------------------------------------------------------------------------------- why not the GPU

@@ -40,3 +40,11 @@ def _limits(name: str, cgroups: Path, own: Path) -> list[str]:
         except OSError:  # the root has none, or it lies outside of what this process may see
             continue
     return found
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds now; 0 where the system does not tell (no /proc)."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, AttributeError):
+        return 0

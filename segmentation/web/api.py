@@ -18,7 +18,7 @@ from segmentation.settings import help_text
 from segmentation.web.events import progress_bar, shown_errors
 from segmentation.web.guard.readers import is_gone
 from segmentation.web.guard.uploads import refuse_addresses
-from segmentation.web.runs.predictions import Kept
+from segmentation.web.runs.predictions import Predictions
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
 
@@ -51,25 +51,25 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
     def segment(images: Any, model: Any, backdrop: Any, settings: dict[str, Any]) -> Iterator[Any]:
         """Cut the subjects out of pictures. Returns the files and a report with an entry for each picture."""
         shown = progress_bar()
-        run = service.start(named_paths(images), Recipe.of(model, settings), named_path(backdrop), shown)
+        run = service.new_run(named_paths(images), Recipe.of(model, settings), named_path(backdrop), shown)
         yield from _files_and_reports(service, run, shown)
 
     def refine(run: Any, pictures: Any, backdrop: Any, settings: dict[str, Any]) -> Iterator[Any]:
-        """Make new cutouts of what the network said in an earlier /segment, with other settings and without running it.
+        """Make new cutouts from the predictions of an earlier /segment, with other settings. No network runs.
 
         Returns what /segment does. Settings left out have their defaults, not what that run had; mean, std and size
         stay what they were.
         """
         shown = progress_bar()
-        kept = service.kept.get(run)
-        recipe = Recipe.of(kept.recipe.model, settings)
-        indices = None if pictures is None else _numbers(pictures, kept)
-        again = service.again(kept, recipe, named_path(backdrop), indices, shown)
+        predictions = service.predictions.get(run)
+        recipe = Recipe.of(predictions.recipe.model, settings)
+        indices = None if pictures is None else _numbers(pictures, predictions)
+        again = service.refinement(predictions, recipe, named_path(backdrop), indices, shown)
         yield from _files_and_reports(service, again, shown)
 
     def models() -> list[dict[str, Any]]:
         """The models on offer: what for, licence, commercial use, size, and whether on disk and loaded."""
-        return service.models()
+        return service.offered.as_json()
 
     required = inspect.Parameter.empty
     endpoints = [
@@ -77,7 +77,7 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
             segment,
             {
                 "images": (list[gr.FileData], required, "The pictures, uploaded to this server."),
-                "model": (str, next(iter(service.registry())), "Id of a model that /models lists."),
+                "model": (str, next(iter(service.offered.registry())), "Id of a model that /models lists."),
                 "backdrop": (gr.FileData | None, None, "The picture behind, uploaded too, for background 'picture'."),
             },
         ),
@@ -155,9 +155,9 @@ def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any,
 
 def _files_and_reports(service: Service, run: Run, shown: Callable[[str, float | None], None]) -> Iterator[Any]:
     begun, keys = time.monotonic(), _reader()
-    for _ in service.go_on(run, shown, is_gone=lambda: bool(keys) and is_gone(keys, begun)):
-        yield [], run.reports  # no files yet: clients would download them at every step
-    yield files_of(run), run.reports
+    for _ in service.process(run, shown, is_gone=lambda: bool(keys) and is_gone(keys, begun)):
+        yield [], _reports(run)  # no files yet: clients would download them at every step
+    yield files_of(run), _reports(run)
 
 
 def _reader() -> tuple[str, ...]:
@@ -166,8 +166,8 @@ def _reader() -> tuple[str, ...]:
     return tuple(filter(None, (getattr(request, "session_hash", None), event)))
 
 
-def _numbers(pictures: Any, kept: Kept) -> list[int]:
-    known = sorted(kept.predictions)
+def _numbers(pictures: Any, predictions: Predictions) -> list[int]:
+    known = sorted(predictions.by_picture)
     # 0.0 and False equal 0, and are no numbers of a picture
     if not isinstance(pictures, list) or not pictures or any(type(n) is not int or n not in known for n in pictures):
         listed = ", ".join(map(str, known))
@@ -189,7 +189,11 @@ def named_path(image: Any) -> Any:
     return image.get("path") if isinstance(image, dict) else image
 
 
+def _reports(run: Run) -> list[dict[str, Any]]:
+    return [report.as_json() for report in run.results.reports]
+
+
 def files_of(run: Run) -> list[gr.FileData]:
     """The cutouts as Gradio serves them: our own bytes."""
-    files = [cutout.file for _, cutout in run.cutouts]
+    files = [cutout.file for _, cutout in run.results.cutouts]
     return [gr.FileData(path=str(file), orig_name=file.name).model_dump() for file in files]  # type: ignore[misc]

@@ -33,7 +33,11 @@ def shown_errors(run: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
     return wrapped
 
 
-def progress_bar(say: Say = str) -> Callable[[str, float | None], None]:
+OnProgress = Callable[[str, float | None], None]
+"""Called with what is going on, and how far it is (0..1), if that is known."""
+
+
+def progress_bar(say: Say = str) -> OnProgress:
     """A progress bar of the running event. (A `gr.Progress` parameter is more than `gr.api` can take.)"""
     progress = gr.Progress()
 

@@ -18,7 +18,7 @@ def health_routes(service: Service) -> list[BaseRoute]:
         if "matting" not in done and not matting_is_ready():
             return "Alpha matting is being compiled."
         done.add("matting")
-        if "model" not in done and not next(iter(service.models()))["loaded_on"]:
+        if "model" not in done and not next(iter(service.offered.as_json()))["loaded_on"]:
             return "The default model is not loaded yet; the log says if it cannot be."
         done.add("model")
         return ""

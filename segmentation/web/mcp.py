@@ -36,7 +36,7 @@ def add_mcp(demo: gr.Blocks, service: Service) -> None:
     at_work = threading.BoundedSemaphore(service.config.concurrency)
 
     def cut_out(
-        image: str, model: str = next(iter(service.registry())), alpha_matting: bool = DEFAULTS["alpha_matting"]
+        image: str, model: str = next(iter(service.offered.registry())), alpha_matting: bool = DEFAULTS["alpha_matting"]
     ) -> tuple[gr.FileData, dict[str, Any]]:
         """Cut the subject out of a picture. Gives a PNG with a transparent background, and a report.
 
@@ -49,18 +49,18 @@ def add_mcp(demo: gr.Blocks, service: Service) -> None:
             raise gr.Error("The server is busy. Try again in a moment.", print_exception=False)
         try:
             path = _stored(image)
-            run = service.start([path], Recipe.of(model, {"alpha_matting": alpha_matting}))
-            for _ in service.go_on(run):
+            run = service.new_run([path], Recipe.of(model, {"alpha_matting": alpha_matting}))
+            for _ in service.process(run):
                 pass
-            (report,) = run.reports
-            if report["error"] or not run.cutouts:
-                raise ImageError(report["error"] or " ".join(report["warnings"]))
+            (report,) = run.results.reports
+            if report.error or not run.results.cutouts:
+                raise ImageError(report.error or " ".join(report.warnings))
         except SegmentationError as error:
             raise gr.Error(str(error), print_exception=False) from error
         finally:
             at_work.release()
-        file = run.cutouts[0][1].file
-        return gr.FileData(path=str(file), orig_name=file.name).model_dump(), report  # type: ignore[return-value]
+        file = run.results.cutouts[0][1].file
+        return gr.FileData(path=str(file), orig_name=file.name).model_dump(), report.as_json()  # type: ignore[return-value]
 
     api(cut_out, api_name="cut_out", queue=False)
 

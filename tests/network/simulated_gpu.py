@@ -6,12 +6,15 @@ import ctypes
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import onnxruntime
+import pynvml
 import pytest
 
-from segmentation.network.gpu import probe as providers
+from segmentation.network.gpu import probe
+from segmentation.network.providers import CPU, CUDA, TENSORRT
 
 GB = 1 << 30
 
@@ -25,39 +28,6 @@ class _Cuda:
         return 0
 
 
-class _Nvml:
-    """Cards of (name, total bytes, free bytes); every call answers `code`."""
-
-    def __init__(self, cards: Sequence[tuple[str, int, int]], code: int) -> None:
-        self._cards, self._code = cards, code
-
-    def nvmlInit_v2(self) -> int:  # noqa: N802
-        return self._code
-
-    def nvmlShutdown(self) -> int:  # noqa: N802
-        return 0
-
-    def nvmlSystemGetDriverVersion(self, text: Any, _: Any) -> int:  # noqa: N802
-        text.value = b"580.95.05"
-        return 0
-
-    def nvmlDeviceGetCount_v2(self, count: Any) -> int:  # noqa: N802
-        count._obj.value = len(self._cards)
-        return 0
-
-    def nvmlDeviceGetHandleByIndex_v2(self, index: Any, handle: Any) -> int:  # noqa: N802
-        handle._obj.value = index.value + 1
-        return 0
-
-    def nvmlDeviceGetName(self, handle: Any, text: Any, _: Any) -> int:  # noqa: N802
-        text.value = self._cards[handle.value - 1][0].encode()
-        return 0
-
-    def nvmlDeviceGetMemoryInfo(self, handle: Any, memory: Any) -> int:  # noqa: N802
-        _, memory._obj.total, memory._obj.free = self._cards[handle.value - 1]
-        return 0
-
-
 def simulate_driver(
     patch: pytest.MonkeyPatch,
     *,
@@ -66,20 +36,44 @@ def simulate_driver(
     nvml: int = 0,
     missing: str = "",
 ) -> None:
-    """Let the loader of libraries find a driver and CUDA's libraries, but for the missing one."""
+    """Let the loader of libraries find a driver and CUDA's libraries, but for the missing one.
+
+    Args:
+        patch: Undoes it.
+        cuda: Version of CUDA that the driver supports.
+        cards: Name, total bytes and free bytes of each GPU that NVML lists.
+        nvml: What every call of NVML answers; 0 is success.
+        missing: A library that is not found.
+    """
     real = ctypes.CDLL
-    there: dict[str, Any] = {providers._DRIVER: _Cuda(cuda), "libnvidia-ml.so.1": _Nvml(cards, nvml)}
-    there |= dict.fromkeys((*providers._CUDA_LIBRARIES, *providers._TENSORRT_LIBRARIES))
+    there: dict[str, Any] = {probe._DRIVER: _Cuda(cuda)}
+    there |= dict.fromkeys((*probe._CUDA_LIBRARIES, *probe._TENSORRT_LIBRARIES))
 
     def load(name: Any, *arguments: Any, **options: Any) -> Any:
         if name == missing:
             raise OSError(f"{name}: cannot open shared object file")
         return there[name] if name in there else real(name, *arguments, **options)
 
+    def answered(value: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            if nvml:
+                raise pynvml.NVMLError(nvml)
+            return value(*arguments)
+
+        return call
+
     patch.setattr(ctypes, "CDLL", load)
-    patch.setattr(onnxruntime, "get_available_providers", lambda: [providers.TENSORRT, providers.CUDA, providers.CPU])
+    patch.setattr(pynvml, "nvmlInit", answered(lambda: None))
+    patch.setattr(pynvml, "nvmlShutdown", lambda: None)
+    patch.setattr(pynvml, "nvmlSystemGetDriverVersion", answered(lambda: "580.95.05"))
+    patch.setattr(pynvml, "nvmlDeviceGetCount", answered(lambda: len(cards)))
+    patch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", answered(lambda index: cards[index]))
+    patch.setattr(pynvml, "nvmlDeviceGetName", answered(lambda card: card[0]))
+    memory = answered(lambda card: SimpleNamespace(total=card[1], free=card[2]))
+    patch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", memory)
+    patch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU])
     patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    providers.gpu_problem.cache_clear()
+    probe.gpu_problem.cache_clear()
 
 
 class Runs:
@@ -179,7 +173,7 @@ def simulate_card(patch: pytest.MonkeyPatch) -> Runs:
             if runs.run_errors:
                 raise runs.run_errors.pop(0)
 
-    providers_cpu = providers.CPU
+    providers_cpu = CPU
 
     def load(path: str, options: Any, *, providers: Any, **others: Any) -> Any:
         kind = real if providers[0][0] == providers_cpu else OnTheCard

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from segmentation import Session, SessionError
+from segmentation import Session, SessionError, pipeline
 from segmentation.config import Config
-from segmentation.network.gpu.options import CPU, CUDA, TENSORRT, GpuOptions
+from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.probe import gpu_problem
+from segmentation.network.providers import CPU, CUDA, TENSORRT
 from segmentation.picture.load import Picture
 from segmentation.pipeline import predict
 from tests import graphs
@@ -52,7 +53,7 @@ def test_the_card_answers_as_the_cpu_does(card: Runs, tmp_path: Path, kind: int)
     answers = []
     for seed in range(3):  # through the same buffers each time
         tensor = np.random.default_rng(seed).random((1, 3, 64, 64)).astype(dtype)
-        answers.append((on_card.run(tensor), on_cpu.run(tensor)))
+        answers.append((on_card.run(tensor).output, on_cpu.run(tensor).output))
     for ours, theirs in answers:  # and none was overwritten by a later one
         assert np.array_equal(ours, theirs)
     assert len(card.loads) == 1
@@ -62,7 +63,7 @@ def test_a_network_of_any_size_may_change_it(card: Runs, tmp_path: Path) -> None
     path = graphs.brightness(tmp_path / "net.onnx", ("h", "w"))
     session = loaded(path, dynamic=True)
     for height, width, level in ((64, 64, 0.1), (96, 32, 0.2), (64, 64, 0.3), (64, 64, 0.4)):
-        answer = session.run(grey(level, height, width))
+        answer = session.run(grey(level, height, width)).output
         assert answer.shape == (1, 1, height, width)
         np.testing.assert_allclose(answer, level, atol=1e-6)
 
@@ -71,14 +72,14 @@ def test_many_callers_share_one_thread_of_the_card(card: Runs, tmp_path: Path) -
     session = loaded(graphs.brightness(tmp_path / "net.onnx"))
     with ThreadPoolExecutor(8) as executor:
         for n, answer in enumerate(executor.map(session.run, [grey(n / 100) for n in range(50)])):
-            np.testing.assert_allclose(answer, n / 100, atol=1e-6)
+            np.testing.assert_allclose(answer.output, n / 100, atol=1e-6)
     assert len(card.threads) == 1
 
 
 def test_a_tensor_that_lies_crooked_in_memory_is_taken(card: Runs, tmp_path: Path) -> None:
     session = loaded(graphs.brightness(tmp_path / "net.onnx"))
     tensor = np.random.default_rng(0).random((1, 64, 64, 3)).astype(np.float32).transpose(0, 3, 1, 2)
-    np.testing.assert_allclose(session.run(tensor), tensor.mean(1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(session.run(tensor).output, tensor.mean(1, keepdims=True), atol=1e-6)
 
 
 def test_what_cuda_may_take_is_limited(card: Runs, tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_tensorrt_keeps_its_engines_in_a_folder_that_is_there(card: Runs, tmp_pa
     assert list(providers) == [TENSORRT, CUDA, CPU]
     assert providers[TENSORRT]["trt_engine_cache_enable"] == "1"
     assert Path(providers[TENSORRT]["trt_engine_cache_path"]).is_dir()
-    np.testing.assert_allclose(session.run(grey(0.5)), 0.5)
+    np.testing.assert_allclose(session.run(grey(0.5)).output, 0.5)
 
 
 def test_tensorrt_without_a_place_for_its_engines_is_told(card: Runs, tmp_path: Path) -> None:
@@ -126,15 +127,15 @@ def test_a_network_that_cannot_be_captured_runs_on_the_card_without(card: Runs, 
 
 def test_an_idle_network_gives_the_cards_memory_back(card: Runs, tmp_path: Path) -> None:
     session = loaded(graphs.brightness(tmp_path / "net.onnx"))
-    session.run(grey(0.5))
+    session.run(grey(0.5)).output
     assert session.give_memory_back(0)
     assert card.shrunk == ["gpu:0"]
-    np.testing.assert_allclose(session.run(grey(0.25)), 0.25)
+    np.testing.assert_allclose(session.run(grey(0.25)).output, 0.25)
 
 
 def test_a_captured_graph_keeps_the_memory_that_it_replays_into(card: Runs, tmp_path: Path) -> None:
     session = loaded(graphs.brightness(tmp_path / "net.onnx"), graphs_=True)
-    session.run(grey(0.5))
+    session.run(grey(0.5)).output
     assert not session.give_memory_back(0)
     assert card.shrunk == []
 
@@ -142,11 +143,11 @@ def test_a_captured_graph_keeps_the_memory_that_it_replays_into(card: Runs, tmp_
 def test_a_network_that_ran_out_of_memory_is_loaded_anew_and_asked_again(card: Runs, tmp_path: Path) -> None:
     session = loaded(graphs.brightness(tmp_path / "net.onnx"))
     card.run_errors = [out_of_memory()]
-    np.testing.assert_allclose(session.run(grey(0.5)), 0.5)
+    np.testing.assert_allclose(session.run(grey(0.5)).output, 0.5)
     assert (session.provider, session.provider_note) == (CUDA, "")
     assert len(card.loads) == 2
     assert card.most_alive == 1  # the first one's memory was free before the second one was loaded
-    np.testing.assert_allclose(session.run(grey(0.25)), 0.25)
+    np.testing.assert_allclose(session.run(grey(0.25)).output, 0.25)
     assert len(card.loads) == 2
 
 
@@ -156,17 +157,38 @@ def test_one_that_runs_out_again_goes_on_on_the_cpu_says_so_and_comes_back(card:
     prediction = predict(Picture(np.full((64, 64, 3), 255, np.uint8)), session)
     assert prediction.provider == session.provider == CPU
     assert session.provider_note == "The GPU has too little free memory for this model at (1, 3, 64, 64)."
-    np.testing.assert_allclose(session.run(grey(0.25)), 0.25)
+    np.testing.assert_allclose(session.run(grey(0.25)).output, 0.25)
     assert session.provider == CPU  # it is not tried at every picture
     assert session.give_memory_back(0)
     assert (session.provider, session.provider_note) == (CUDA, "")
-    np.testing.assert_allclose(session.run(grey(0.75)), 0.75)
+    np.testing.assert_allclose(session.run(grey(0.75)).output, 0.75)
+
+
+def test_a_picture_is_reported_with_the_provider_that_computed_it(
+    card: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = loaded(graphs.brightness(tmp_path / "net.onnx"))
+    read = pipeline.to_probability
+
+    def read_late(*arguments: Any) -> Any:
+        """Between the first picture's run and its report, the second one sends the network to the CPU."""
+        if not card.run_errors and session.provider == CUDA:
+            card.run_errors = [out_of_memory(), out_of_memory()]
+            session.run(grey(0.5))
+        return read(*arguments)
+
+    monkeypatch.setattr(pipeline, "to_probability", read_late)
+    white = Picture(np.full((64, 64, 3), 255, np.uint8))
+    first, second = predict(white, session), predict(white, session)
+    assert (first.provider, first.provider_note) == (CUDA, "")
+    assert second.provider == CPU
+    assert "too little free memory" in second.provider_note
 
 
 def test_one_that_cannot_be_loaded_anew_goes_on_on_the_cpu(card: Runs, tmp_path: Path) -> None:
     session = loaded(graphs.brightness(tmp_path / "net.onnx"))
     card.run_errors, card.load_errors = [out_of_memory()], [out_of_memory()]
-    np.testing.assert_allclose(session.run(grey(0.5)), 0.5)
+    np.testing.assert_allclose(session.run(grey(0.5)).output, 0.5)
     assert session.provider == CPU
     assert "could not start this model on the GPU" in session.provider_note
     assert session.give_memory_back(0)
@@ -177,8 +199,8 @@ def test_a_device_asked_for_by_name_is_not_replaced_and_the_next_picture_works(c
     session = loaded(graphs.brightness(tmp_path / "net.onnx"), "cuda")
     card.run_errors = [out_of_memory(), out_of_memory()]
     with pytest.raises(SessionError, match=r"too little free memory .* smaller size or model, or the device auto"):
-        session.run(grey(0.5))
-    np.testing.assert_allclose(session.run(grey(0.25)), 0.25)
+        session.run(grey(0.5)).output
+    np.testing.assert_allclose(session.run(grey(0.25)).output, 0.25)
     assert session.provider == CUDA
 
 
@@ -195,7 +217,7 @@ def test_onnx_runtimes_own_words_for_it_are_known(card: Runs, tmp_path: Path) ->
     )
     session = loaded(path, "cuda", size=(1, 1))
     with pytest.raises(SessionError, match="The GPU has too little free memory"):
-        session.run(grey(0.5, 1, 1))
+        session.run(grey(0.5, 1, 1)).output
     assert len(card.loads) == 2
 
 
@@ -203,7 +225,7 @@ def test_what_else_fails_on_the_card_is_no_lack_of_memory(card: Runs, tmp_path: 
     session = loaded(graphs.brightness(tmp_path / "net.onnx"))
     card.run_errors = [RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")]
     with pytest.raises(SessionError, match=r"could not be run at .*CUDNN_STATUS_EXECUTION_FAILED"):
-        session.run(grey(0.5))
+        session.run(grey(0.5)).output
     assert len(card.loads) == 1
 
 
@@ -218,7 +240,7 @@ def test_a_card_on_which_it_does_not_start_is_told(card: Runs, tmp_path: Path) -
     assert re.search(
         r"could not start this model on the GPU: .*no CUDA-capable device.*; net.onnx", session.provider_note
     )
-    np.testing.assert_allclose(session.run(grey(0.5)), 0.5)
+    np.testing.assert_allclose(session.run(grey(0.5)).output, 0.5)
     card.load_errors = [RuntimeError("CUDA failure 100")]
     with pytest.raises(SessionError, match=r"net\.onnx cannot be loaded on cuda: CUDA failure 100"):
         loaded(path, "cuda")

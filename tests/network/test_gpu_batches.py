@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ import pytest
 from segmentation import Session, SessionError
 from segmentation.config import Config
 from segmentation.models.spec import Weights
-from segmentation.network.gpu.options import CPU, CUDA, TENSORRT, GpuOptions
+from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.probe import gpu_problem
+from segmentation.network.providers import CPU, CUDA, TENSORRT
 from tests import graphs
 from tests.network.simulated_gpu import Runs, out_of_memory, simulate_card
 
@@ -49,6 +51,10 @@ def grey(level: float) -> Any:
     return np.full((1, 3, 64, 64), level, np.float32)
 
 
+def output(session: Session, tensor: Any) -> npt.NDArray[Any]:
+    return session.run(tensor).output
+
+
 def until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
@@ -69,14 +75,14 @@ def together(
         busy.set()
         assert free.wait(PATIENCE)
 
-    queue = session._engine._card._waiting  # type: ignore[union-attr]
+    queue = session._engine.engine._waiting  # type: ignore[union-attr]
     card.before_run = hold
     with ThreadPoolExecutor(len(tensors)) as executor:
         try:
-            answers: list[Future[npt.NDArray[Any]]] = [executor.submit(session.run, tensors[0])]
+            answers: list[Future[npt.NDArray[Any]]] = [executor.submit(output, session, tensors[0])]
             assert busy.wait(PATIENCE)
             for n, tensor in enumerate(tensors[1:], 1):
-                answers.append(executor.submit(session.run, tensor))
+                answers.append(executor.submit(output, session, tensor))
                 if waiting is None or n <= waiting:
                     until(lambda n=n: len(queue) == n)  # type: ignore[misc]
         finally:
@@ -102,7 +108,7 @@ def cuda_failure() -> Exception:
 
 def ready(card: Runs, session: Session) -> Session:
     """After its first run and its trial, with the counters of the card at nothing."""
-    session.run(picture(1000))
+    session.run(picture(1000)).output
     together(card, session, [picture(seed) for seed in (1001, 1002, 1003)])
     card.shapes.clear()
     return session
@@ -117,7 +123,7 @@ def assert_each_its_own(answers: Sequence[Any], tensors: Sequence[Any], path: Pa
     alone = loaded(path, "cpu", **input_)
     for answer, tensor in zip(answers, tensors, strict=True):
         assert isinstance(answer, np.ndarray), answer
-        assert np.array_equal(answer, alone.run(tensor))
+        assert np.array_equal(answer, alone.run(tensor).output)
 
 
 # ------------------------------------------------------------------------------------------------- what forms
@@ -170,7 +176,7 @@ def test_pictures_of_different_sizes_do_not_mix(card: Runs, tmp_path: Path) -> N
 def test_who_comes_alone_is_not_kept_waiting(card: Runs, tmp_path: Path) -> None:
     session = ready(card, loaded(graphs.brightness_of_many(tmp_path / "net.onnx")))
     for seed in range(3):
-        session.run(picture(seed))
+        session.run(picture(seed)).output
     assert sizes(card) == [1, 1, 1]
 
 
@@ -179,7 +185,7 @@ def test_a_crowd_without_order_is_answered_each_its_own(card: Runs, tmp_path: Pa
     session = loaded(path, dynamic=True)  # first run and trial within the crowd
     tensors = [picture(seed, 64, 64 if seed % 3 else 96) for seed in range(120)]
     with ThreadPoolExecutor(12) as executor:
-        assert_each_its_own(list(executor.map(session.run, tensors)), tensors, path, dynamic=True)
+        assert_each_its_own(list(executor.map(partial(output, session), tensors)), tensors, path, dynamic=True)
     assert max(sizes(card)) <= 4
     assert len(card.threads) == 1
 
@@ -198,8 +204,8 @@ def test_buffers_of_each_size_of_batch_are_bound_once(card: Runs, tmp_path: Path
 def test_no_more_buffers_are_kept_than_the_largest_batch(card: Runs, tmp_path: Path) -> None:
     session = loaded(graphs.brightness_of_many(tmp_path / "net.onnx", ("h", "w")), dynamic=True, batch=2)
     for edge in range(32, 96, 8):
-        session.run(picture(edge, edge, edge))
-    assert len(session._engine._card._bindings) == 2  # type: ignore[union-attr]
+        session.run(picture(edge, edge, edge)).output
+    assert len(session._engine.engine._bindings) == 2  # type: ignore[union-attr]
 
 
 # ------------------------------------------------------------------------------------------------- what does not
@@ -208,7 +214,7 @@ def test_no_more_buffers_are_kept_than_the_largest_batch(card: Runs, tmp_path: P
 def test_a_network_of_one_picture_takes_one(card: Runs, tmp_path: Path) -> None:
     path = graphs.brightness(tmp_path / "net.onnx")
     session = loaded(path)
-    session.run(picture(0))
+    session.run(picture(0)).output
     tensors = [picture(seed) for seed in range(5)]
     answers = together(card, session, tensors)
     assert sizes(card) == [1] * 6  # not even a trial
@@ -223,7 +229,7 @@ def test_an_output_of_one_picture_forbids_it_too(card: Runs, tmp_path: Path) -> 
         {"matte": (graphs.TensorProto.FLOAT, (1, 1, 64, 64))},
     )
     session = loaded(path)
-    session.run(picture(0))
+    session.run(picture(0)).output
     together(card, session, [picture(seed) for seed in range(5)])
     assert sizes(card) == [1] * 6
 
@@ -232,7 +238,7 @@ def test_a_batch_of_one_switches_it_off(card: Runs, tmp_path: Path) -> None:
     path = graphs.brightness_of_many(tmp_path / "net.onnx")
     off = GpuOptions.of(Config.from_environment({"SEGMATTE_GPU_BATCH": "1"})).batch
     session = loaded(path, batch=off)
-    session.run(picture(0))
+    session.run(picture(0)).output
     tensors = [picture(seed) for seed in range(5)]
     answers = together(card, session, tensors, waiting=1)
     assert sizes(card) == [1] * 6
@@ -241,7 +247,7 @@ def test_a_batch_of_one_switches_it_off(card: Runs, tmp_path: Path) -> None:
 
 def test_a_captured_graph_takes_one(card: Runs, tmp_path: Path) -> None:
     session = loaded(graphs.brightness(tmp_path / "net.onnx"), graphs_=True)
-    session.run(picture(0))
+    session.run(picture(0)).output
     assert card.loads[-1][CUDA]["enable_cuda_graph"] == "1"
     together(card, session, [picture(seed) for seed in range(5)])
     assert sizes(card) == [1] * 6
@@ -253,7 +259,7 @@ def test_a_large_network_computes_one_picture_at_a_time(card: Runs, tmp_path: Pa
     large = spec.model_copy(update={"weights": Weights(file="net.onnx", size=200 << 20, sha256=spec.weights.sha256)})
     assert not large.is_small
     session = Session(large, path, gpu=GpuOptions(batch=4))
-    session.run(picture(0))
+    session.run(picture(0)).output
     tensors = [picture(seed) for seed in range(4)]
     answers = together(card, session, tensors, waiting=0)
     assert sizes(card) == [1] * 5
@@ -264,7 +270,7 @@ def test_the_first_batch_is_a_trial_of_the_largest_one(card: Runs, tmp_path: Pat
     path = graphs.brightness_of_many(tmp_path / "net.onnx")
     session = loaded(path)
     tensors = [picture(seed) for seed in range(3)]
-    session.run(tensors[0])
+    session.run(tensors[0]).output
     answers = together(card, session, tensors)
     assert sizes(card) == [1, 1, 4, 1, 1]
     assert_each_its_own(answers, tensors, path)
@@ -272,7 +278,7 @@ def test_the_first_batch_is_a_trial_of_the_largest_one(card: Runs, tmp_path: Pat
 
 def test_equal_pictures_prove_nothing(card: Runs, tmp_path: Path) -> None:
     session = loaded(graphs.brightness_under_the_brightest(tmp_path / "net.onnx"))
-    session.run(grey(0.5))
+    session.run(grey(0.5)).output
     together(card, session, [grey(0.5)] * 3)
     together(card, session, [grey(0.5)] * 3)
     assert sizes(card) == [1] + [1, 4, 1, 1] * 2
@@ -291,7 +297,7 @@ def test_a_network_that_only_says_that_it_takes_several_is_found_out(
     path = make(tmp_path / "net.onnx")
     session = loaded(path)
     tensors = [picture(seed) * np.float32(0.2 * seed + 0.1) for seed in range(5)]
-    session.run(tensors[0])
+    session.run(tensors[0]).output
     with caplog.at_level(logging.WARNING, "segmentation"):
         answers = together(card, session, tensors)
     assert sizes(card) == [1, 1, 4, 1, 1, 1, 1]
@@ -315,7 +321,7 @@ def test_a_batch_that_does_not_fit_goes_one_by_one_and_later_ones_are_smaller(
 ) -> None:
     path = graphs.brightness_of_many(tmp_path / "net.onnx")
     session = loaded(path)
-    session.run(picture(0))
+    session.run(picture(0)).output
     if tried:
         ready(card, session)
     card.shapes.clear()
@@ -391,7 +397,7 @@ def test_when_that_does_not_help_all_go_on_on_the_cpu_and_come_back(card: Runs, 
     assert session.provider == CPU
     assert session.provider_note == "The GPU has too little free memory for this model at (1, 3, 64, 64)."
     with ThreadPoolExecutor(5) as executor:
-        assert_each_its_own(list(executor.map(session.run, tensors)), tensors, path)
+        assert_each_its_own(list(executor.map(partial(output, session), tensors)), tensors, path)
     assert len(card.loads) == 2
     assert session.give_memory_back(0)
     assert (session.provider, session.provider_note) == (CUDA, "")
@@ -405,9 +411,9 @@ def test_those_who_went_to_the_cpu_compute_one_at_a_time(
 ) -> None:
     session = ready(card, loaded(graphs.brightness_of_many(tmp_path / "net.onnx")))
     card.refuse = in_turn(out_of_memory, out_of_memory)
-    session.run(picture(0))
+    session.run(picture(0)).output
     assert session.provider == CPU
-    on_the_cpu = type(session._engine._session)  # type: ignore[union-attr]
+    on_the_cpu = type(session._engine.engine._session)  # type: ignore[union-attr]
     real, inside, most = on_the_cpu.run, 0, 0
 
     def run(*arguments: Any) -> Any:
@@ -421,7 +427,7 @@ def test_those_who_went_to_the_cpu_compute_one_at_a_time(
 
     monkeypatch.setattr(on_the_cpu, "run", run)
     with ThreadPoolExecutor(6) as executor:
-        list(executor.map(session.run, [picture(seed) for seed in range(12)]))
+        list(executor.map(partial(output, session), [picture(seed) for seed in range(12)]))
     assert most == 1
 
 
@@ -432,7 +438,7 @@ def test_a_device_asked_for_by_name_is_not_replaced_for_any_of_a_batch(card: Run
     errors = together(card, session, [picture(seed) for seed in range(4)])
     assert all(isinstance(error, SessionError) and "too little free memory" in str(error) for error in errors)
     card.refuse = lambda _: None
-    assert_each_its_own([session.run(picture(0))], [picture(0)], path)
+    assert_each_its_own([session.run(picture(0)).output], [picture(0)], path)
     assert session.provider == CUDA
     assert card.most_alive == 1
 
@@ -442,12 +448,12 @@ def test_memory_is_given_back_by_a_run_of_its_own(card: Runs, tmp_path: Path) ->
     session = ready(card, loaded(path))
     tensors = [picture(seed) for seed in range(5)]
     together(card, session, tensors)
-    assert len(session._engine._card._bindings) > 1  # type: ignore[union-attr]
+    assert len(session._engine.engine._bindings) > 1  # type: ignore[union-attr]
     card.shapes.clear()
     assert session.give_memory_back(0)
     assert sizes(card) == [1]
     assert card.shrunk == ["gpu:0"]
-    assert len(session._engine._card._bindings) == 1  # type: ignore[union-attr]
+    assert len(session._engine.engine._bindings) == 1  # type: ignore[union-attr]
     card.shapes.clear()
     assert_each_its_own(together(card, session, tensors), tensors, path)
     assert sizes(card) == [1, 4]
@@ -460,7 +466,7 @@ def test_memory_may_be_given_back_while_others_run(card: Runs, tmp_path: Path) -
     card.refuse = in_turn(*[out_of_memory if n % 7 == 3 else None for n in range(60)])
     tensors = [picture(seed) for seed in range(60)]
     with ThreadPoolExecutor(8) as executor:
-        running = [executor.submit(session.run, tensor) for tensor in tensors]
+        running = [executor.submit(output, session, tensor) for tensor in tensors]
         for _ in range(5):
             session.give_memory_back(0)
         answers = [future.result(PATIENCE) for future in running]

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper
 
 from segmentation import ModelSpec, Registry, Session, SessionError, SessionPool, Settings, load_session
 from segmentation.models.spec import own_file_spec
-from segmentation.network.gpu.options import CPU
 from segmentation.network.gpu.probe import gpu_problem, usable_providers
 from segmentation.network.machine import available_cores
+from segmentation.network.providers import CPU
 from segmentation.picture.load import Picture
 from segmentation.pipeline import predict
 from tests import graphs
@@ -86,8 +86,8 @@ def test_a_session_knows_its_model_and_where_it_computes(tiny: Session) -> None:
 def test_a_session_may_be_used_by_many_threads(tiny: Session) -> None:
     tensors = [np.full((1, 3, 64, 64), n / 100, np.float32) for n in range(100)]
     with ThreadPoolExecutor(8) as executor:
-        for n, output in enumerate(executor.map(tiny.run, tensors)):
-            np.testing.assert_allclose(output, n / 100, atol=1e-6)
+        for n, answer in enumerate(executor.map(tiny.run, tensors)):
+            np.testing.assert_allclose(answer.output, n / 100, atol=1e-6)
 
 
 # ------------------------------------------------------------------------------------------------- what does not fit
@@ -268,13 +268,13 @@ def resident() -> float:
 def test_an_idle_network_gives_its_memory_back_once(registry: Registry, fetched: Callable[[str], Path]) -> None:
     session = Session(registry["modnet"], fetched("modnet"), "cpu")
     tensor = np.zeros((1, 3, 768, 768), np.float32)
-    answer = session.run(tensor)
+    answer = session.run(tensor).output
     busy = resident()
     assert not session.give_memory_back(60)  # not idle yet
     assert session.give_memory_back(0)
     assert resident() < busy - 100
     assert not session.give_memory_back(0)  # nothing left to give
-    assert np.array_equal(session.run(tensor), answer)
+    assert np.array_equal(session.run(tensor).output, answer)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells")
@@ -286,11 +286,11 @@ def test_a_session_tells_the_memory_that_it_and_its_first_run_took(
     loaded = session.memory
     assert loaded / 2**20 == pytest.approx(resident() - start, abs=10)
     tensor = np.zeros((1, 3, 768, 768), np.float32)
-    session.run(tensor)
+    session.run(tensor).output
     assert session.memory > loaded + 50 * 2**20
     assert session.memory / 2**20 == pytest.approx(resident() - start, abs=20)
     before = session.memory
-    session.run(tensor)
+    session.run(tensor).output
     assert session.memory == before
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from segmentation.batch import run_batch, write_zip
 from segmentation.config import Config
 from segmentation.models.wheel import _SCRATCH, _sweep_scratch
 from segmentation.network.machine import available_cores, available_memory
+from segmentation.predictor import from_predictions, from_session
 from segmentation.recipe import Recipe
 from segmentation.settings import Settings
 from segmentation.web.guard import readers
@@ -89,19 +91,10 @@ class Broken:
 def test_no_exception_of_a_worker_is_lost(tiny: Any, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
     with pytest.raises(RuntimeError, match="broken"):
-        list(run_batch([tmp_path / "a.png"], tiny, Settings(), tmp_path, slots=Broken()))
+        list(run_batch([tmp_path / "a.png"], from_session(tiny, Settings()), Settings(), tmp_path, slots=Broken()))
+    missing = replace(from_predictions("m", {}), pictures=frozenset([0]), provider=lambda _: ("", ""))
     with pytest.raises(KeyError):  # a prediction that is not there
-        list(run_batch([tmp_path / "a.png"], Missing(), Settings(), tmp_path))  # type: ignore[arg-type]
-
-
-class Missing(dict[int, Any]):
-    """Says that it has a prediction, and has none."""
-
-    def __iter__(self) -> Iterator[int]:
-        return iter([0])
-
-    def __len__(self) -> int:
-        return 1
+        list(run_batch([tmp_path / "a.png"], missing, Settings(), tmp_path))
 
 
 def test_a_job_that_nobody_reads_is_ended(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,12 +16,13 @@ from gradio.events import api
 from segmentation.batch import Cutout, Outcome
 from segmentation.config import Config
 from segmentation.recipe import Recipe
+from segmentation.report import Report
 from segmentation.web.api import QUEUE_NAME
 from segmentation.web.guard.doorman import PUBLIC, Doorman
 from segmentation.web.guard.gradio_seams import MOMENTARY, keep_lines_apart
 from segmentation.web.guard.uploads import new_run_folder, sweep
 from segmentation.web.page.comparison import Column, Comparison
-from segmentation.web.runs.predictions import Kept
+from segmentation.web.runs.predictions import Predictions
 from segmentation.web.runs.run import Run
 from tests.web.conftest import Server
 
@@ -159,10 +160,10 @@ def test_numbers_of_a_clients_making_reach_nothing(server: Server, number: Any) 
 
 
 def test_a_compared_model_whose_run_was_replaced_is_not_gone_on_with(tmp_path: Path) -> None:
-    run = Run(tmp_path, Kept([Path("a.jpg")], Recipe("m")), Recipe("m"))
+    run = Run(tmp_path, Predictions([Path("a.jpg")], Recipe("m")), Recipe("m"))
     columns, event = [Column({"id": "m"}, run)], gr.EventData(None, {"index": 0})
     assert Comparison.choose(columns, event) == ({"id": "m"}, run)
-    run.end()
+    run.abandon()
     with pytest.raises(gr.Error, match="compare again"):
         Comparison.choose(columns, event)
 
@@ -170,13 +171,13 @@ def test_a_compared_model_whose_run_was_replaced_is_not_gone_on_with(tmp_path: P
 @pytest.mark.parametrize("key", ["1 ", "0 skirt", "", None, 0, ["0 "], "../../etc/passwd"])
 def test_only_what_a_run_has_can_be_looked_at(key: Any) -> None:
     cutout = Cutout("", Path("a.png"), (0, 0, 1, 1))
-    run = Run(Path(), Kept([Path("a.jpg")], Recipe("m")), Recipe("m"))
-    run.outcomes[0] = Outcome(0, "a.jpg", (cutout,), {})
+    run = Run(Path(), Predictions([Path("a.jpg")], Recipe("m")), Recipe("m"))
+    run.results.add(Outcome(0, "a.jpg", (cutout,), Report("a.jpg", "m", "")))
     run.select(key)
     assert run.looked_at == (0, cutout)
-    assert run.selected == ""
+    assert run._selected == ""
     run.select("0 ")
-    assert run.selected == "0 "
+    assert run._selected == "0 "
 
 
 def by_hand(server: Server, handler: str, values: dict[str, Any], event: Any = None) -> dict[str, Any]:

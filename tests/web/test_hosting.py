@@ -56,10 +56,10 @@ def test_it_is_ready_once_the_default_model_is_loaded_and_stays_so(tmp_path: Pat
     answer = probe.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["status"].startswith("The default model is not loaded yet")
-    service.session("first.onnx")
+    service.offered.session("first.onnx")
     assert (probe.get("/readyz").status_code, probe.get("/readyz").json()) == (200, {"status": "ready"})
-    service.session("second.onnx")  # which makes the first one go: two are beyond the budget
-    assert service.models()[0]["loaded_on"] is None
+    service.offered.session("second.onnx")  # which makes the first one go: two are beyond the budget
+    assert service.offered.as_json()[0]["loaded_on"] is None
     assert probe.get("/readyz").status_code == 200
 
 

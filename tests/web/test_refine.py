@@ -17,8 +17,9 @@ from PIL import Image
 from segmentation.batch import Cutout, Outcome
 from segmentation.pipeline import Prediction
 from segmentation.recipe import Recipe
+from segmentation.report import Report
 from segmentation.web.guard.uploads import sweep
-from segmentation.web.runs.predictions import Kept, KeptRuns
+from segmentation.web.runs.predictions import PredictionCache, Predictions
 from segmentation.web.runs.run import Run
 from tests.web.conftest import Server
 
@@ -89,7 +90,7 @@ def test_what_is_wrong_is_told(
 
 def test_a_run_is_unknown_to_who_does_not_know_its_id(server: Server, begun: tuple[str, list[str]]) -> None:
     assert len(begun[0]) >= 20  # 120 random bits and more
-    assert server.service.kept.get(begun[0]).id == begun[0]
+    assert server.service.predictions.get(begun[0]).id == begun[0]
     text = str(server.page.get_config_file())
     assert begun[0] not in text
 
@@ -98,15 +99,15 @@ def prediction(pixels: int) -> Prediction:
     return Prediction({"": np.zeros((1, pixels), np.float32)}, "m", "CPUExecutionProvider", "", 0, (1, pixels), {})
 
 
-def keep(runs: KeptRuns, pixels: int) -> Kept:
-    kept = Kept([], Recipe("m"))
+def keep(runs: PredictionCache, pixels: int) -> Predictions:
+    kept = Predictions([], Recipe("m"))
     runs.add(kept)
-    runs.keep(kept, 0, prediction(pixels))
+    runs.store(kept, 0, prediction(pixels))
     return kept
 
 
 def test_the_longest_unused_run_goes_first_beyond_the_budget() -> None:
-    runs = KeptRuns(budget=4 * 250, seconds=60)
+    runs = PredictionCache(budget=4 * 250, seconds=60)
     first, second = keep(runs, 100), keep(runs, 100)
     assert runs.get(first.id) is first  # used again, so the second is the oldest now
     third = keep(runs, 100)
@@ -114,20 +115,20 @@ def test_the_longest_unused_run_goes_first_beyond_the_budget() -> None:
     assert runs.get(third.id) is third
     with pytest.raises(Exception, match="This run has expired or does not exist"):
         runs.get(second.id)
-    assert second.predictions == {}  # whoever still holds it keeps no memory alive
+    assert second.by_picture == {}  # whoever still holds it keeps no memory alive
 
 
 def test_of_one_run_no_more_is_kept_than_there_is_room_for() -> None:
-    runs = KeptRuns(budget=4 * 250, seconds=60)
+    runs = PredictionCache(budget=4 * 250, seconds=60)
     large = keep(runs, 100)
     for index in (1, 2):
-        runs.keep(large, index, prediction(100))
-    assert sorted(large.predictions) == [0, 1]
+        runs.store(large, index, prediction(100))
+    assert sorted(large.by_picture) == [0, 1]
     assert runs.get(large.id).nbytes <= 4 * 250
 
 
 def test_a_run_expires() -> None:
-    runs = KeptRuns(budget=1 << 20, seconds=0.05)
+    runs = PredictionCache(budget=1 << 20, seconds=0.05)
     kept = keep(runs, 10)
     time.sleep(0.1)
     runs.trim()
@@ -141,16 +142,16 @@ def test_a_visitors_page_keeps_no_maps_alive_beyond_the_budget(
     folder = server.uploads / ("b" * 64)
     folder.mkdir()
     shutil.copy(photos["cheetah"], folder / "a.jpg")
-    run = server.service.start([str(folder / "a.jpg")], Recipe.of(BRIGHT, {"alpha_matting": False}))
-    assert all(isinstance(finished, bool) for finished in server.service.go_on(run, for_page=True))
-    said = weakref.ref(run.kept.predictions[0].maps[""])
+    run = server.service.new_run([str(folder / "a.jpg")], Recipe.of(BRIGHT, {"alpha_matting": False}))
+    assert all(isinstance(finished, bool) for finished in server.service.process(run, for_page=True))
+    said = weakref.ref(run.predictions.by_picture[0].maps[""])
     assert said() is not None
-    server.service.kept.forget(run.kept)
+    server.service.predictions.forget(run.predictions)
     gc.collect()
     assert said() is None  # though the page still has its run
-    assert run.cutouts
+    assert run.results.cutouts
     with pytest.raises(Exception, match="not kept any longer"):
-        server.service.again(run.kept, run.recipe)
+        server.service.refinement(run.predictions, run.recipe)
     server.service.forget(run)
     assert not run.folder.exists()
 
@@ -161,40 +162,40 @@ def test_what_is_tuned_is_not_swept_for_its_age(server: Server, photos: dict[str
     for name in ("cheetah", "chelsea"):
         shutil.copy(photos[name], folder)
     paths = [str(folder / photos[name].name) for name in ("cheetah", "chelsea")]
-    run = server.service.start(paths, Recipe.of(BRIGHT, {"alpha_matting": False}))
-    list(server.service.go_on(run, for_page=True))
-    again = server.service.again(run.kept, run.recipe, indices=[0])
-    list(server.service.go_on(again, for_page=True))
+    run = server.service.new_run(paths, Recipe.of(BRIGHT, {"alpha_matting": False}))
+    list(server.service.process(run, for_page=True))
+    again = server.service.refinement(run.predictions, run.recipe, indices=[0])
+    list(server.service.process(again, for_page=True))
     assert run.adopt(again, 0) == ""
     long_ago = time.time() - 3700
     for path in (folder, run.folder, again.folder):
         os.utime(path, (long_ago, long_ago))
-    assert server.service.draft(run, run.recipe) is not None  # a hand on the other picture
+    assert server.service.preview(run, run.recipe) is not None  # a hand on the other picture
     sweep(3600)
-    assert all(cutout.file.exists() for _, cutout in run.cutouts)
+    assert all(cutout.file.exists() for _, cutout in run.results.cutouts)
     assert run.archive().exists()
     server.service.forget(run)
 
 
 def test_a_picture_that_failed_anew_keeps_the_cutout_it_had(tmp_path: Path) -> None:
-    run, quick = (Run(tmp_path / name, Kept([Path("a.jpg")], Recipe("m")), Recipe("m")) for name in "ab")
+    run, quick = (Run(tmp_path / name, Predictions([Path("a.jpg")], Recipe("m")), Recipe("m")) for name in "ab")
     for part in (run, quick):
         part.folder.mkdir()
         file = part.folder / "a-cutout.png"
         file.write_bytes(part.folder.name.encode())
-        part.outcomes[0] = Outcome(0, "a.jpg", (Cutout("", file, (0, 0, 1, 1)),), {"error": None})
+        part.results.add(Outcome(0, "a.jpg", (Cutout("", file, (0, 0, 1, 1)),), Report("a.jpg", "m", "")))
     assert run.adopt(quick, 0) == ""
-    assert [cutout.file for _, cutout in run.cutouts] == [quick.folder / "a-cutout.png"]
-    failed = Run(tmp_path, run.kept, Recipe("m"))
-    failed.outcomes[0] = Outcome(0, "a.jpg", (), {"error": "It failed."})
+    assert [cutout.file for _, cutout in run.results.cutouts] == [quick.folder / "a-cutout.png"]
+    failed = Run(tmp_path, run.predictions, Recipe("m"))
+    failed.results.add(Outcome(0, "a.jpg", (), Report("a.jpg", "m", "", error="It failed.")))
     assert run.adopt(failed, 0) == "It failed."
-    assert [cutout.file for _, cutout in run.cutouts] == [quick.folder / "a-cutout.png"]  # nothing is lost
+    assert [cutout.file for _, cutout in run.results.cutouts] == [quick.folder / "a-cutout.png"]  # nothing is lost
     assert run.archive().exists()
 
 
 def test_what_comes_late_to_a_forgotten_run_is_not_kept() -> None:
-    runs = KeptRuns(budget=1 << 20, seconds=60)
+    runs = PredictionCache(budget=1 << 20, seconds=60)
     kept = keep(runs, 10)
     runs.forget(kept)
-    runs.keep(kept, 1, prediction(10))
-    assert kept.predictions == {}
+    runs.store(kept, 1, prediction(10))
+    assert kept.by_picture == {}

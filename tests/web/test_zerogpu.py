@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 
-from segmentation import Registry, Session
+from segmentation import Picture, Registry, Session, predict
 from segmentation.config import Config
-from segmentation.network.gpu.options import CPU, GpuOptions
+from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.probe import gpu_problem
-from segmentation.web.runs.zerogpu import for_this_process, for_visitor, seconds
+from segmentation.network.providers import CPU
+from segmentation.network.session import Answer
+from segmentation.network.watchdog import Cancelled
+from segmentation.web.runs.zerogpu import for_this_process, runner_for_visitor, seconds
 from tests.web.test_app import answers, free_port, start
 
 
@@ -106,7 +109,7 @@ def test_the_network_alone_runs_in_one_forked_process_and_on_the_cpu_here_withou
 
 
 def test_elsewhere_nothing_changes(tiny: Session) -> None:
-    assert for_visitor(tiny, Config()) is tiny
+    assert runner_for_visitor(tiny, Config()) == tiny.run
     assert for_this_process(Config(device="cuda")).device == "cuda"
 
 
@@ -118,16 +121,14 @@ def test_larger_networks_and_pictures_ask_for_more_time_within_the_limit(registr
     assert asked("birefnet-general", 1 << 14) == 120
 
 
-def test_a_network_computed_elsewhere_keeps_its_contract_and_says_where(tiny: Session) -> None:
+def test_a_picture_computed_elsewhere_says_where(tiny: Session) -> None:
     asked = []
 
-    def elsewhere(tensor: np.ndarray) -> tuple[np.ndarray, str, str]:
+    def elsewhere(tensor: np.ndarray, _: Cancelled | None) -> Answer:
         asked.append(tensor.shape)
-        return tensor[:, :1], "ElsewhereExecutionProvider", "because"
+        return Answer(tensor[:, :1], "ElsewhereExecutionProvider", "because", 5)
 
-    twin = tiny.computed_by(elsewhere)
-    answer = twin.run(np.full((1, 3, 64, 64), 0.5, np.float32))
-    assert answer.shape == (1, 1, 64, 64)
-    assert (twin.provider, twin.provider_note) == ("ElsewhereExecutionProvider", "because")
-    assert (twin.input, twin.spec) == (tiny.input, tiny.spec)
+    prediction = predict(Picture(np.full((64, 64, 3), 128, np.uint8)), tiny, run=elsewhere)
+    assert prediction.maps[""].shape == (64, 64)
+    assert (prediction.provider, prediction.provider_note) == ("ElsewhereExecutionProvider", "because")
     assert (tiny.provider, asked) == (CPU, [(1, 3, 64, 64)])

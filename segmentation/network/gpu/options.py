@@ -2,27 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from segmentation.config import Config
-
-CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
-
-Device = Literal["auto", "cpu", "cuda", "tensorrt"]
-DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "tensorrt")
-
-Provider: TypeAlias = tuple[str, dict[str, str]]
-"""An execution provider and its options."""
+from segmentation.network.providers import CUDA, TENSORRT, Provider
 
 _DEFAULTS = Config()
 
 
 @dataclass(frozen=True, slots=True)
 class GpuOptions:
-    """What whoever runs the app decides about GPUs."""
+    """The operator's choices about GPUs."""
 
     memory_mb: int = _DEFAULTS.gpu_mb
-    """Of the card, for one network: its weights and activations."""
+    """GPU memory of one network: its weights and activations."""
     graphs: bool = _DEFAULTS.cuda_graphs
     """Replay the kernels of a network of one fixed size as a CUDA graph."""
     engines: Path = _DEFAULTS.engines_folder

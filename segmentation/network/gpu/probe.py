@@ -10,8 +10,8 @@ from functools import cache
 import onnxruntime
 
 from segmentation.errors import SessionError
-from segmentation.network.gpu.cards import cards
-from segmentation.network.gpu.options import CPU, CUDA, DEVICES, TENSORRT, Device
+from segmentation.network.gpu.devices import gpus
+from segmentation.network.providers import CPU, CUDA, DEVICES, TENSORRT, Device
 
 # What the CUDA provider of onnxruntime-gpu 1.31 (a CUDA 13 build) links or loads. get_available_providers() lists it
 # on every machine and a session falls back to the CPU with no more than a log line, so we look before we ask.
@@ -100,7 +100,7 @@ def _problem_of_the_driver() -> str:
     if driver.cuDriverGetVersion(ctypes.byref(version)) == 0 and version.value < _CUDA * 1000:
         has = f"{version.value // 1000}.{version.value % 1000 // 10}"
         return f"The NVIDIA driver is for CUDA {has}, and this ONNX Runtime needs {_CUDA}: install driver 580 or newer."
-    if cards() == []:
+    if gpus() == []:
         return "The NVIDIA driver finds no GPU on this machine."
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in {"", "-1"}:

@@ -42,7 +42,7 @@ class CodePanel:
         behind = Path(backdrop).name if backdrop and recipe.export.background == "picture" else None
         server = str(address).rstrip("/")
         login = self._service.config.login is not None
-        query = link(recipe, self._service.registry().default.id)
+        query = link(recipe, self._service.offered.registry().default.id)
         return [
             ("code_python", python_code(server, names, recipe, behind, login)),
             ("code_command", command_line(names, recipe, behind)),

@@ -36,8 +36,8 @@ class Comparison:
     def __init__(self, service: Service, controls: Controls) -> None:
         """Lay it out where this is called."""
         self._service, self._controls = service, controls
-        models = service.registry()
-        here = [entry["id"] for entry in service.models() if entry["usable"] and entry["on_disk"]]
+        models = service.offered.registry()
+        here = [entry["id"] for entry in service.offered.as_json() if entry["usable"] and entry["on_disk"]]
         self.models = gr.Dropdown(
             choices_of(models), value=here[:FEWEST], multiselect=True, max_choices=MOST, label=i18n("compare_models"),
             info=i18n("compare_models_info"), elem_id="compare_models",
@@ -63,21 +63,21 @@ class Comparison:
         # mean, std and size are about one network
         settings = replace(recipe.settings, mean=None, std=None, size=None)
         selected = run.looked_at if run else None
-        named = [str(run.kept.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
+        named = [str(run.predictions.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
         uploaded_files(named, 1)  # what is wrong with it is told once, not by each model
-        known = {entry["id"]: entry for entry in self._service.models()}
+        known = {entry["id"]: entry for entry in self._service.offered.as_json()}
         columns = [Column(known.get(model, {"id": model, "title": model})) for model in models]
         self.forget([column for column in earlier if column.run is not run])
         yield _shown(columns, say), columns
         for column in columns:
             wanted = Recipe(column.model["id"], settings, recipe.export)
             try:
-                begun = self._service.start(named, wanted, backdrop)
-                for _ in self._service.go_on(begun, for_page=True):
+                begun = self._service.new_run(named, wanted, backdrop)
+                for _ in self._service.process(begun, for_page=True):
                     yield gr.skip(), gr.skip()
-                (report,) = begun.reports
-                column.error = report["error"] or ("" if begun.cutouts else " ".join(map(say, report["warnings"])))
-                column.run = begun if begun.cutouts else None
+                (report,) = begun.results.reports
+                column.error = report.error or ("" if begun.results.cutouts else " ".join(map(say, report.warnings)))
+                column.run = begun if begun.results.cutouts else None
             except SegmentationError as error:
                 column.error = error.message
             yield _shown(columns, say), columns
@@ -116,17 +116,17 @@ def _column(column: Column, say: Say) -> dict[str, Any]:
     }
     if run is None:
         return entry
-    _, cutout = run.cutouts[0]
-    (report,) = run.reports
-    megabytes = report["network_mb"]
+    _, cutout = run.results.cutouts[0]
+    (report,) = run.results.reports
+    megabytes = report.network_mb
     return entry | {
         "thumbnail": str(cutout.thumbnail),
         "alpha": str(cutout.stages["alpha"]),
         "seconds": say(
             Message(
                 "{all:.1f} ({network:.1f} for the network)",
-                all=sum(report["seconds"].values()),
-                network=report["seconds"].get("network", 0),
+                all=sum(report.seconds.values()),
+                network=report.seconds.get("network", 0),
             )
         ),
         "memory": say(Message("about {megabytes} MB", megabytes=megabytes)) if megabytes else "",

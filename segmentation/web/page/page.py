@@ -18,7 +18,8 @@ from segmentation.web.page.controls import TYPED, Controls, choices_of
 from segmentation.web.page.pictures import Pictures, Shown
 from segmentation.web.page.scripts import messenger, scripted
 from segmentation.web.page.status import card, line, progress, table
-from segmentation.web.page.viewer import draft_value, viewer_value
+from segmentation.web.page.viewer import preview_value, viewer_value
+from segmentation.web.runs.results import MadeBy
 from segmentation.web.runs.run import NOTHING_YET, Run
 from segmentation.web.runs.service import Service
 from segmentation.web.texts import Say, i18n, speaker
@@ -48,7 +49,7 @@ class Page:
     def __init__(self, service: Service) -> None:
         """Lay everything out where this is called."""
         self.service = service
-        self.controls = controls = Controls(service.registry)
+        self.controls = controls = Controls(service.offered.registry)
         gr.Markdown(i18n("title"), elem_id="title")
         with gr.Row(elem_id="work"):
             with gr.Column(scale=2, min_width=320, elem_id="bring"):
@@ -59,7 +60,9 @@ class Page:
                 self.pictures.further_ways()
             with gr.Column(scale=2, min_width=320, elem_id="settings"):
                 self.model = controls.model()
-                self.card = gr.Markdown(self._card(service.registry().default.id, speaker(None)), elem_id="card")
+                self.card = gr.Markdown(
+                    self._card(service.offered.registry().default.id, speaker(None)), elem_id="card"
+                )
                 controls.matting_switch()
                 with gr.Accordion(i18n("section_matting"), open=False, elem_id="section_matting"):
                     controls.matting()
@@ -208,32 +211,33 @@ class Page:
         if last:
             last.pause()  # what it has not done yet is done with what was added
             if self.service.is_complete(last, names, recipe):  # then only the settings can be others
-                have, of = last.share_of((last.kept.refined(recipe), self.service.backdrop(recipe, backdrop)))
+                have, of = last.results.share_of(
+                    (last.predictions.refined(recipe), self.service.backdrop(recipe, backdrop))
+                )
                 if have == of:
                     yield progress(last, say), gr.skip(), gr.skip(), gr.skip(), gr.skip()
                     return
                 for status, viewer, report in self.apply_to_all(last, request, *values):
                     yield status, viewer, report, gr.skip(), gr.skip()
                 return
-        part = self.service.rest(last, names, recipe, backdrop, shown=shown) if last else None
+        part = self.service.rest(last, names, recipe, backdrop, on_progress=shown) if last else None
         if last and part:
             yield line(say(Message("Starting"))), viewer_value(last, say), gr.skip(), last, gr.skip()
             for changed in self._do(last, part, say):
                 yield *changed, gr.skip(), gr.skip()
             return
-        run = self.service.start(names, recipe, backdrop, shown)
-        run.replaces = last  # whose results stay until there are others
+        run = self.service.new_run(names, recipe, backdrop, shown)
+        run.take_place_of(last)  # whose results stay until there are others
         yield line(say(Message("Starting"))), gr.skip(), gr.skip(), run, gr.skip()
         # Gradio's progress bar goes with the first answer, so from here on the status line is one itself
-        for finished_one in self.service.go_on(run, for_page=True):
+        for finished_one in self.service.process(run, for_page=True):
             if finished_one:
                 run_id = gr.skip()
-                if len(run.outcomes) == 1:
+                if len(run.results) == 1:
                     run_id = self.service.show(run)
-                    if run.replaces:
-                        self.service.leave(run.replaces)
-                        run.replaces = None
-                yield progress(run, say), viewer_value(run, say), table(run.reports, say), gr.skip(), run_id
+                    if replaced := run.take_replaced():
+                        self.service.leave(replaced)
+                yield progress(run, say), *_shown(run, say), gr.skip(), run_id
             else:
                 yield progress(run, say), gr.skip(), gr.skip(), gr.skip(), gr.skip()
         if not run.stop.is_set():
@@ -244,7 +248,7 @@ class Page:
     ) -> Iterator[tuple[Any, ...]]:
         """A picture that failed once more."""
         number, say = event.index, speaker(request)  # of the client's making
-        if run is None or type(number) is not int or number not in dict(run.failed):
+        if run is None or type(number) is not int or number not in dict(run.results.failed):
             raise SettingsError(NOTHING_YET)
         recipe, backdrop = self.controls.read(values)
         part = self.service.rest(run, Pictures.names(pictures), recipe, backdrop, [number], progress_bar(say))
@@ -254,27 +258,25 @@ class Page:
 
     def _do(self, run: Run, part: Run, say: Say) -> Iterator[tuple[Any, Any, Any]]:
         """Do a part of a run and take over what comes of it."""
-        run.redoing = part
-        if part.only and len(part.only) == 1:
-            run.wanted = min(part.only)
+        run.do_part(part)
         adopted = set[int]()
-        for finished_one in self.service.go_on(part, for_page=True):
-            for index in part.outcomes.keys() - adopted:
+        for finished_one in self.service.process(part, for_page=True):
+            for index in part.results.outcomes.keys() - adopted:
                 adopted.add(index)
                 run.adopt(part, index)
-            changed = (viewer_value(run, say), table(run.reports, say)) if finished_one else (gr.skip(), gr.skip())
+            changed = _shown(run, say) if finished_one else (gr.skip(), gr.skip())
             yield progress(run, say, part), *changed
         if not part.stop.is_set():
-            yield progress(run, say, part), viewer_value(run, say), table(run.reports, say)
+            yield progress(run, say, part), *_shown(run, say)
 
     @staticmethod
     def stop(run: Run | None, request: gr.Request) -> tuple[str, Any]:
         """End what is running; what is finished stays, and so do earlier results until there are others."""
         say = speaker(request)
         if run and run.halt():
-            if run.outcomes:
+            if len(run.results):
                 return line(say(Message("Stopped. What was finished is kept. Cut out does the rest."))), gr.skip()
-            earlier = run.replaces or gr.skip()
+            earlier = run.replaced or gr.skip()
             return line(say(Message("Stopped before anything was finished."))), earlier
         return line(say(Message("Nothing is running."))), gr.skip()
 
@@ -286,7 +288,7 @@ class Page:
 
     def chosen(self, model: str, run: Run | None, request: gr.Request) -> Any:
         """Another model does nothing by itself."""
-        if run is None or run.kept.recipe.model == model:
+        if run is None or run.predictions.recipe.model == model:
             return gr.skip()
         return line(speaker(request)(Message("{name} is chosen: press Cut out to use it.", name=self._title(model))))
 
@@ -294,12 +296,12 @@ class Page:
         """What is wrong with a field, for that field; what is right waits for the next run."""
         say = speaker(request)
         problems = self.misfits(request, model, *texts)
-        if run is None or run.running:
+        if run is None or run.is_at_work:
             return problems, gr.skip()
-        asked = run.kept.recipe.settings
+        asked = run.predictions.recipe.settings
         same = tuple(write_value(getattr(asked, name)) for name in TYPED) == tuple(text.strip() for text in texts)
-        if problems or same or run.kept.recipe.model != model:
-            return problems, gr.skip() if run.kept.recipe.model != model else progress(run, say)
+        if problems or same or run.predictions.recipe.model != model:
+            return problems, gr.skip() if run.predictions.recipe.model != model else progress(run, say)
         return problems, line(say(WAITS))
 
     def misfits(self, request: gr.Request, model: str, *texts: str) -> dict[str, str]:
@@ -312,42 +314,42 @@ class Page:
         if run is None or not live:
             return gr.skip(), gr.skip()
         say = speaker(request)
-        run.tuning += 1  # whatever is being done for an earlier position of the hand is stale
+        run.tuning.begin()  # whatever is being done for an earlier position of the hand is stale
         try:
             recipe, backdrop = self.controls.read(values)
             if self._is_made(run, recipe, backdrop):  # a page that was loaded again, or a hand that went back
                 return None, gr.skip()
-            draft = self.service.draft(run, recipe, backdrop)
+            preview = self.service.preview(run, recipe, backdrop)
         except SegmentationError as error:  # a hand on its way may pass values that make no sense
             return gr.skip(), line(say(error.message))
-        if draft is None:
+        if preview is None:
             return gr.skip(), gr.skip()
-        notes = [say(Message("Preview in {seconds:.2f} s.", seconds=draft.seconds)), *map(say, draft.warnings)]
-        return draft_value(run, draft), line(" ".join(notes))
+        notes = [say(Message("Preview in {seconds:.2f} s.", seconds=preview.seconds)), *map(say, preview.warnings)]
+        return preview_value(run, preview), line(" ".join(notes))
 
     def tune(self, run: Run | None, live: bool, request: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
         """The selected picture in full size, once the hand rests; ends as soon as it moves again."""
         yield UNCHANGED  # of a generator that yields nothing Gradio makes an empty page
         looked_at = run.looked_at if run else None
-        if run is None or not live or looked_at is None or run.tuned >= run.tuning:
+        if run is None or not live or looked_at is None or run.tuning.current.is_done:
             return
         say = speaker(request)
-        mine, (index, _) = run.tuning, looked_at
+        token, (index, _) = run.tuning.current, looked_at
         rested = time.monotonic() + REST
         while time.monotonic() < rested:
-            if run.tuning != mine:
+            if token.is_stale:
                 return
             time.sleep(0.02)
         start = time.perf_counter()
         try:
             recipe, backdrop = self.controls.read(values)
             if self._is_made(run, recipe, backdrop):
-                run.tuned = mine
+                token.finish()
                 yield gr.skip(), viewer_value(run, say), gr.skip()  # a preview of the same may have come meanwhile
                 return
-            again = self.service.again(run.kept, recipe, backdrop, [index])
-            for _ in self.service.go_on(again, for_page=True):
-                if run.tuning != mine:
+            again = self.service.refinement(run.predictions, recipe, backdrop, [index])
+            for _ in self.service.process(again, for_page=True):
+                if token.is_stale:
                     again.stop.set()
                     again.delete()
                     return
@@ -356,45 +358,55 @@ class Page:
             yield line(say(error.message)), gr.skip(), gr.skip()
             return
         failed = run.adopt(again, index)
-        run.tuned = mine
+        token.finish()
         updated = Message(
             "{name} is updated, in {seconds:.1f} s.",
-            name=run.kept.sources[index].name, seconds=time.perf_counter() - start,
+            name=run.predictions.sources[index].name, seconds=time.perf_counter() - start,
         )  # fmt: skip
-        yield line(say(failed or updated)), viewer_value(run, say), table(run.reports, say)
+        yield line(say(failed or updated)), *_shown(run, say)
+
+    def _made_by(self, run: Run, recipe: Recipe, backdrop: Any) -> MadeBy:
+        """What the pictures of a run would be made by now."""
+        return run.predictions.refined(recipe), self.service.backdrop(recipe, backdrop)
 
     def _is_made(self, run: Run, recipe: Recipe, backdrop: Any) -> bool:
         """Whether the picture that is looked at was made by these settings."""
         looked_at = run.looked_at
         if looked_at is None:
             return False
-        return run.made_by(looked_at[0]) == (run.kept.refined(recipe), self.service.backdrop(recipe, backdrop))
+        return run.results.made_by.get(looked_at[0]) == self._made_by(run, recipe, backdrop)
 
     def apply_to_all(self, run: Run | None, request: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Every picture of the run with the settings of now, without the network."""
         say = speaker(request)
-        if run is None or not run.outcomes:
+        if run is None or not len(run.results):
             raise SettingsError(NOTHING_YET)
-        if run.running:
+        if run.is_at_work:
             raise SettingsError(Message("The run is still under way: apply the settings when it is done."))
         recipe, backdrop = self.controls.read(values)
-        run.redoing = again = self.service.again(run.kept, recipe, backdrop, shown=progress_bar(say))
-        run.tuning += 1
-        run.tuned = run.tuning
-        before, adopted = dict(run.outcomes), set[int]()
+        again = self.service.refinement(run.predictions, recipe, backdrop, on_progress=progress_bar(say))
+        run.do_part(again)
+        run.tuning.begin().finish()
+        before, adopted = run.results.outcomes, set[int]()
         said: list[str] = []
-        for finished_one in self.service.go_on(again, for_page=True):
-            for index in again.outcomes.keys() - adopted:
+        for finished_one in self.service.process(again, for_page=True):
+            for index in again.results.outcomes.keys() - adopted:
                 adopted.add(index)
-                if run.outcomes.get(index) is before.get(index):  # else a hand was quicker, and newer
+                if run.results.outcomes.get(index) is before.get(index):  # else a hand was quicker, and newer
                     said += [say(failed) for failed in (run.adopt(again, index),) if failed]
-            changed = (viewer_value(run, say), table(run.reports, say)) if finished_one else (gr.skip(), gr.skip())
+            changed = _shown(run, say) if finished_one else (gr.skip(), gr.skip())
             yield progress(run, say, again), *changed
         if again.stop.is_set():
             return
-        have, of = run.share_of((again.recipe, again.backdrop))
+        have, of = run.results.share_of((again.recipe, again.backdrop))
         # what was said to be on all pictures must be all that was chosen
-        said.append(say(_applied(have, of) if run.kept.asks_the_same(recipe) else self._waits(run.kept.recipe, recipe)))
+        said.append(
+            say(
+                _applied(have, of)
+                if run.predictions.asks_the_same(recipe)
+                else self._waits(run.predictions.recipe, recipe)
+            )
+        )
         yield line(" ".join(said)), viewer_value(run, say), gr.skip()
 
     def _waits(self, asked: Recipe, recipe: Recipe) -> Message:
@@ -405,9 +417,9 @@ class Page:
 
     def pack_or_ask(self, run: Run | None, request: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Everything in one ZIP; where pictures have different settings, the visitor is asked first."""
-        if run is not None and run.is_mixed:
+        if run is not None and run.results.is_mixed:
             recipe, backdrop = self.controls.read(values)
-            have, of = run.share_of((run.kept.refined(recipe), self.service.backdrop(recipe, backdrop)))
+            have, of = run.results.share_of(self._made_by(run, recipe, backdrop))
             question = Message("These settings are on {have} of {of} pictures: apply them to all?", have=have, of=of)
             yield gr.skip(), gr.skip(), gr.update(visible=True), speaker(request)(question)
             return
@@ -419,7 +431,7 @@ class Page:
             raise SettingsError(NOTHING_YET)
         self.service.in_use(run)
         archive = run.archive()
-        count = len(run.cutouts)
+        count = len(run.results.cutouts)
         said = (
             Message("{count} cutouts are in {file}.", count=count, file=archive.name)
             if count > 1
@@ -444,13 +456,13 @@ class Page:
             return model["id"], gr.skip(), line(say(text)), gr.skip(), gr.skip()
         if last and last is not run and not any(column.run is last for column in columns):
             self.service.leave(last)
-        run.shown_since = time.time_ns()
+        run.show_anew()
         said = line(say(Message("Continuing with {name}.", name=model["title"])))
-        return model["id"], run, said, viewer_value(run, say), table(run.reports, say)
+        return model["id"], run, said, *_shown(run, say)
 
     def remember(self, saved: Any, request: gr.Request) -> list[Any]:
         """The settings of the link that was followed, else those that this browser kept."""
-        models = self.service.registry()
+        models = self.service.offered.registry()
         recipe, said = self.controls.from_link(dict(request.query_params))
         values = self.controls.shown(recipe) if recipe else self.controls.remembered(saved)
         # files may have come into the models folder since the page was built
@@ -468,9 +480,9 @@ class Page:
             gone = Message("Your last results are gone: they are kept for {minutes} minutes.",
                            minutes=self.service.config.keep_minutes)  # fmt: skip
             return gr.skip(), gr.skip(), line(say(gone)), gr.skip(), gr.skip(), ""
-        run.shown_since = time.time_ns()
-        shown = [str(source) for source in run.kept.sources if source.is_file()]
-        return shown, run, progress(run, say), viewer_value(run, say), table(run.reports, say), gr.skip()
+        run.show_anew()
+        shown = [str(source) for source in run.predictions.sources if source.is_file()]
+        return shown, run, progress(run, say), *_shown(run, say), gr.skip()
 
     def reset(self, model: str) -> list[Any]:
         """All settings as they are at first, but for the model."""
@@ -482,15 +494,19 @@ class Page:
         return self._card(chosen, speaker(request))
 
     def _card(self, chosen: str, say: Say) -> str:
-        return card(next((entry for entry in self.service.models() if entry["id"] == chosen), None), say)
+        return card(next((entry for entry in self.service.offered.as_json() if entry["id"] == chosen), None), say)
 
     def _title(self, model_id: str) -> str:
-        models = self.service.registry()
+        models = self.service.offered.registry()
         return models[model_id].title if model_id in models else model_id[:60]
 
     def _left(self, run: Run | None) -> None:
         if run:
             self.service.leave(run)
+
+
+def _shown(run: Run, say: Say) -> tuple[Any, Any]:
+    return viewer_value(run, say), table(run.results.reports, say)
 
 
 def _applied(have: int, of: int) -> Message:

@@ -1,11 +1,12 @@
 """What people read about a run: the status line, and an entry a picture with its seconds as a bar. All escaped."""
 
 import html
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segmentation.batch import Report
 from segmentation.messages import Message
+from segmentation.report import Report
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import STAGES  # in the order of the bar; style.css colours them
 from segmentation.web.texts import Say
@@ -35,15 +36,15 @@ def progress(run: Run, say: Say, part: Run | None = None) -> str:
     """
     part = part or run
     label = html.escape(say(Message("Pictures done")))
-    bar = f'<progress max="{part.total}" value="{len(part.outcomes)}" aria-label="{label}"></progress>'
-    return line(say(_so_far(run, part))) + bar * part.running
+    bar = f'<progress max="{part.total}" value="{len(part.results)}" aria-label="{label}"></progress>'
+    return line(say(_so_far(run, part))) + bar * part.is_at_work
 
 
 def _so_far(run: Run, part: Run) -> Message:
-    failed = len(run.failed)
-    done, total = len(run.outcomes) - failed, run.total
+    failed = len(run.results.failed)
+    done, total = len(run.results) - failed, run.total
     values: dict[str, Any] = {"done": done, "total": total, "failed": failed}
-    if len(part.outcomes) < part.total:
+    if len(part.results) < part.total:
         if not part.now and (ahead := part.ticket.ahead):
             return Message(WAITING if ahead > 1 else WAITING_FOR_ONE, ahead=ahead)
         if failed:
@@ -60,10 +61,10 @@ def table(reports: list[Report], say: Say) -> str:
     """An entry a picture: size, seconds by stage, model and where it was computed, and what to know about it."""
     if not reports:
         return ""
-    longest = max(sum(entry["seconds"].values()) for entry in reports) or 1.0
+    longest = max(sum(entry.seconds.values()) for entry in reports) or 1.0
     rows = [
-        f"<tr><td>{html.escape(Path(entry['name']).name)}<br><span class='quiet'>{_size(entry)}</span></td>"
-        f"<td>{_bar(entry['seconds'], longest, say)}</td><td class='wide'>{_where(entry, say)}</td>"
+        f"<tr><td>{html.escape(Path(entry.name).name)}<br><span class='quiet'>{_size(entry)}</span></td>"
+        f"<td>{_bar(entry.seconds, longest, say)}</td><td class='wide'>{_where(entry, say)}</td>"
         f"<td>{_notes(entry, say)}</td></tr>"
         for entry in reports
     ]
@@ -72,27 +73,27 @@ def table(reports: list[Report], say: Say) -> str:
     legend = "".join(
         f"<span><i class='{stage}'></i>{html.escape(say(words))}</span>"
         for stage, words in STAGES.items()
-        if any(stage in entry["seconds"] for entry in reports)
+        if any(stage in entry.seconds for entry in reports)
     )
     return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table><p class='legend'>{legend}</p>"
 
 
 def _size(entry: Report) -> str:
-    return f"{entry['width']} x {entry['height']}" if entry["width"] else ""
+    return f"{entry.width} x {entry.height}" if entry.width else ""
 
 
 def _where(entry: Report, say: Say) -> str:
-    provider = entry["provider"].removesuffix("ExecutionProvider")
-    return html.escape(say(Message("{model} on {provider}", model=entry["model"], provider=provider)))
+    provider = entry.provider.removesuffix("ExecutionProvider")
+    return html.escape(say(Message("{model} on {provider}", model=entry.model, provider=provider)))
 
 
 def _notes(entry: Report, say: Say) -> str:
-    if entry["error"]:
-        return f"<span class='failed'>{html.escape(say(entry['error']))}</span>"
-    return "<br>".join(html.escape(say(text)) for text in entry["warnings"])
+    if entry.error:
+        return f"<span class='failed'>{html.escape(say(entry.error))}</span>"
+    return "<br>".join(html.escape(say(text)) for text in entry.warnings)
 
 
-def _bar(seconds: dict[str, float], longest: float, say: Say) -> str:
+def _bar(seconds: Mapping[str, float], longest: float, say: Say) -> str:
     """The seconds by stage, stacked; as long as it took beside the slowest picture."""
     if not seconds:  # a bar of nothing would have no name
         return "0.0 s"

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from segmentation.web.runs.previews import Draft
+from segmentation.web.runs.previews import Preview
 from segmentation.web.runs.run import Run, key_of
 from segmentation.web.texts import Say
 
@@ -14,45 +14,52 @@ def viewer_value(run: Run, say: Say) -> dict[str, Any]:
     Paths are below the upload folder, from which Gradio serves to whoever knows them; box is left, top, right, bottom
     of what was written in the picture of size (height, width).
     """
+    reports = {index: outcome.report for index, outcome in run.results.outcomes.items()}
     items = [
         {
             "key": key_of(index, cutout),
             "index": index,
-            "name": run.kept.sources[index].name,
+            "name": run.predictions.sources[index].name,
             "label": cutout.label,
             "file": str(cutout.file),
             "file_name": cutout.file.name,
             "thumbnail": str(cutout.thumbnail),
             "screen": str(cutout.screen or cutout.file),
-            "before": str(cutout.stages.get("before", run.kept.sources[index])),
+            "before": str(cutout.stages.get("before", run.predictions.sources[index])),
             "before_screen": str(
-                cutout.stages.get("before_screen", cutout.stages.get("before", run.kept.sources[index]))
+                cutout.stages.get("before_screen", cutout.stages.get("before", run.predictions.sources[index]))
             ),
-            "warnings": [say(text) for text in run.outcomes[index].report["warnings"]],
+            "warnings": [say(text) for text in reports[index].warnings],
             "box": cutout.box,
-            "size": (run.outcomes[index].report["height"], run.outcomes[index].report["width"]),
+            "size": (reports[index].height, reports[index].width),
             "stages": _stages(cutout.stages),
         }
-        for index, cutout in run.cutouts
+        for index, cutout in run.results.cutouts
     ]
     failed = [
-        {"key": f"{index} failed", "index": index, "name": run.kept.sources[index].name, "error": say(error)}
-        for index, error in run.failed
+        {"key": f"{index} failed", "index": index, "name": run.predictions.sources[index].name, "error": say(error)}
+        for index, error in run.results.failed
     ]
     items = sorted([*items, *failed], key=lambda item: item["index"])  # type: ignore[arg-type,return-value]
-    return {"run": run.folder.name, "since": run.shown_since, "items": items, "tuned": run.tuned, "wanted": run.wanted}
-
-
-def draft_value(run: Run, draft: Draft) -> dict[str, Any]:
-    """A draft that stands in for the cutout of its key until that is tuned as far."""
     return {
         "run": run.folder.name,
-        "key": draft.key,
-        "tuning": draft.tuning,
-        "file": str(draft.file),
-        "box": draft.box,
-        "size": draft.size,
-        "stages": _stages(draft.stages),
+        "since": run.shown_since,
+        "items": items,
+        "tuned": run.tuning.done,
+        "wanted": run.wanted,
+    }
+
+
+def preview_value(run: Run, preview: Preview) -> dict[str, Any]:
+    """A preview that stands in for the cutout of its key until that is tuned as far."""
+    return {
+        "run": run.folder.name,
+        "key": preview.key,
+        "tuning": preview.tuning,
+        "file": str(preview.file),
+        "box": preview.box,
+        "size": preview.size,
+        "stages": _stages(preview.stages),
     }
 
 

@@ -20,46 +20,46 @@ MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved coarser, so that
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Preview:
     """What one cutout would look like."""
 
     key: str  # of the cutout
-    tuning: int  # of the run, when it was begun
+    tuning: int  # number of the position of the hand
     file: Path
-    box: Box  # at the size of the draft
-    size: tuple[int, int]  # (height, width) of the whole picture at the size of the draft
+    box: Box  # at the size of the preview
+    size: tuple[int, int]  # (height, width) of the whole picture at the size of the preview
     stages: dict[str, Path]
     seconds: float
     warnings: tuple[str, ...]
 
 
-def make_draft(
-    run: Run, index: int, cutout: Cutout, said: Prediction, recipe: Recipe, backdrop: Path | None, limits: Limits
-) -> Draft:
-    """Cut out one picture of a run at screen size, from what the network said about the whole.
+def make_preview(
+    run: Run, index: int, cutout: Cutout, prediction: Prediction, recipe: Recipe, backdrop: Path | None, limits: Limits
+) -> Preview:
+    """Cut out one picture of a run at screen size, from the prediction of the whole.
 
     Raises:
         ImageError: The picture's file is gone.
     """
-    start, tuning = time.perf_counter(), run.tuning
-    small = run.kept.small(run.kept.sources[index], limits)
-    behind = run.kept.small(backdrop, limits).picture if backdrop else None
-    probability = said.maps[cutout.label]
+    start, tuning = time.perf_counter(), run.tuning.current
+    small = run.predictions.small(run.predictions.sources[index], limits)
+    behind = run.predictions.small(backdrop, limits).picture if backdrop else None
+    probability = prediction.maps[cutout.label]
     settings = _at_scale(recipe.settings, small.size, small.picture.size, probability.shape)
     mask = None
     if settings.post_process_mask:  # it counts in pixels of the whole picture, and is quick
         mask = resize(to_mask(probability, small.size, post_process=True), small.picture.size, "box")
     result = refine(small.picture, probability, settings, mask=mask, max_unknown=MAX_UNKNOWN)
-    stem = f"draft-{uuid.uuid4().hex}"
+    stem = f"preview-{uuid.uuid4().hex}"
     # lossless WebP would only take longer to write
     export = recipe.export if recipe.export.format == "jpeg" else replace(recipe.export, format="png")
     file = run.folder / f"{stem}{export.ending}"
     notes = save_export(small.picture, result.foreground, result.alpha, file, export, behind)
     stages = save_stages(result, run.folder, stem)
     run.retire([file, *stages.values()])  # the full size takes its place in a moment
-    return Draft(
+    return Preview(
         key=key_of(index, cutout),
-        tuning=tuning,
+        tuning=tuning.number,
         file=file,
         box=export_box(result.alpha, export),
         size=small.picture.size,

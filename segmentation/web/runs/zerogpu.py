@@ -10,23 +10,19 @@ import os
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
-import numpy.typing as npt
 
 from segmentation.arrays import Tensor
 from segmentation.config import Config
 from segmentation.models.spec import ModelSpec, Weights
 from segmentation.network.gpu.options import GpuOptions
-from segmentation.network.session import Session
+from segmentation.network.session import Answer, Runner, Session
+from segmentation.network.watchdog import Cancelled
 
 log = logging.getLogger(__name__)
 
 ON_ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in {"1", "t", "true"}  # as the spaces package reads it
-
-Answer = tuple[npt.NDArray[Any], str, str]
-"""The network's output, the execution provider that computed it, and why that is not the GPU's, or ""."""
 
 _kept: dict[tuple[str, Weights], Session] = {}  # in the forked process, which lives as long as it is not idle
 
@@ -45,8 +41,7 @@ def _compute(spec: ModelSpec, path: Path, gpu: GpuOptions, tensor: Tensor) -> An
     if session is None:
         session = _kept[spec.id, spec.weights] = Session(spec, path, "auto", gpu=gpu)
         log.info("%s was loaded on %s %s", spec.title, session.provider, session.provider_note)
-    answer = session.run(tensor)
-    return answer, session.provider, session.provider_note
+    return session.run(tensor)
 
 
 if ON_ZERO_GPU:
@@ -60,26 +55,27 @@ def for_this_process(config: Config) -> Config:
     return replace(config, device="cpu") if ON_ZERO_GPU else config
 
 
-def for_visitor(session: Session, config: Config) -> Session:
-    """The same network, on ZeroGPU computed there for whoever asks now; call it where Gradio calls a handler.
+def runner_for_visitor(session: Session, config: Config) -> Runner:
+    """What runs this network for the current visitor, on ZeroGPU in a borrowed process; call it in Gradio's handler.
 
-    Where no GPU is to be had, the picture is computed on the CPU, and its report says why.
+    If no GPU is available, the picture is computed on the CPU, and its report says why.
     """
     if not ON_ZERO_GPU:
-        return session
+        return session.run
     context = contextvars.copy_context()  # in it is the visitor's request, whose token says whose quota it is
     one_at_a_time = threading.Lock()  # further calls would fork further processes, each with the network loaded
     gpu = GpuOptions.of(config)
 
-    def compute(tensor: Tensor) -> Answer:
+    def run(tensor: Tensor, cancelled: Cancelled | None = None) -> Answer:
         try:
             with one_at_a_time:
-                return context.copy().run(_compute, session.spec, session.path, gpu, tensor)
+                answer = context.copy().run(_compute, session.spec, session.path, gpu, tensor)
+            return replace(answer, memory=session.memory)
         except gr.Error as error:  # no quota, no GPU, or the process failed: the package says each this way
             note = f"The Space's GPU was not to be had: {' '.join(str(error.message).split())[:200]}"
         except RuntimeError as error:  # its interface answered something unexpected
             log.warning("ZeroGPU: %s", error)
             note = "The Space's GPU was not to be had (the log says why)."
-        return session.run(tensor), session.provider, note
+        return replace(session.run(tensor, cancelled), provider_note=note)
 
-    return session.computed_by(compute)
+    return run

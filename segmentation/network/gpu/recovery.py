@@ -1,0 +1,275 @@
+"""A network on the best execution provider that takes it, whatever happens to the GPU's memory meanwhile."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segmentation.arrays import Tensor
+from segmentation.errors import SessionError
+from segmentation.messages import Message
+from segmentation.network.engine import Engine, OutOfMemoryError, reason
+from segmentation.network.gpu.bound import BoundEngine
+from segmentation.network.gpu.options import GpuOptions, with_options
+from segmentation.network.gpu.probe import usable_providers
+from segmentation.network.machine import available_cores
+from segmentation.network.providers import CPU, TENSORRT, Device
+from segmentation.network.watchdog import Cancelled, RunCancelledError, RunTimeoutError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """An output, and where it was computed."""
+
+    output: npt.NDArray[Any]
+    provider: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """One load of the network."""
+
+    engine: Engine
+    note: str
+    """Why not the GPU, where `auto` found none that can; else ""."""
+    ran_out: bool = False
+    """It is on the CPU because the GPU's memory was short."""
+
+
+class RecoveringEngine:
+    """Loads and runs one network.
+
+    If the GPU runs out of memory, the network is reloaded, which frees what it held, and the run is retried once. If
+    that fails as well and the device is `auto`, it continues on the CPU until it has been idle (`give_back`).
+
+    Attributes:
+        provider: The execution provider of the latest load. Which one computed an answer, the answer says.
+        note: Why that is not the GPU's, where `auto` found none that can; else "".
+        inputs: What goes in, as ONNX Runtime describes it.
+        outputs: What comes out.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        title: str,
+        device: Device,
+        threads: int | None,
+        gpu: GpuOptions,
+        *,
+        fixed_size: bool,
+        small: bool,
+        seconds: float | None,
+        limit_mb: int | None,
+    ) -> None:
+        """Load the network.
+
+        Args:
+            path: Its weights.
+            title: Its name in sentences.
+            device: Where to compute. `auto` takes the GPU where one works.
+            threads: Cores one run may use on the CPU; all by default.
+            gpu: Limits of the GPU.
+            fixed_size: Whether its inputs have one size, so that CUDA graphs can be captured.
+            small: Whether several runs at once fit into any memory.
+            seconds: A run that takes longer is ended.
+            limit_mb: See `Engine`.
+
+        Raises:
+            SessionError: The device is unavailable, or the file is not a network.
+        """
+        self._path, self._title, self._device, self._threads, self._gpu = path, title, device, threads, gpu
+        self._graphs = gpu.graphs and fixed_size
+        self._seconds, self._limit_mb = seconds, limit_mb
+        self._batch = gpu.batch  # pictures in one run of the GPU; one once its memory was short
+        self._loads = 0  # which load this is, for those whose run failed on an earlier one
+        self._loaded: _Loaded | None = None  # none after a lack of memory, until the next run
+        loaded = self._load()
+        # A run of a large network may need gigabytes: those take turns, so that no batch forms that needs a multiple.
+        # Of a small one the next batch gathers while the GPU computes one; waiting takes none of its memory.
+        many = available_cores() if loaded.engine.provider == CPU and not loaded.ran_out else 2 * gpu.batch
+        self._callers = many if small else 1
+        self._turns = threading.Semaphore(self._callers)
+        self._changing, self._instead_of_the_gpu = threading.Lock(), threading.Lock()
+        self.inputs, self.outputs = loaded.engine.inputs, loaded.engine.outputs
+
+    @property
+    def engine(self) -> Engine | None:
+        """The load that runs now; None while there is none for lack of memory."""
+        return self._loaded.engine if self._loaded else None
+
+    def run(self, name: str, output: str, tensor: Tensor, cancelled: Cancelled | None = None) -> Computed:
+        """Compute one output.
+
+        Args:
+            name: Of the input.
+            output: Of the output.
+            tensor: What goes in.
+            cancelled: Asked now and then whether the answer is no longer wanted.
+
+        Raises:
+            SessionError: The network cannot compute it (a size it does not take, memory, time).
+            RunCancelledError: It was cancelled.
+        """
+        return self._run(name, output, tensor, False, cancelled)
+
+    def give_back(self, name: str, output: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+        """Return the memory of the activations, which takes a run; or retry the GPU after a lack of its memory.
+
+        Returns:
+            Whether there was something to give back.
+        """
+        loaded = self._loaded
+        if loaded and loaded.ran_out:
+            with self._alone():
+                if self._loaded and self._loaded.ran_out:  # still
+                    self._batch = self._gpu.batch
+                    self._load()
+            return True
+        if loaded is None or not loaded.engine.gives_back:
+            return False
+        self._run(name, output, np.zeros(shape, dtype), True, None)
+        return True
+
+    # ----------------------------------------------------------------------------------------------------- loading
+
+    def _load(self) -> _Loaded:
+        """Load the network on the best provider that takes it."""
+        providers, note = usable_providers(self._device)
+        if providers[0] == CPU:
+            if note:
+                log.info("%s computes on the CPU: %s", self._title, note)
+            return self._load_on_the_cpu(note)
+        if TENSORRT in providers:
+            self._make_engines_folder()
+        problem, ran_out = "", False
+        for graphs in (True, False) if self._graphs else (False,):
+            try:
+                options = with_options(providers, self._gpu, graphs)
+                engine = BoundEngine(self._path, options, self._threads, self._batch, seconds=self._seconds)
+                if engine.provider != CPU:
+                    return self._use(_Loaded(engine, ""))
+                problem = "its log says why"  # it came up on the CPU, and raised nothing
+            except Exception as error:  # ONNX Runtime's exceptions have no common base
+                problem, ran_out = reason(error), isinstance(error, OutOfMemoryError)
+            log.warning("%s on %s%s: %s", self._title, providers[0], " with CUDA graphs" * graphs, problem)
+        if self._device != "auto":
+            raise SessionError(
+                Message(
+                    "{title}: {name} cannot be loaded on {device}: {problem}.",
+                    title=self._title, name=self._path.name, device=self._device, problem=problem,
+                )
+            )  # fmt: skip
+        return self._load_on_the_cpu(f"ONNX Runtime could not start this model on the GPU: {problem}.", ran_out)
+
+    def _load_on_the_cpu(self, note: str, ran_out: bool = False) -> _Loaded:
+        options = with_options([CPU], self._gpu, graphs=False)
+        try:
+            engine = Engine(self._path, options, self._threads, seconds=self._seconds, limit_mb=self._limit_mb)
+        except Exception as error:  # as above
+            raise SessionError(
+                Message(
+                    "{title}: {name} cannot be loaded: {reason}",
+                    title=self._title, name=self._path.name, reason=reason(error),
+                )
+            ) from error  # fmt: skip
+        return self._use(_Loaded(engine, note, ran_out))
+
+    def _use(self, loaded: _Loaded) -> _Loaded:
+        self._loaded, self.provider, self.note = loaded, loaded.engine.provider, loaded.note
+        self._loads += 1
+        return loaded
+
+    def _make_engines_folder(self) -> None:
+        try:
+            self._gpu.engines.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SessionError(
+                Message(
+                    "TensorRT has no place for its engines ({strerror}): set SEGMATTE_ENGINES_DIR.",
+                    strerror=error.strerror or error,
+                )
+            ) from error
+
+    def _drop(self) -> None:
+        """Free what the network holds. Memory is short: once it is reloaded, pictures go one by one."""
+        if self._loaded is not None:
+            self._loaded.engine.close()
+        self._loaded, self._batch = None, 1
+
+    # ----------------------------------------------------------------------------------------------------- running
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While nobody runs the network, so that it may be replaced. Not to be asked for while holding a turn."""
+        with self._changing:  # two that each hold some of the turns would wait for each other for ever
+            for _ in range(self._callers):
+                self._turns.acquire()
+            try:
+                yield
+            finally:
+                self._turns.release(self._callers)
+
+    def _run(self, name: str, output: str, tensor: Tensor, give_back: bool, cancelled: Cancelled | None) -> Computed:
+        with self._turns:
+            failed = self._loads
+            if self._loaded is not None:
+                try:
+                    return self._compute(name, output, tensor, give_back, cancelled)
+                except OutOfMemoryError as error:
+                    self._log(tensor, error)
+        with self._alone():  # out of that block, so that no traceback holds the memory that is to go
+            if self._loads == failed:  # or another run of the same batch has dropped it
+                self._drop()
+            try:
+                return self._compute(name, output, tensor, give_back, cancelled)
+            except OutOfMemoryError as error:
+                self._log(tensor, error)
+            self._drop()
+            what = Message("The GPU has too little free memory for this model at {shape}", shape=tensor.shape)
+            if self._device != "auto":
+                raise SessionError(
+                    Message(
+                        "{what}. Use a smaller size or model, or the device auto, which goes on on the CPU.", what=what
+                    )
+                )
+            self._load_on_the_cpu(f"{what}.", ran_out=True)
+            return self._compute(name, output, tensor, give_back, cancelled)
+
+    def _log(self, tensor: Tensor, error: OutOfMemoryError) -> None:
+        log.warning("%s at %s: %s", self._title, tensor.shape, str(error))  # a kept record must not hold it
+
+    def _compute(
+        self, name: str, output: str, tensor: Tensor, give_back: bool, cancelled: Cancelled | None
+    ) -> Computed:
+        loaded = self._loaded or self._load()
+        try:
+            with self._instead_of_the_gpu if loaded.ran_out else nullcontext():  # or it would fill this memory as well
+                answer = loaded.engine.run(name, output, tensor, give_back, cancelled)
+        except (OutOfMemoryError, RunCancelledError):
+            raise
+        except RunTimeoutError as error:
+            raise SessionError(
+                Message(
+                    "{title} took longer than {seconds:g} s for this picture and was stopped. Try a smaller size or "
+                    "another model.",
+                    title=self._title, seconds=self._seconds,
+                )
+            ) from error  # fmt: skip
+        except Exception as error:  # as above
+            raise SessionError(
+                Message(
+                    "{title} could not be run at {shape}: {reason} If you set a size, try another or leave it empty.",
+                    title=self._title, shape=tensor.shape, reason=reason(error),
+                )
+            ) from error  # fmt: skip
+        return Computed(answer, loaded.engine.provider, loaded.note)

@@ -1,0 +1,100 @@
+"""What is told about each picture of a batch."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from segmentation.arrays import Size
+from segmentation.messages import Message
+from segmentation.pipeline import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One picture's entry."""
+
+    name: str
+    model: str
+    provider: str
+    """The execution provider that computed it, or would have."""
+    provider_note: str = ""
+    """Why that is not the GPU's, where it was looked for in vain."""
+    width: int | None = None
+    height: int | None = None
+    """Of the picture in pixels; None where it could not be read."""
+    network_mb: int = 0
+    """Megabytes that the loaded network takes, about; 0 where that is not known."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """By stage."""
+    warnings: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    """Names of the cutouts."""
+    error: str | None = None
+    run: str | None = None
+    """Id of the run whose predictions are cached, where there is one."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry in the report of the API and the command line."""
+        entry = {
+            "name": self.name,
+            "width": self.width,
+            "height": self.height,
+            "model": self.model,
+            "provider": self.provider,
+            "provider_note": self.provider_note,
+            "network_mb": self.network_mb,
+            "seconds": dict(self.seconds),
+            "warnings": list(self.warnings),
+            "files": list(self.files),
+            "error": self.error,
+        }
+        return entry | ({"run": self.run} if self.run else {})
+
+
+class ReportDraft:
+    """A report while its picture is at work."""
+
+    def __init__(self, report: Report) -> None:
+        """Begin with what is known before."""
+        self.report = report
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """A stage that runs now."""
+        start = time.perf_counter()
+        yield
+        self.add({stage: time.perf_counter() - start})
+
+    def read(self, size: Size, notes: tuple[str, ...]) -> None:
+        """The picture is read."""
+        self.report = replace(self.report, height=size[0], width=size[1])
+        self.add({}, warnings=notes)
+
+    def predicted(self, prediction: Prediction) -> None:
+        """It is known who computed."""
+        self.report = replace(
+            self.report,
+            provider=prediction.provider,
+            provider_note=prediction.provider_note,
+            network_mb=round(prediction.network_memory / 1e6),
+        )
+        self.add(prediction.timings, warnings=prediction.warnings)
+
+    def wrote(self, file: str, label: str, warnings: Iterable[str]) -> None:
+        """A cutout is written."""
+        self.report = replace(self.report, files=(*self.report.files, file))
+        self.add({}, label, warnings)
+
+    def failed(self, error: str) -> None:
+        """Nothing more comes."""
+        self.report = replace(self.report, error=error)
+
+    def add(self, timings: Mapping[str, float], label: str = "", warnings: Iterable[str] = ()) -> None:
+        """Add seconds by stage, and warnings about the cutout of a class."""
+        seconds = dict(self.report.seconds)
+        for stage, more in timings.items():  # a stage may run once for each class
+            seconds[stage] = round(seconds.get(stage, 0.0) + more, 4)
+        added = [Message("{label}: {text}", label=label, text=text) if label else text for text in warnings]
+        self.report = replace(self.report, seconds=seconds, warnings=(*self.report.warnings, *added))

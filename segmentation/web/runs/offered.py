@@ -1,0 +1,124 @@
+"""The models on offer, and their networks, loaded once for all visitors."""
+
+import logging
+import threading
+from typing import Any, cast
+
+from segmentation.config import Config, names
+from segmentation.errors import SegmentationError
+from segmentation.messages import Message
+from segmentation.models.registry import Registry, load_offered
+from segmentation.models.spec import ModelSpec
+from segmentation.models.weights import where_available
+from segmentation.network.gpu.options import GpuOptions
+from segmentation.network.gpu.probe import usable_providers
+from segmentation.network.pool import SessionPool, threads_for
+from segmentation.network.providers import Device
+from segmentation.network.session import Session, load_session
+from segmentation.web.events import OnProgress
+
+log = logging.getLogger(__name__)
+
+
+class OfferedModels:
+    """Safe for threads."""
+
+    def __init__(self, config: Config) -> None:
+        """Read the registry; nothing is fetched or loaded yet.
+
+        Raises:
+            RegistryError: The registry is wrong, or SEGMATTE_MODELS names a model it does not have.
+            SessionError: SEGMATTE_DEVICE is unavailable.
+        """
+        self._config = config
+        usable_providers(cast("Device", config.device))
+        self._pool = SessionPool(self._load, config.sessions_mb << 20)
+        self._waiting = threading.local()  # whom to tell in this thread while a network is fetched and loaded
+        self.registry()
+
+    def registry(self) -> Registry:
+        """The models on offer now: files may have come into the models folder."""
+        return load_offered(self._config.registry, self._config.models_folder, names(self._config.models))
+
+    def session(self, model_id: str, pictures: int = 1, on_progress: OnProgress | None = None) -> Session:
+        """The loaded network of a model, fetched where needed.
+
+        Args:
+            model_id: Which model.
+            pictures: How many are waiting for it.
+            on_progress: Told about downloads.
+
+        Raises:
+            SegmentationError: There is no such model, or it is unavailable.
+        """
+        self._waiting.on_progress = on_progress
+        spec = self.registry()[model_id]
+        return self._pool.get(spec, threads_for(spec, pictures))
+
+    def _load(self, spec: ModelSpec, threads: int | None) -> Session:
+        tell = getattr(self._waiting, "on_progress", None)
+
+        def on_bytes(name: str, done: int, total: int) -> None:
+            if tell:
+                text = Message(
+                    "Downloading {name}, {done:.0f} of {total:.0f} MB", name=name, done=done / 1e6, total=total / 1e6
+                )
+                tell(text, done / total if total else None)
+
+        if tell:
+            tell(Message("Loading {name}", name=spec.title), None)
+        config = self._config
+        return load_session(
+            spec,
+            folder=config.models_folder,
+            device=cast("Device", config.device),
+            threads=threads,
+            gpu=GpuOptions.of(config),
+            accepted_licences=config.accepted,
+            on_progress=on_bytes,
+            seconds=config.run_seconds,
+            own_models_mb=config.own_models_mb,
+        )
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The models on offer as plain data, with whether they are on this disk and loaded."""
+        loaded = self._pool.loaded()
+        return [self._described(spec, loaded.get(spec.id)) for spec in self.registry().values()]
+
+    def _described(self, spec: ModelSpec, session: Session | None) -> dict[str, Any]:
+        licence = spec.licence
+        _, note = usable_providers(cast("Device", self._config.device))
+        return {
+            "id": spec.id,
+            "title": spec.title,
+            "about": spec.about,
+            "tasks": list(spec.tasks),
+            "licence": licence.name,
+            "licence_url": licence.url,
+            "licence_note": spec.licence_note,
+            "commercial_use": licence.commercial,
+            "usable": not licence.needs_acceptance or licence.id in self._config.accepted,
+            "bytes": spec.weights.size,
+            "on_disk": where_available(spec, self._config.models_folder) is not None,
+            "loaded_on": session.provider if session else None,
+            "provider_note": session.provider_note if session else note,
+            "input_size": spec.input.size,
+            "any_size": spec.input.dynamic,
+            "source": spec.origin.url,
+            "paper": spec.origin.paper,
+        }
+
+    def load_default(self) -> None:
+        """Load the first model, before anybody asks for it."""
+        try:
+            session = self.session(next(iter(self.registry())))
+            log.info("%s is ready on %s", session.spec.title, session.provider)
+        except SegmentationError as error:
+            log.warning("%s", error)
+
+    def give_memory_back(self, idle_seconds: float) -> None:
+        """Let every network that has had nothing to do for so long give its memory back."""
+        try:
+            self._pool.rest(idle_seconds)
+        except SegmentationError:
+            log.exception("an idle network could not give its memory back")

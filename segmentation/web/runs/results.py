@@ -1,0 +1,99 @@
+"""What came of each picture of a run, and what it was made by."""
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+from segmentation.batch import Cutout, Outcome
+from segmentation.recipe import Recipe
+from segmentation.report import Report
+
+MadeBy: TypeAlias = tuple[Recipe, Path | None]
+"""Recipe and backdrop."""
+
+
+class Results:
+    """Outcomes by number of the picture, in whatever order they finish. Safe for threads."""
+
+    def __init__(self, made_by: MadeBy) -> None:
+        """Hold none yet.
+
+        Args:
+            made_by: What all are made by that are not replaced later.
+        """
+        self._made_by = made_by
+        self._lock = threading.Lock()
+        self._outcomes: dict[int, Outcome] = {}
+        self._replaced_by: dict[int, MadeBy] = {}
+
+    def __len__(self) -> int:
+        return len(self._outcomes)
+
+    def add(self, outcome: Outcome) -> None:
+        """A picture is finished."""
+        with self._lock:
+            self._outcomes[outcome.index] = outcome
+
+    def replace(self, outcome: Outcome, made_by: MadeBy) -> list[Path] | None:
+        """Take a new outcome of a picture, unless it failed where the old one has cutouts.
+
+        Returns:
+            The old one's files, which are no longer needed; None where the old one stays.
+        """
+        with self._lock:
+            old = self._outcomes.get(outcome.index)
+            if outcome.report.error and old and old.cutouts:
+                return None
+            self._outcomes[outcome.index] = outcome
+            self._replaced_by[outcome.index] = made_by
+            return [file for cutout in old.cutouts for file in cutout.all_files] if old else []
+
+    @property
+    def outcomes(self) -> dict[int, Outcome]:
+        """By number of the picture, in order, as of now."""
+        with self._lock:
+            return dict(sorted(self._outcomes.items()))
+
+    @property
+    def cutouts(self) -> list[tuple[int, Cutout]]:
+        """Number of the picture and cutout, in order."""
+        return [(index, cutout) for index, outcome in self.outcomes.items() for cutout in outcome.cutouts]
+
+    @property
+    def reports(self) -> list[Report]:
+        """One a picture, in order."""
+        return [outcome.report for outcome in self.outcomes.values()]
+
+    @property
+    def failed(self) -> list[tuple[int, str]]:
+        """Number and sentence of each picture that failed."""
+        return [(i, outcome.report.error) for i, outcome in self.outcomes.items() if outcome.report.error]
+
+    def missing(self, pictures: Iterable[int]) -> list[int]:
+        """Those of these pictures that have come to nothing yet: not begun, or failed."""
+        outcomes = self.outcomes
+        return [index for index in pictures if index not in outcomes or outcomes[index].report.error]
+
+    @property
+    def made_by(self) -> dict[int, MadeBy]:
+        """By number of each picture that has cutouts, in order."""
+        with self._lock:
+            done = sorted(index for index, outcome in self._outcomes.items() if outcome.cutouts)
+            return {index: self._replaced_by.get(index, self._made_by) for index in done}
+
+    @property
+    def backdrops(self) -> set[Path]:
+        """The backdrops of all."""
+        with self._lock:
+            return {backdrop for _, backdrop in (self._made_by, *self._replaced_by.values()) if backdrop}
+
+    def share_of(self, made_by: MadeBy) -> tuple[int, int]:
+        """Pictures with cutouts that were made by this, and all that have any."""
+        all_ = self.made_by.values()
+        return sum(one == made_by for one in all_), len(all_)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether cutouts were made by different settings."""
+        return len(set(self.made_by.values())) > 1
