@@ -28,9 +28,11 @@ from segmentation.network.gpu.options import GpuOptions, with_options
 from segmentation.network.gpu.probe import usable_providers
 from segmentation.network.pool import threads_for
 from segmentation.network.providers import CPU
+from segmentation.predictor import from_session
 
 REPEATS = 3
 BARE_SECONDS = 3.0
+PLAIN = Settings(alpha_matting=False)
 
 
 def isnet_sized(path: Path) -> Path:

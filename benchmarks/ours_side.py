@@ -17,6 +17,9 @@ from segmentation.network.pool import threads_for
 from segmentation.network.session import Session
 from segmentation.network.tensor import to_tensor
 from segmentation.picture.compose import save_cutout
+from segmentation.predictor import from_session
+
+PLAIN = Settings(alpha_matting=False)
 
 session = load_session(load_registry()["u2netp"], device="cpu")
 

@@ -39,7 +39,7 @@ def upload(path: Path) -> Path:
 
 
 def finish(service: Service, run: Run) -> Run:
-    for _ in service.go_on(run, for_page=True):
+    for _ in service.process(run, for_page=True):
         pass
     assert not run.reports[0]["error"], run.reports[0]["error"]
     return run
@@ -57,12 +57,12 @@ def measure(service: Service, file: Path, model: str, asked: dict[str, Any]) -> 
     costs: dict[str, list[tuple[float, float]]] = {"whole": [], "tuned": [], "first": [], "preview": []}
     for turn in range(REPEATS + 1):
         recipe = Recipe.of(model, asked)
-        *whole, run = cost(lambda recipe=recipe: finish(service, service.start([str(file)], recipe)))
+        *whole, run = cost(lambda recipe=recipe: finish(service, service.new_run([str(file)], recipe)))
         other = Recipe.of(model, asked | {"alpha_matting_foreground_threshold": 200 + turn})
         # the first preview of a picture also makes it small, once
-        *first, _ = cost(lambda run=run, recipe=recipe: service.draft(run, recipe))
-        *preview, _ = cost(lambda run=run, other=other: service.draft(run, other))
-        *tuned, again = cost(lambda run=run, other=other: finish(service, service.again(run.kept, other)))
+        *first, _ = cost(lambda run=run, recipe=recipe: service.preview(run, recipe))
+        *preview, _ = cost(lambda run=run, other=other: service.preview(run, other))
+        *tuned, again = cost(lambda run=run, other=other: finish(service, service.refinement(run.predictions, other)))
         if turn:  # the first is not counted
             for kind, measured in (("whole", whole), ("tuned", tuned), ("first", first), ("preview", preview)):
                 costs[kind].append((measured[0], measured[1]))
