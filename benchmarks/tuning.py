@@ -41,7 +41,8 @@ def upload(path: Path) -> Path:
 def finish(service: Service, run: Run) -> Run:
     for _ in service.process(run, for_page=True):
         pass
-    assert not run.reports[0]["error"], run.reports[0]["error"]
+    (report,) = run.results.reports
+    assert not report.error, report.error
     return run
 
 

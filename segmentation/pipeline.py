@@ -11,7 +11,7 @@ from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, Mask, Opacity, Probab
 from segmentation.errors import SessionError
 from segmentation.matting.alpha import FAST_UNKNOWN, estimate_alpha
 from segmentation.matting.foreground import estimate_foreground
-from segmentation.matting.mask import to_mask
+from segmentation.matting.mask import to_alpha, to_mask
 from segmentation.matting.trimap import auto_erode_size, to_certain_trimap
 from segmentation.messages import Message
 from segmentation.network.session import Runner, Session
@@ -146,8 +146,7 @@ def refine(
     with _stage("mask", timings, on_stage):
         if mask is None:
             mask = to_mask(probability, picture.size, settings.post_process_mask)
-    # the mask's levels are cut off, so a network that is sure says 254: that is opaque
-    trimap, alpha, colours = None, mask + (mask == 254), picture.rgb
+    trimap, alpha, colours = None, to_alpha(mask), picture.rgb
     if settings.alpha_matting:
         with _stage("matting", timings, on_stage):
             trimap, matte = _matte(picture.rgb, probability, mask, settings, max_unknown, warnings)
@@ -155,7 +154,7 @@ def refine(
             colours = estimate_foreground(picture.rgb, matte)
     elif settings.decontaminate:
         with _stage("colours", timings, on_stage):
-            colours = estimate_foreground(picture.rgb, alpha / np.float32(255))
+            colours = estimate_foreground(picture.rgb, np.divide(alpha, 255, dtype=np.float32))
     if picture.opacity is not None:
         alpha = multiply_opacity(alpha, picture.opacity)
     if float(probability.max()) < FOUND or not np.any(alpha >= VISIBLE):

@@ -18,6 +18,7 @@ from scipy import ndimage
 from segmentation.arrays import BACKGROUND, FOREGROUND, RGB, UNKNOWN, Mask, Opacity, ProbabilityMap, Trimap
 from segmentation.errors import MattingError
 from segmentation.matting.foreground import estimate_foreground
+from segmentation.matting.mask import to_alpha
 from segmentation.matting.prior import MaskPrior, build_prior
 from segmentation.messages import Message
 
@@ -316,8 +317,7 @@ def _upsample(
 
 
 def _as_opacity(mask: Mask) -> Opacity:
-    """A mask as alpha. Its levels are cut off, so a network that is sure says 254: that is opaque."""
-    opacity: Opacity = ((mask + (mask == 254)) / np.float32(255)).astype(np.float32)
+    opacity: Opacity = (to_alpha(mask) / np.float32(255)).astype(np.float32)
     return opacity
 
 

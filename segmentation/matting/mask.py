@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from segmentation.arrays import Mask, ProbabilityMap, Size
+from segmentation.arrays import Alpha, Mask, ProbabilityMap, Size
 from segmentation.picture.resize import resize
 
 _REACH = 8  # pixels that a Gaussian of sigma 2 sees: scipy cuts it at 4 sigma
@@ -21,6 +21,12 @@ def to_mask(probability: ProbabilityMap, size: Size, post_process: bool = False)
     levels = (probability * 255.0).astype(np.uint8)  # cut off, not rounded: rembg's masks, to the level
     mask: Mask = resize(levels, size, "bicubic")
     return post_processed(mask) if post_process else mask
+
+
+def to_alpha(mask: Mask) -> Alpha:
+    """A mask as alpha. Its levels are cut off, so where the network is sure it says 254: that is opaque."""
+    alpha: Alpha = mask + (mask == 254)
+    return alpha
 
 
 def post_processed(mask: Mask) -> Mask:

@@ -193,6 +193,7 @@ def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, 
     if not isinstance(entry.get("id"), str) or not _ID.fullmatch(entry["id"]):
         raise ValueError("id: must be lower-case letters, digits, '.', '_' and '-'")
     merged = {**defaults, **entry}
+    merged.pop("precision", None)  # of earlier files; nothing reads it
     for section in ("input", "output"):
         if isinstance(entry.get(section, {}), dict):
             merged[section] = {**defaults.get(section, {}), **entry.get(section, {})}

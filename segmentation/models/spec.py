@@ -59,7 +59,6 @@ class HubSource(_Entry):
     repo_id: RepoId
     filename: OnnxPath
     revision: Revision
-    gated: bool = False
 
 
 class WheelSource(_Entry):
@@ -164,7 +163,6 @@ class ModelSpec(_Entry):
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
     licence: Licence
     licence_note: str = ""
-    precision: Literal["fp32", "fp16", "q8"] = "fp32"
     weights: Weights
     input: InputSpec = InputSpec()
     output: OutputSpec = OutputSpec()

@@ -116,9 +116,9 @@ def test_a_valid_entry_loads_with_the_files_defaults(tmp_path: Path) -> None:
 
 def test_an_entrys_own_values_win_over_the_files_defaults(tmp_path: Path) -> None:
     content = changed("models.0.input", {"size": [32, 96]})
-    content["defaults"] = {"precision": "fp16", "input": {"size": [64, 64], "channels": "BGR"}}
+    content["defaults"] = {"licence_note": "mind it", "input": {"size": [64, 64], "channels": "BGR"}}
     spec = load_registry(write(tmp_path, content))["tiny"]
-    assert (spec.input.size, spec.input.channels, spec.precision) == ((32, 96), "BGR", "fp16")
+    assert (spec.input.size, spec.input.channels, spec.licence_note) == ((32, 96), "BGR", "mind it")
 
 
 def test_a_spec_cannot_be_changed(tmp_path: Path) -> None:
@@ -172,7 +172,6 @@ MALFORMED: list[tuple[str, Any, str]] = [
     (M + "licence", DELETE, "licence"),
     (M + "licence", "gpl", "licence"),
     (M + "licence", ["free"], "licence"),
-    (M + "precision", "int4", "precision"),
     (M + "tilte", "Tiny", "tilte"),
     ("licences.free.commercial", True, "licence.commercial"),
     ("licences.free.comercial", "yes", "licence.comercial"),

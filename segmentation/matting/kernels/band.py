@@ -6,6 +6,7 @@ set of types. Plain loops over preallocated arrays keep the compilation short: a
 
 import numpy as np
 
+from segmentation.matting.kernels.cholesky import factorise_covariance, whitened
 from segmentation.matting.kernels.compiled import compiled
 
 PANEL = 32  # columns eliminated at a time; the rest of a front is updated by one BLAS product per strip
@@ -57,21 +58,11 @@ def assemble(image, number, epsilon, stencil, rhs):
                 a11 += g * g
                 a12 += g * b
                 a22 += b * b
-            # Cholesky of the covariance: colours whitened by it turn every pair into one dot product,
-            # without the cancellation of a determinant
-            c00 = np.sqrt(a00 / 9)
-            c10 = a01 / 9 / c00
-            c20 = a02 / 9 / c00
-            c11 = np.sqrt(a11 / 9 - c10 * c10)
-            c21 = (a12 / 9 - c20 * c10) / c11
-            c22 = np.sqrt(a22 / 9 - c20 * c20 - c21 * c21)
+            # colours whitened by the covariance turn every pair into one dot product, without the cancellation of a
+            # determinant
+            factor = factorise_covariance(a00 / 9, a01 / 9, a02 / 9, a11 / 9, a12 / 9, a22 / 9, 0.0)
             for k in range(9):
-                r = colour[k, 0] / c00
-                g = (colour[k, 1] - c10 * r) / c11
-                b = (colour[k, 2] - c20 * r - c21 * g) / c22
-                colour[k, 0] = r
-                colour[k, 1] = g
-                colour[k, 2] = b
+                colour[k, 0], colour[k, 1], colour[k, 2] = whitened(colour[k, 0], colour[k, 1], colour[k, 2], factor)
             for i in range(9):
                 p = index[i]
                 if p >= 0:

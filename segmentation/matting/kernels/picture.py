@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from segmentation.matting.kernels.cholesky import factorise_covariance, whitened
 from segmentation.matting.kernels.compiled import compiled
 
 
@@ -80,15 +81,12 @@ def fit_lines(image, alpha, radius, epsilon, near, lines):
             s1 /= n
             s2 /= n
             sp /= n
-            c00 = np.sqrt(a00 / n - s0 * s0 + epsilon)
-            c10 = (a01 / n - s0 * s1) / c00
-            c20 = (a02 / n - s0 * s2) / c00
-            c11 = np.sqrt(max(a11 / n - s1 * s1 + epsilon - c10 * c10, 0.5 * epsilon))
-            c21 = (a12 / n - s1 * s2 - c20 * c10) / c11
-            c22 = np.sqrt(max(a22 / n - s2 * s2 + epsilon - c20 * c20 - c21 * c21, 0.5 * epsilon))
-            r = (p0 / n - s0 * sp) / c00
-            g = (p1 / n - s1 * sp - c10 * r) / c11
-            b = (p2 / n - s2 * sp - c20 * r - c21 * g) / c22
+            factor = factorise_covariance(
+                a00 / n - s0 * s0 + epsilon, a01 / n - s0 * s1, a02 / n - s0 * s2, a11 / n - s1 * s1 + epsilon,
+                a12 / n - s1 * s2, a22 / n - s2 * s2 + epsilon, 0.5 * epsilon,
+            )  # fmt: skip
+            c00, c10, c20, c11, c21, c22 = factor
+            r, g, b = whitened(p0 / n - s0 * sp, p1 / n - s1 * sp, p2 / n - s2 * sp, factor)
             b = b / c22
             g = (g - c21 * b) / c11
             r = (r - c10 * g - c20 * b) / c00
