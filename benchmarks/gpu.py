@@ -43,7 +43,7 @@ def isnet_sized(path: Path) -> Path:
     def conv(source: str, name: str, wide: int, out: int, stride: int = 1) -> str:
         kernel = rng.normal(0, (2 / (9 * wide)) ** 0.5, (out, wide, 3, 3)).astype(np.float32)
         weights.append(numpy_helper.from_array(kernel, f"{name}.w"))
-        pads = {"strides": [stride, stride], "pads": [1, 1, 1, 1]}
+        pads: dict[str, Any] = {"strides": [stride, stride], "pads": [1, 1, 1, 1]}
         nodes.append(helper.make_node("Conv", [source, f"{name}.w"], [f"{name}.c"], **pads))
         nodes.append(helper.make_node("Relu", [f"{name}.c"], [name]))
         return name

@@ -108,6 +108,7 @@ def test_steps_are_told_before_their_outcome(tiny: Session, tmp_path: Path, out:
             assert event.name == sources[event.index].name
             stages[event.index].append(event.stage)
         else:
+            assert event is not None
             stages[event.index].append("done")
     for told in stages.values():
         assert told[:3] == ["decode", "network", "mask"]

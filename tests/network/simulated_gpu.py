@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 
 from segmentation.network.gpu import probe as providers
+from segmentation.network.gpu.options import CPU, CUDA, TENSORRT
 
 GB = 1 << 30
 
@@ -77,7 +78,7 @@ def simulate_driver(
         return there[name] if name in there else real(name, *arguments, **options)
 
     patch.setattr(ctypes, "CDLL", load)
-    patch.setattr(onnxruntime, "get_available_providers", lambda: [providers.TENSORRT, providers.CUDA, providers.CPU])
+    patch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU])
     patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     providers.gpu_problem.cache_clear()
 
@@ -127,7 +128,7 @@ def simulate_card(patch: pytest.MonkeyPatch) -> Runs:
     simulate_driver(patch)
     runs, real = Runs(), onnxruntime.InferenceSession
 
-    class Binding(onnxruntime.IOBinding):
+    class Binding(onnxruntime.IOBinding):  # type: ignore[misc]  # ONNX Runtime has no types
         shape: tuple[int, ...] = ()
 
         def bind_ortvalue_input(self, name: str, value: Any) -> None:
@@ -143,12 +144,12 @@ def simulate_card(patch: pytest.MonkeyPatch) -> Runs:
         def __init__(self, path: str, options: Any, *, providers: Any, **others: Any) -> None:
             if runs.load_errors:
                 raise runs.load_errors.pop(0)
-            super().__init__(path, options, providers=[providers_cpu], **others)
+            super().__init__(path, options, providers=[CPU], **others)
             self.asked = [name for name, _ in providers]
             runs.loaded(self, providers)
 
         def get_providers(self) -> list[str]:
-            return getattr(self, "asked", [providers_cpu])
+            return getattr(self, "asked", [CPU])
 
         def io_binding(self) -> Any:
             return Binding(self)
@@ -179,10 +180,8 @@ def simulate_card(patch: pytest.MonkeyPatch) -> Runs:
             if runs.run_errors:
                 raise runs.run_errors.pop(0)
 
-    providers_cpu = providers.CPU
-
     def load(path: str, options: Any, *, providers: Any, **others: Any) -> Any:
-        kind = real if providers[0][0] == providers_cpu else OnTheCard
+        kind = real if providers[0][0] == CPU else OnTheCard
         return kind(path, options, providers=providers, **others)
 
     patch.setattr(onnxruntime, "InferenceSession", load)

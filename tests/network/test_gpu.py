@@ -16,7 +16,7 @@ from segmentation import Session, SessionError
 from segmentation.config import Config
 from segmentation.network.gpu.options import CPU, CUDA, TENSORRT, GpuOptions
 from segmentation.network.gpu.probe import gpu_problem
-from segmentation.picture.load import Picture
+from segmentation.picture.picture import Picture
 from segmentation.pipeline import predict
 from tests import graphs
 from tests.network.simulated_gpu import Runs, out_of_memory, simulate_card
@@ -46,7 +46,8 @@ def grey(level: float, height: int = 64, width: int = 64) -> Any:
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16])
 def test_the_card_answers_as_the_cpu_does(card: Runs, tmp_path: Path, kind: int) -> None:
     path = graphs.brightness(tmp_path / "net.onnx", kind=kind)
-    dtype = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}[kind]
+    dtypes: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+    dtype = dtypes[kind]
     on_card, on_cpu = loaded(path, dtype=dtype), loaded(path, "cpu", dtype=dtype)
     assert (on_card.provider, on_card.provider_note) == (CUDA, "")
     answers = []
