@@ -46,7 +46,7 @@ def isnet_sized(path: Path) -> Path:
     def conv(source: str, name: str, wide: int, out: int, stride: int = 1) -> str:
         kernel = rng.normal(0, (2 / (9 * wide)) ** 0.5, (out, wide, 3, 3)).astype(np.float32)
         weights.append(numpy_helper.from_array(kernel, f"{name}.w"))
-        pads = {"strides": [stride, stride], "pads": [1, 1, 1, 1]}
+        pads: dict[str, Any] = {"strides": [stride, stride], "pads": [1, 1, 1, 1]}
         nodes.append(helper.make_node("Conv", [source, f"{name}.w"], [f"{name}.c"], **pads))
         nodes.append(helper.make_node("Relu", [f"{name}.c"], [name]))
         return name
@@ -128,7 +128,7 @@ def through_the_app(session: Session, photos: list[Path]) -> float:
         events = run_batch(photos, from_session(session, PLAIN), PLAIN, Path(folder))
         outcomes = [event for event in events if isinstance(event, Outcome)]
         took = time.perf_counter() - start
-    assert not any(outcome.report["error"] for outcome in outcomes), outcomes[0].report
+    assert not any(outcome.report.error for outcome in outcomes), outcomes[0].report
     return len(photos) / took
 
 

@@ -6,10 +6,11 @@ spin.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.sides import Side, compare, machine, photo, rembg_python, table
 
-METHODS = {
+METHODS: dict[str, dict[str, Any]] = {
     "exact": {"matting_method": "closed-form", "trust_mask": 0},
     "exact, trusting the mask": {"matting_method": "closed-form"},
     "fast": {},

@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import worker
-
+from benchmarks import worker
 from segmentation import Settings, load_image, load_registry, load_session, predict, refine
 from segmentation.batch import Outcome, run_batch
 from segmentation.matting.mask import post_processed, to_mask
@@ -84,7 +83,7 @@ def bare(photos: list[str], callers: int, threads: int) -> Callable[[], Any]:
 
 if __name__ == "__main__":
     worker.time_the_network()
-    tasks = {
+    tasks: dict[str, Callable[..., Callable[[], Any]]] = {
         "plain": plain,
         "matted": matted,
         "matting": matting,

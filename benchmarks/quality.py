@@ -27,7 +27,7 @@ from segmentation import load_registry, load_session, predict
 from segmentation.matting.alpha import estimate_alpha, warm_up
 from segmentation.matting.mask import to_mask
 from segmentation.matting.trimap import auto_erode_size, to_trimap
-from segmentation.picture.load import Picture
+from segmentation.picture.picture import Picture
 
 Plane = npt.NDArray[Any]
 Ways = Iterator[tuple[str, Callable[[], Plane]]]
@@ -37,7 +37,7 @@ def rembg_way(image: Plane, mask: Plane) -> Plane:
     """Its trimap and PyMatting on the whole picture; where that fails the mask, as rembg does without a word."""
     from pymatting import estimate_alpha_cf
 
-    square = np.ones((10, 10))
+    square = np.ones((10, 10), np.uint8)
     trimap = np.full(mask.shape, 128, np.uint8)
     trimap[binary_erosion(mask > 240, square)] = 255
     trimap[binary_erosion(mask < 20, square, border_value=1)] = 0

@@ -3,6 +3,8 @@
 `python -m benchmarks.throughput`
 """
 
+from typing import Any
+
 from benchmarks.sides import both, compare, machine, photo, table
 
 PICTURES = 24
@@ -11,7 +13,10 @@ PICTURES = 24
 def main() -> None:
     sides = both()
     photos = [str(photo("1", name)) for name in ("astronaut.png", "chelsea.png", "coffee.png")] * (PICTURES // 3)
-    tasks = {"ours batch": ("batch", {"photos": photos}), "rembg one by one": ("batch", {"photos": photos})}
+    tasks: dict[str, tuple[str, dict[str, Any]]] = {
+        "ours batch": ("batch", {"photos": photos}),
+        "rembg one by one": ("batch", {"photos": photos}),
+    }
     for callers, threads in ((1, 2), (2, 1), (2, 2), (4, 1)):
         arguments = {"photos": photos, "callers": callers, "threads": threads}
         tasks[f"ours bare network, {callers} callers of {threads} threads"] = ("bare", arguments)

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="segmatte-benchmark-")
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -24,6 +24,9 @@ from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
 
 REPEATS = 5
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 MODELS: dict[str, dict[str, Any]] = {
     "u2netp": {},
     "modnet": {"size": 1024},
@@ -46,24 +49,31 @@ def finish(service: Service, run: Run) -> Run:
     return run
 
 
-def cost(work: Callable[[], Any]) -> tuple[float, float, Any]:
+def cost(work: Callable[Given, Made], *given: Given.args, **named: Given.kwargs) -> tuple[float, float, Made]:
     """CPU seconds of this process, wall seconds, and what came of it."""
     cpu, wall = time.process_time(), time.perf_counter()
-    said = work()
+    said = work(*given, **named)
     return time.process_time() - cpu, time.perf_counter() - wall, said
 
 
 def measure(service: Service, file: Path, model: str, asked: dict[str, Any]) -> dict[str, list[tuple[float, float]]]:
     """Costs of whole runs, tuned runs and previews in turns; each tuned run and preview has another threshold."""
     costs: dict[str, list[tuple[float, float]]] = {"whole": [], "tuned": [], "first": [], "preview": []}
+
+    def start(recipe: Recipe) -> Run:
+        return finish(service, service.new_run([str(file)], recipe))
+
+    def tune(run: Run, recipe: Recipe) -> Run:
+        return finish(service, service.refinement(run.predictions, recipe))
+
     for turn in range(REPEATS + 1):
         recipe = Recipe.of(model, asked)
-        *whole, run = cost(lambda recipe=recipe: finish(service, service.new_run([str(file)], recipe)))
+        *whole, run = cost(start, recipe)
         other = Recipe.of(model, asked | {"alpha_matting_foreground_threshold": 200 + turn})
         # the first preview of a picture also makes it small, once
-        *first, _ = cost(lambda run=run, recipe=recipe: service.preview(run, recipe))
-        *preview, _ = cost(lambda run=run, other=other: service.preview(run, other))
-        *tuned, again = cost(lambda run=run, other=other: finish(service, service.refinement(run.predictions, other)))
+        *first, _ = cost(service.preview, run, recipe)
+        *preview, _ = cost(service.preview, run, other)
+        *tuned, again = cost(tune, run, other)
         if turn:  # the first is not counted
             for kind, measured in (("whole", whole), ("tuned", tuned), ("first", first), ("preview", preview)):
                 costs[kind].append((measured[0], measured[1]))

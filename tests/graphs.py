@@ -260,7 +260,7 @@ def endless(path: Path) -> Path:
             helper.make_tensor_value_info("on", TensorProto.BOOL, ()),
             helper.make_tensor_value_info("next", TensorProto.FLOAT, ()),
         ],
-        [numpy_helper.from_array(np.float32(1), "one")],
+        [numpy_helper.from_array(np.array(1, np.float32), "one")],
     )
     return write_graph(
         path,

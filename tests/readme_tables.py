@@ -49,7 +49,7 @@ def with_tables(text: str) -> str:
     for name, table in (("models", models()), ("parameters", parameters()), ("variables", variables())):
         text, found = re.subn(
             rf"<!-- {name} -->\n.*?<!-- end -->",
-            lambda _, name=name, table=table: f"<!-- {name} -->\n{table}\n<!-- end -->",
+            f"<!-- {name} -->\n{table}\n<!-- end -->".replace("\\", r"\\"),
             text,
             flags=re.DOTALL,
         )

@@ -44,6 +44,11 @@ def outcomes_of(
     return sorted(found, key=lambda outcome: outcome.index)
 
 
+def error_of(outcome: Outcome) -> str:
+    assert outcome.report.error
+    return outcome.report.error
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     folder = tmp_path / "out"
@@ -121,6 +126,7 @@ def test_steps_are_told_before_their_outcome(tiny: Session, tmp_path: Path, out:
             assert event.name == sources[event.index].name
             stages[event.index].append(event.stage)
         else:
+            assert event is not None
             stages[event.index].append("done")
     for told in stages.values():
         assert told[:3] == ["decode", "network", "mask"]
@@ -153,7 +159,7 @@ def test_bad_files_do_not_stop_the_others(tiny: Session, tmp_path: Path, out: Pa
 
 def test_a_folder_that_is_gone_is_told_for_each_picture(tiny: Session, tmp_path: Path) -> None:
     (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, tmp_path / "nowhere")
-    assert outcome.report.error.startswith("The cutout of a.png could not be written (No such file")
+    assert error_of(outcome).startswith("The cutout of a.png could not be written (No such file")
 
 
 def test_a_file_that_could_not_be_written_is_not_listed(tiny: Session, tmp_path: Path) -> None:
@@ -368,7 +374,7 @@ def test_a_picture_that_is_gone_is_told_when_tuning(tiny: Session, tmp_path: Pat
     said = predictions(outcomes([source], tiny, out))
     source.unlink()
     (outcome,) = refined([source], said, out)
-    assert outcome.report.error.startswith("a.png cannot be read")
+    assert error_of(outcome).startswith("a.png cannot be read")
     assert outcome.files == ()
 
 
@@ -491,7 +497,7 @@ def test_a_backdrop_lies_behind_every_picture(tiny: Session, tmp_path: Path, out
 
 def test_a_backdrop_that_is_missing_is_told_for_each_picture(tiny: Session, tmp_path: Path, out: Path) -> None:
     (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, out, export=Export(background="picture"))
-    assert "add a backdrop" in outcome.report.error
+    assert "add a backdrop" in error_of(outcome)
     assert outcome.cutouts == ()
     assert list(out.iterdir()) == []
 
@@ -499,7 +505,7 @@ def test_a_backdrop_that_is_missing_is_told_for_each_picture(tiny: Session, tmp_
 def test_a_picture_too_wide_for_its_format_does_not_stop_the_others(tiny: Session, tmp_path: Path, out: Path) -> None:
     sources = [paint(tmp_path / "wide.png", size=(1, 16_400)), paint(tmp_path / "a.png")]
     wide, other = outcomes(sources, tiny, out, export=Export(format="webp"), thumbnails=20, stages=True)
-    assert "16400 x 1 pixels are more than a WebP can hold" in wide.report.error
+    assert "16400 x 1 pixels are more than a WebP can hold" in error_of(wide)
     assert wide.files == ()
     assert other.report.error is None
     assert all(path.name.startswith("a-cutout") for path in out.iterdir())

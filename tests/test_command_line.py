@@ -20,7 +20,7 @@ from tests import graphs
 
 with pytest.MonkeyPatch.context() as patch:  # it chooses for its own process what numba compiles for
     patch.setenv("NUMBA_CPU_NAME", "generic")
-    from segmentation.__main__ import main
+    from segmentation.__main__ import main as main  # for test_outputs too
 
 BRIGHT = "bright.onnx"  # an own file in the models folder: brightness is foreground
 
@@ -331,8 +331,10 @@ def test_the_models_of_the_folder_are_listed(capsys: pytest.CaptureFixture[str])
 
 
 def test_the_module_is_a_command(disc: Path, out: Path) -> None:
-    command = [sys.executable, "-m", "segmentation", "cut", disc, "-o", out, "--model", BRIGHT, "--no-alpha-matting"]
-    done = subprocess.run([*command, "--background=mask"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "segmentation", "cut", str(disc), "-o", str(out), "--model", BRIGHT]
+    done = subprocess.run(
+        [*command, "--no-alpha-matting", "--background=mask"], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{out / 'disc-cutout.png'}\n"
     assert np.abs(read(out / "disc-cutout.png") - load_image(disc).rgb[..., 0]).mean() < 30

@@ -154,6 +154,7 @@ def test_a_preview_is_solved_smaller_and_has_the_pictures_size(tiny: Session) ->
     preview = refine(grainy, probability, max_unknown=unknown // 10)
     assert preview.alpha.shape == preview.mask.shape == DISK.size
     assert preview.foreground.shape == DISK.rgb.shape
+    assert preview.trimap is not None
     assert np.array_equal(preview.trimap, full.trimap)
     assert not np.array_equal(preview.alpha, full.alpha)
     assert np.abs(preview.alpha.astype(int) - full.alpha).mean() < 2

@@ -17,11 +17,12 @@ from segmentation.matting.mask import post_processed
 STORED = Path(__file__).parent / "reference" / "rembg_masks.npz"
 """Made by `reference/make_rembg_reference.py` from rembg 2.0.86."""
 
-Plane = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Mask = npt.NDArray[np.uint8]
+Plane = Mask | npt.NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
-def rembg(photos: dict[str, Path]) -> dict[str, Plane]:
+def rembg(photos: dict[str, Path]) -> dict[str, Mask]:
     with np.load(STORED) as file:
         stored = dict(file)
     hashes = json.loads(str(stored.pop("sha256")))
@@ -43,7 +44,7 @@ def difference(a: Plane, b: Plane) -> float:
 
 @pytest.mark.parametrize("name", ["cheetah", "chelsea", "astronaut"])
 def test_u2netp_gives_the_mask_of_rembg(
-    u2netp: Session, photos: dict[str, Path], rembg: dict[str, Plane], name: str
+    u2netp: Session, photos: dict[str, Path], rembg: dict[str, Mask], name: str
 ) -> None:
     mask = segment(load_image(photos[name]), u2netp, Settings(alpha_matting=False)).mask
     assert mask.shape == rembg[name].shape
@@ -51,12 +52,12 @@ def test_u2netp_gives_the_mask_of_rembg(
     assert overlap(mask, rembg[name]) >= 0.999
 
 
-def test_post_processing_of_rembgs_mask_gives_its_very_pixels(rembg: dict[str, Plane]) -> None:
+def test_post_processing_of_rembgs_mask_gives_its_very_pixels(rembg: dict[str, Mask]) -> None:
     assert np.array_equal(post_processed(rembg["chelsea"]), rembg["chelsea_post_processed"])
 
 
 def test_u2netp_post_processed_gives_the_mask_of_rembg(
-    u2netp: Session, photos: dict[str, Path], rembg: dict[str, Plane]
+    u2netp: Session, photos: dict[str, Path], rembg: dict[str, Mask]
 ) -> None:
     settings = Settings(alpha_matting=False, post_process_mask=True)
     mask = segment(load_image(photos["chelsea"]), u2netp, settings).mask

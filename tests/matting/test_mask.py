@@ -1,7 +1,5 @@
 """Probability map -> mask -> trimap, against scikit-image and SciPy as rembg uses them."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -41,7 +39,7 @@ def blobs(height: int, width: int, seed: int) -> Plane:
     soft = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)).astype(int)
     soft = np.clip((soft - 128) * 4 + 128, 0, 255)
     specks = rng.random((height, width)) < 0.03
-    return np.where(specks, 255 - soft, soft).astype(np.uint8)
+    return np.asarray(np.where(specks, 255 - soft, soft), np.uint8)
 
 
 # ------------------------------------------------------------------------------------------------- mask
@@ -116,7 +114,9 @@ def test_post_processing_leaves_its_input() -> None:
     erode=st.integers(1, 30),
     thresholds=st.sampled_from([(240, 20), (240, 10), (128, 127), (255, 0), (200, 100)]),
 )
-def test_the_trimap_is_that_of_rembg(height: int, width: int, seed: int, erode: int, thresholds: Any) -> None:
+def test_the_trimap_is_that_of_rembg(
+    height: int, width: int, seed: int, erode: int, thresholds: tuple[int, int]
+) -> None:
     mask = blobs(height, width, seed)
     assert np.array_equal(to_trimap(mask, *thresholds, erode), rembg_trimap(mask, *thresholds, erode))
 

@@ -42,12 +42,12 @@ def scene(height: int = 96, width: int = 120, seed: int = 0, softness: float = 3
 def output_of(alpha: Array, cell: int) -> Array:
     """A network's probability map: the opacity averaged over cells."""
     h, w = alpha.shape[0] // cell, alpha.shape[1] // cell
-    return alpha.reshape(h, cell, w, cell).mean((1, 3)).astype(np.float32)
+    return np.asarray(alpha.reshape(h, cell, w, cell).mean((1, 3)), np.float32)
 
 
 def seen_by_network(alpha: Array, cell: int = 1) -> Array:
     """The mask of that map, spread out without interpolation."""
-    return np.rint(255 * np.kron(output_of(alpha, cell), np.ones((cell, cell)))).astype(np.uint8)
+    return np.asarray(np.rint(255 * np.kron(output_of(alpha, cell), np.ones((cell, cell)))), np.uint8)
 
 
 def trimap_of(mask: Array, size: int = 6) -> Array:
@@ -125,11 +125,11 @@ def test_cells_of_a_detailed_mask_are_kept_to() -> None:
 
 
 def test_a_vague_mask_is_not_taken_for_detailed() -> None:
-    sharp = (np.random.default_rng(0).random((40, 40)) > 0.5).astype(float)
+    sharp = (np.random.default_rng(0).random((40, 40)) > 0.5).astype(np.float32)
     assert detail(sharp) == 1
     assert detail(gaussian_filter(sharp, 3)) == 0
-    assert detail(np.zeros((5, 5))) == 0
-    assert detail(np.zeros((1, 1))) == 0
+    assert detail(np.zeros((5, 5), np.float32)) == 0
+    assert detail(np.zeros((1, 1), np.float32)) == 0
 
 
 def test_large_picture_is_solved_smaller_and_carried_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,10 +273,11 @@ def test_no_trimap_breaks_it(height: int, width: int, seed: int, masked: bool, m
 
 def test_wrong_shapes_and_types_are_refused() -> None:
     image, alpha, _ = scene()
+    floats: Any = image / 255
     with pytest.raises(ValueError, match="h, w"):
         estimate_alpha(image, np.zeros((3, 3), np.uint8))
     with pytest.raises(ValueError, match="uint8"):
-        estimate_alpha(image / 255, np.zeros(alpha.shape, np.uint8))
+        estimate_alpha(floats, np.zeros(alpha.shape, np.uint8))
 
 
 def test_read_only_and_strided_arrays_are_taken() -> None:

@@ -354,7 +354,7 @@ def run_python(script: str, *arguments: str | Path, **environment: str) -> "subp
 
 def test_an_environment_without_pip_takes_uv(tmp_path: Path, models: Path) -> None:
     tools, folder = tmp_path / "tools", tmp_path / "shelf"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tools, "uv"]
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tools), "uv"]
     if subprocess.run(install, capture_output=True, check=False).returncode:
         pytest.skip("uv cannot be had here")
     folder.mkdir()

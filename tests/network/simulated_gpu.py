@@ -121,7 +121,7 @@ def simulate_card(patch: pytest.MonkeyPatch) -> Runs:
     simulate_driver(patch)
     runs, real = Runs(), onnxruntime.InferenceSession
 
-    class Binding(onnxruntime.IOBinding):
+    class Binding(onnxruntime.IOBinding):  # type: ignore[misc]  # ONNX Runtime has no types
         shape: tuple[int, ...] = ()
 
         def bind_ortvalue_input(self, name: str, value: Any) -> None:
@@ -137,12 +137,12 @@ def simulate_card(patch: pytest.MonkeyPatch) -> Runs:
         def __init__(self, path: str, options: Any, *, providers: Any, **others: Any) -> None:
             if runs.load_errors:
                 raise runs.load_errors.pop(0)
-            super().__init__(path, options, providers=[providers_cpu], **others)
+            super().__init__(path, options, providers=[CPU], **others)
             self.asked = [name for name, _ in providers]
             runs.loaded(self, providers)
 
         def get_providers(self) -> list[str]:
-            return getattr(self, "asked", [providers_cpu])
+            return getattr(self, "asked", [CPU])
 
         def io_binding(self) -> Any:
             return Binding(self)
@@ -173,10 +173,8 @@ def simulate_card(patch: pytest.MonkeyPatch) -> Runs:
             if runs.run_errors:
                 raise runs.run_errors.pop(0)
 
-    providers_cpu = CPU
-
     def load(path: str, options: Any, *, providers: Any, **others: Any) -> Any:
-        kind = real if providers[0][0] == providers_cpu else OnTheCard
+        kind = real if providers[0][0] == CPU else OnTheCard
         return kind(path, options, providers=providers, **others)
 
     patch.setattr(onnxruntime, "InferenceSession", load)

@@ -16,7 +16,7 @@ from segmentation.models.onnx_file import external_files, file_problem
 from segmentation.models.registry import Registry
 from segmentation.models.spec import own_file_spec
 from segmentation.network.watchdog import RunCancelledError
-from segmentation.picture.load import Picture
+from segmentation.picture.picture import Picture
 from segmentation.pipeline import NO_SUBJECT, predict
 from tests import graphs
 

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from segmentation import Session, SessionError, pipeline
+from segmentation import Session, SessionError
 from segmentation.config import Config
 from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.probe import gpu_problem
 from segmentation.network.providers import CPU, CUDA, TENSORRT
-from segmentation.picture.load import Picture
+from segmentation.network.tensor import to_probability
+from segmentation.picture.picture import Picture
 from segmentation.pipeline import predict
 from tests import graphs
 from tests.network.simulated_gpu import Runs, out_of_memory, simulate_card
@@ -47,7 +48,8 @@ def grey(level: float, height: int = 64, width: int = 64) -> Any:
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16])
 def test_the_card_answers_as_the_cpu_does(card: Runs, tmp_path: Path, kind: int) -> None:
     path = graphs.brightness(tmp_path / "net.onnx", kind=kind)
-    dtype = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}[kind]
+    dtypes: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+    dtype = dtypes[kind]
     on_card, on_cpu = loaded(path, dtype=dtype), loaded(path, "cpu", dtype=dtype)
     assert (on_card.provider, on_card.provider_note) == (CUDA, "")
     answers = []
@@ -168,16 +170,15 @@ def test_a_picture_is_reported_with_the_provider_that_computed_it(
     card: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = loaded(graphs.brightness(tmp_path / "net.onnx"))
-    read = pipeline.to_probability
 
     def read_late(*arguments: Any) -> Any:
         """Between the first picture's run and its report, the second one sends the network to the CPU."""
         if not card.run_errors and session.provider == CUDA:
             card.run_errors = [out_of_memory(), out_of_memory()]
             session.run(grey(0.5))
-        return read(*arguments)
+        return to_probability(*arguments)
 
-    monkeypatch.setattr(pipeline, "to_probability", read_late)
+    monkeypatch.setattr("segmentation.pipeline.to_probability", read_late)
     white = Picture(np.full((64, 64, 3), 255, np.uint8))
     first, second = predict(white, session), predict(white, session)
     assert (first.provider, first.provider_note) == (CUDA, "")

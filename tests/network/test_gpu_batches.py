@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from onnx import TensorProto, helper
 
 from segmentation import Session, SessionError
 from segmentation.config import Config
@@ -224,9 +225,9 @@ def test_a_network_of_one_picture_takes_one(card: Runs, tmp_path: Path) -> None:
 def test_an_output_of_one_picture_forbids_it_too(card: Runs, tmp_path: Path) -> None:
     path = graphs.write_graph(
         tmp_path / "net.onnx",
-        [graphs.helper.make_node("ReduceMean", ["image"], ["matte"], axes=[1], keepdims=1)],
-        {"image": (graphs.TensorProto.FLOAT, ("n", 3, 64, 64))},
-        {"matte": (graphs.TensorProto.FLOAT, (1, 1, 64, 64))},
+        [helper.make_node("ReduceMean", ["image"], ["matte"], axes=[1], keepdims=1)],
+        {"image": (TensorProto.FLOAT, ("n", 3, 64, 64))},
+        {"matte": (TensorProto.FLOAT, (1, 1, 64, 64))},
     )
     session = loaded(path)
     session.run(picture(0)).output

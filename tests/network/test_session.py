@@ -17,7 +17,7 @@ from segmentation.models.spec import own_file_spec
 from segmentation.network.gpu.probe import gpu_problem, usable_providers
 from segmentation.network.machine import available_cores
 from segmentation.network.providers import CPU
-from segmentation.picture.load import Picture
+from segmentation.picture.picture import Picture
 from segmentation.pipeline import predict
 from tests import graphs
 

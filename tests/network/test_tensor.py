@@ -30,7 +30,7 @@ def maps_of(*arguments: Any) -> dict[str, Any]:
 
 def normalised(pixels: Array, scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> Array:
     """(h, w, 3) of what the network is to read, pixel by pixel as its authors write it."""
-    return (pixels.astype(np.float64) / scale - np.array(mean)) / np.array(std)
+    return np.asarray((pixels.astype(np.float64) / scale - np.array(mean)) / np.array(std))
 
 
 def shrunk(pixels: Array, width: int, height: int, how: Image.Resampling) -> Array:
@@ -210,7 +210,8 @@ def test_a_letterboxed_picture_touches_two_edges_and_leaves_none(
 
 def brightness(tensor: Array, layout: str, scale: float = 1.0) -> Array:
     """What the tiny networks compute, without one."""
-    return tensor.astype(np.float32).mean(axis=1 if layout == "NCHW" else 3, keepdims=True) / np.float32(scale)
+    mean = np.mean(tensor.astype(np.float32), axis=1 if layout == "NCHW" else 3, keepdims=True)
+    return np.asarray(mean / np.float32(scale))
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])

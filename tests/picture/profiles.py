@@ -44,5 +44,5 @@ def in_wide(srgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """The numbers in `WIDE`, 0..255, of colours of sRGB (IEC 61966-2-1)."""
     v = srgb / 255.0
     linear = np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
-    wide = linear @ (np.linalg.inv(ROMM_TO_XYZ) @ SRGB_TO_XYZ).T
+    wide: npt.NDArray[np.float64] = linear @ (np.linalg.inv(ROMM_TO_XYZ) @ SRGB_TO_XYZ).T
     return np.clip(wide, 0, 1) ** (1 / 1.8) * 255

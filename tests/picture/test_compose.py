@@ -163,7 +163,7 @@ def test_a_backdrop_of_any_shape_covers_a_picture_of_any_shape(
 def disc(height: int, width: int, radius: float, softness: float = 1e-9) -> Array:
     """Opacity 0..255 of a disc in the middle, its outline so many pixels soft."""
     y, x = np.mgrid[0:height, 0:width]
-    distance = np.hypot(y - (height - 1) / 2, x - (width - 1) / 2)
+    distance: Array = np.hypot(y - (height - 1) / 2, x - (width - 1) / 2)
     return np.rint(np.clip((radius - distance) / softness + 0.5, 0, 1) * 255).astype(np.uint8)
 
 
@@ -184,17 +184,18 @@ def test_nothing_of_a_red_subject_bleeds_into_the_blue_behind_it(
 @pytest.mark.parametrize("percent", [0.5, 2.0, 8.0])
 def test_a_blur_is_the_gaussian_of_what_is_behind_alone(photos: dict[str, Path], percent: float) -> None:
     image = load_image(photos["chelsea"]).rgb
-    alpha = disc(*image.shape[:2], 90)
+    height, width = image.shape[:2]
+    alpha = disc(height, width, 90)
     blurred = blur_background(image, alpha, percent)
     # what lies beyond the rim by which masks go wrong
-    weight = 1 - disc(*image.shape[:2], 90 + 0.02 * 451)[..., None] / 255
+    weight = 1 - disc(height, width, 90 + 0.02 * 451)[..., None] / 255
     sigma = max(alpha.shape) * percent / 100
     around = (sigma, sigma, 0)
     with np.errstate(invalid="ignore"):  # far inside the subject both are 0
         truth = gaussian_filter(image * weight, around, mode="nearest") / gaussian_filter(
             weight, around, mode="nearest"
         )
-    error = np.abs(blurred - truth)[disc(*image.shape[:2], 90 + 0.02 * 451 + sigma) == 0]
+    error = np.abs(blurred - truth)[disc(height, width, 90 + 0.02 * 451 + sigma) == 0]
     assert error.mean() < 1
 
 
@@ -266,7 +267,7 @@ def test_a_thumbnail_is_the_mean_by_opacity(factor: int, most: float) -> None:
     small = thumbnail(colours, alpha, width).astype(float)
 
     def blocks(plane: Array) -> Array:
-        return plane.reshape(height, factor, width, factor, -1).mean((1, 3))
+        return np.asarray(plane.reshape(height, factor, width, factor, -1).mean((1, 3)))
 
     opacity = np.abs(small[..., 3:] - blocks(alpha))
     seen = np.abs(small[..., :3] * small[..., 3:] / 255 - blocks(colours * (alpha[..., None] / 255)))

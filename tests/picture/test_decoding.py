@@ -8,6 +8,7 @@ import sys
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,7 +101,8 @@ def test_no_few_wrong_bytes_of_exif_make_a_picture_unreadable(kind: str) -> None
     tags = Image.Exif()
     tags[0x112], tags[0x10F], tags[0x131] = 6, "Maker", "Software"
     tags.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
-    data = bytearray(encoded(kind=kind, exif=tags, **({"lossless": True} if kind == "WEBP" else {})))
+    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    data = bytearray(encoded(kind=kind, exif=tags, **options))
     block = tags.tobytes()[6:]
     at = bytes(data).index(block)
     sizes = set()

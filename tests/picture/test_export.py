@@ -24,12 +24,13 @@ RNG = np.random.default_rng(5)
 
 def smooth(height: int, width: int) -> Array:
     """A picture without detail, which JPEG keeps nearly as it is."""
-    return gaussian_filter(RNG.uniform(-1500, 1750, (height, width, 3)), (6, 6, 0), mode="nearest").clip(0, 255)
+    return np.clip(gaussian_filter(RNG.uniform(-1500, 1750, (height, width, 3)), (6, 6, 0), mode="nearest"), 0, 255)
 
 
 def soft_disc(height: int = 60, width: int = 80, radius: float = 18) -> Array:
     y, x = np.mgrid[0:height, 0:width]
-    return np.rint(np.clip((radius - np.hypot(y - height / 2, x - width / 2)) / 4 + 0.5, 0, 1) * 255).astype(np.uint8)
+    distance: Array = np.hypot(y - height / 2, x - width / 2)
+    return np.rint(np.clip((radius - distance) / 4 + 0.5, 0, 1) * 255).astype(np.uint8)
 
 
 PICTURE = Picture(smooth(60, 80).astype(np.uint8))
@@ -40,7 +41,7 @@ BACKDROP = Picture(smooth(50, 90).astype(np.uint8))
 
 def over(colours: Array, alpha: Array, behind: Any) -> Array:
     share = alpha[..., None] / 255
-    return np.rint(share * colours + (1 - share) * behind).astype(np.uint8)
+    return np.asarray(np.rint(share * colours + (1 - share) * behind), np.uint8)
 
 
 def expected(export: Export) -> Array:
@@ -128,7 +129,7 @@ def test_a_picture_too_wide_for_webp_is_refused_and_leaves_nothing(tmp_path: Pat
 # ------------------------------------------------------------------------------------------------- cropping
 
 
-def block(top: int, bottom: int, left: int, right: int, level: int = 255) -> Array:
+def block(top: int, bottom: int, left: int, right: int, level: int = 255) -> npt.NDArray[np.uint8]:
     alpha = np.zeros((60, 80), np.uint8)
     alpha[top:bottom, left:right] = level
     return alpha

@@ -20,7 +20,8 @@ from PIL import Image, ImageCms
 from segmentation import ImageError, load_image
 from segmentation.picture.colour import to_profile
 from segmentation.picture.encode import save_jpeg, save_webp, whole_file
-from segmentation.picture.load import Picture, picture_ending
+from segmentation.picture.load import picture_ending
+from segmentation.picture.picture import Picture
 from segmentation.picture.png import save_png
 from segmentation.picture.resize import resize, shrunk
 from tests.picture.profiles import WIDE, in_wide, profile

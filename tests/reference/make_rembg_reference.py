@@ -14,6 +14,7 @@ import sys
 import tempfile
 import venv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def inside(photos: dict[str, str]) -> None:
     from PIL import Image
 
     session = rembg.new_session("u2netp", providers=["CPUExecutionProvider"])
-    stored: dict[str, np.ndarray] = {}
+    stored: dict[str, Any] = {}
     hashes: dict[str, str] = {}
     for name, path in photos.items():
         hashes[name] = hashlib.sha256(Path(path).read_bytes()).hexdigest()

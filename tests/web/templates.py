@@ -40,7 +40,7 @@ def templates() -> set[str]:
                 choices = [first.body, first.orelse] if isinstance(first, ast.IfExp) else [first]
                 for choice in choices:
                     if isinstance(choice, ast.Constant):
-                        found.add(choice.value)
+                        found.add(str(choice.value))
                     elif isinstance(choice, ast.Name) and choice.id in texts:
                         found.add(texts[choice.id])
             kind = _first_of(node, "FileKind")

@@ -58,6 +58,7 @@ class Site:
     port: int
     routes: dict[str, Callable[[BaseHTTPRequestHandler], None]]
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)  # (request target, headers)
+    asked: list[str] = field(default_factory=list)  # the names that were asked for before TLS
     uploads: Path = Path()
     otherwise: Callable[[BaseHTTPRequestHandler], None] | None = None  # for paths without a route
 
@@ -104,6 +105,8 @@ def moved(location: str, status: int = 302, **headers: str) -> Callable[[BaseHTT
 
 
 def serve(tls: ssl.SSLContext | None = None) -> tuple[ThreadingHTTPServer, Site]:
+    site: Site
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             site.seen.append((self.path, dict(self.headers)))
@@ -547,9 +550,15 @@ def test_a_server_that_drips_is_left_at_the_deadline(site: Site, what: str) -> N
 
 
 def test_the_deadline_is_for_all_redirects_together(site: Site) -> None:
+    def slow(location: str) -> Callable[[BaseHTTPRequestHandler], None]:
+        def respond(handler: BaseHTTPRequestHandler) -> None:
+            time.sleep(0.15)
+            moved(location)(handler)
+
+        return respond
+
     for index in range(6):
-        slow = moved(f"/{index + 1}")
-        site.routes[f"/{index}"] = lambda handler, slow=slow: (time.sleep(0.15), slow(handler))  # type: ignore[misc]
+        site.routes[f"/{index}"] = slow(f"/{index + 1}")
     assert_too_slow(lambda: site.fetch("/0", seconds=0.4), site)
 
 
@@ -711,7 +720,7 @@ def secure(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     whose = ["-subj", "/CN=test", "-addext", "subjectAltName=DNS:pictures.example"]
-    files = ["-keyout", key, "-out", certificate]
+    files = ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run(["openssl", "req", "-x509", *kind, *whose, *files], check=True, capture_output=True)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -720,7 +729,7 @@ def secure(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     context.sni_callback = lambda _sock, name, _context: asked.append(name)
     server, secure = serve(context)
     secure.uploads = site.uploads
-    secure.asked = asked  # type: ignore[attr-defined]
+    secure.asked = asked
     yield secure
     server.shutdown()
     server.server_close()

@@ -54,7 +54,8 @@ def test_three_photos_become_cutouts_of_their_size_with_the_subject_kept(
 
 
 def test_api_and_library_give_the_same_pixels(client: Client, photos: dict[str, Path], u2netp: Session) -> None:
-    for chosen in ({}, {"alpha_matting_erode_size": "auto", "matting_method": "closed-form", "trust_mask": 0.0}):
+    exact: dict[str, Any] = {"alpha_matting_erode_size": "auto", "matting_method": "closed-form", "trust_mask": 0.0}
+    for chosen in ({}, exact):
         files, report = client.predict(images=[handle_file(photos["cheetah"])], **chosen, api_name="/segment")
         result = segment(load_image(photos["cheetah"]), u2netp, Settings(**chosen))
         with Image.open(files[0]) as cutout:

@@ -78,6 +78,10 @@ def test_a_picture_is_named_by_a_whole_number_only(server: Server, numbers: Any)
     assert httpx.get(server.url, timeout=10).status_code == 200
 
 
+async def no_app(*_: object) -> None:
+    pass
+
+
 class Broken:
     """Something shared that fails when it is entered."""
 
@@ -302,7 +306,7 @@ def test_fifty_pictures_with_long_names_are_no_flood() -> None:
     }
     body = json.dumps({"data": [[{"image": file, "caption": None}] * 50, *[None] * 25], "fn_index": 1}).encode()
     config = Config()
-    doorman = Doorman(lambda *_: None, config)  # type: ignore[arg-type,return-value]
+    doorman = Doorman(no_app, config)
     assert len(body) <= doorman._limit("/gradio_api/queue/join")
     assert doorman._too_many_parts(body) is None
 
@@ -405,7 +409,7 @@ def test_a_full_disk_is_told_as_one(number: int, status: int) -> None:
     ],
 )  # fmt: skip
 def test_only_known_names_are_answered(host: str, forwarded: str, status: int) -> None:
-    doorman = Doorman(lambda *_: None, Config(hosts="own.example"))  # type: ignore[arg-type,return-value]
+    doorman = Doorman(no_app, Config(hosts="own.example"))
     headers = {b"host": host.encode()} | ({b"x-forwarded-host": forwarded.encode()} if forwarded else {})
     refusal = doorman.refusal("GET", "/", headers)
     assert (refusal.status if refusal else 200) == status
@@ -413,7 +417,7 @@ def test_only_known_names_are_answered(host: str, forwarded: str, status: int) -
 
 
 def test_what_a_proxy_says_is_believed_where_no_hosts_are_named_but_not_for_language_models() -> None:
-    doorman = Doorman(lambda *_: None, Config(mcp=True))  # type: ignore[arg-type,return-value]
+    doorman = Doorman(no_app, Config(mcp=True))
     said = {b"host": b"app.example", b"x-forwarded-host": b"app.example"}
     assert doorman.refusal("GET", "/", said) is None
     assert doorman.refusal("GET", "/", {b"host": b"app.example"}) is not None
@@ -430,7 +434,7 @@ def test_no_other_site_may_read(server: Server) -> None:
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_behind_a_login_no_neighbour_acts_for_a_visitor(site: str) -> None:
-    doorman = Doorman(lambda *_: None, Config(auth="ann:secret"))  # type: ignore[arg-type,return-value]
+    doorman = Doorman(no_app, Config(auth="ann:secret"))
     headers = {b"host": b"app.local", b"sec-fetch-site": site.encode(), b"sec-fetch-mode": b"cors"}
     refusal = doorman.refusal("POST", "/gradio_api/queue/join", headers)
     assert refusal

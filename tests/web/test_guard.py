@@ -183,7 +183,7 @@ def test_only_what_a_run_has_can_be_looked_at(key: Any) -> None:
 def by_hand(server: Server, handler: str, values: dict[str, Any], event: Any = None) -> dict[str, Any]:
     """What comes of calling one of the page's own events as no page would; controls left out have their first value."""
     number, function = next((i, fn) for i, fn in server.page.fns.items() if fn.api_name == handler)
-    data = [values.get(block.elem_id, getattr(block, "value", None)) for block in function.inputs]
+    data = [values.get(block.elem_id or "", getattr(block, "value", None)) for block in function.inputs]
     visitor = f"byhand-{handler}-{time.monotonic_ns()}"
     body = {"session_hash": visitor, "fn_index": number, "data": data, "event_data": event}
     with httpx.Client(base_url=server.url, timeout=60) as http:
@@ -273,9 +273,13 @@ def test_a_visitors_page_cannot_be_stored(server: Server) -> None:
     assert answer.status_code == 403
 
 
+async def no_app(*_: object) -> None:
+    pass
+
+
 @pytest.mark.parametrize("folder", ["/run/user/1000/segmatte", "/srv/api/call/x"])
 def test_files_below_any_folder_name_pass_the_doorman(folder: str) -> None:
-    assert Doorman(lambda *_: None, Config()).refusal("GET", f"/gradio_api/file={folder}/a.png", {}) is None  # type: ignore[arg-type,return-value]
+    assert Doorman(no_app, Config()).refusal("GET", f"/gradio_api/file={folder}/a.png", {}) is None
 
 
 def test_a_line_of_previews_turns_no_run_away_and_the_other_way_round() -> None:
@@ -289,12 +293,13 @@ def test_a_line_of_previews_turns_no_run_away_and_the_other_way_round() -> None:
 
     def answer(function: Any) -> str:
         body = PredictBodyInternal(data=[], fn_index=function._id, session_hash="x")
-        return asyncio.run(queue.push(body, None, None))[2]  # type: ignore[arg-type]
+        word: str = asyncio.run(queue.push(body, None, None))[2]
+        return word
 
     for function in (runs, previews):
         queue.create_event_queue_for_fn(function)
     previews_waiting = queue.event_queue_per_concurrency_id["preview"].queue
-    previews_waiting += [None] * MOMENTARY  # type: ignore[list-item]
+    previews_waiting += [None] * MOMENTARY
     assert answer(previews) == "queue_full"
     assert [answer(runs) for _ in range(3)] == ["success", "success", "queue_full"]
     previews_waiting.clear()

@@ -19,7 +19,7 @@ TEXT = README.read_text(encoding="utf-8")
 
 
 def block(language: str, containing: str) -> str:
-    blocks = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
     (found,) = [text for text in blocks if containing in text]
     return found
 

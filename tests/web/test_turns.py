@@ -121,7 +121,7 @@ def test_a_run_that_does_not_move_keeps_no_place() -> None:
 def test_the_place_is_told_and_becomes_zero() -> None:
     turns = Turns(1)
     first, second, third = turns.ticket(), turns.ticket(), turns.ticket()
-    release, told = threading.Event(), {}
+    release = threading.Event()
 
     def work(ticket: Ticket) -> None:
         with ticket:

@@ -187,6 +187,7 @@ def test_the_handle_divides_before_and_after(tried: Watched) -> None:
 def test_every_stage_is_a_picture(tried: Watched, u2netp: Session, photos: dict[str, Path], tmp_path: Path) -> None:
     picture = load_image(photos["cheetah"])
     result = refine(picture, predict(picture, u2netp).maps[""], Settings())
+    assert result.trimap is not None
     expected = {
         "probability": np.rint(result.probability * 255).astype(np.uint8),
         "mask": result.mask,
@@ -198,7 +199,6 @@ def test_every_stage_is_a_picture(tried: Watched, u2netp: Session, photos: dict[
         expect(tried.page.locator("#viewer .own")).to_be_hidden()
         expect(tried.page.locator("#viewer .whole")).to_have_attribute("src", _ends(f".{stage}.png"))
         assert np.array_equal(tried.pixels("#viewer .whole", "src", tmp_path), plane)
-    assert result.trimap is not None
     assert set(np.unique(result.trimap)) == {BACKGROUND, UNKNOWN, FOREGROUND}
     assert np.array_equal(tried.pixels("#viewer .save-alpha", "href", tmp_path), result.alpha)
     tried.page.locator("#alpha_matting input").uncheck()
