@@ -1,19 +1,19 @@
 # docker compose up, or: docker build -t segmatte . && docker run -p 7860:7860 -v segmatte-models:/app/models segmatte
 FROM python:3.12.12-slim-bookworm
 
-# "[cuda,cudnn]" for a machine with an NVIDIA GPU: 1.3 GB more
+# "[cuda,cudnn]" for an NVIDIA GPU, 1.3 GB more
 ARG ORT_EXTRAS=""
 
 RUN useradd --create-home --uid 1000 segmatte
 WORKDIR /app
 COPY requirements.txt ./
-# onnxruntime-gpu's version is that of requirements.txt
+# requirements.txt pins the version of onnxruntime-gpu
 # hadolint ignore=DL3013
 RUN pip install --no-cache-dir -r requirements.txt ${ORT_EXTRAS:+"onnxruntime-gpu${ORT_EXTRAS}"}
 COPY --chown=segmatte app.py model_registry.yaml LICENSE ./
 COPY --chown=segmatte segmentation/ segmentation/
 
-# Weights and Hub cache are in one folder to mount a volume on; compiled matting is in the image, for any CPU.
+# Weights and Hub cache share one folder, so that one volume holds both. Compiled matting is in the image, for any CPU.
 ENV GRADIO_SERVER_NAME=0.0.0.0 \
     HF_HOME=/app/models/.hub \
     NUMBA_CACHE_DIR=/app/.numba_cache \
@@ -21,7 +21,7 @@ ENV GRADIO_SERVER_NAME=0.0.0.0 \
     PYTHONUNBUFFERED=1
 RUN mkdir models .numba_cache && chown segmatte: . models .numba_cache
 USER 1000
-RUN python -c "from segmentation.matting import warm_up; warm_up()" && python -m segmentation fetch
+RUN python -c "from segmentation.matting.alpha import warm_up; warm_up()" && python -m segmentation fetch
 
 VOLUME /app/models
 EXPOSE 7860

@@ -1,14 +1,14 @@
-# Two commands: `make run` serves the page, `make test` checks everything. Both set up what they need.
+# `make run` serves the page, `make test` runs every check. Both install what they need.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: run test setup format bench clean
 
-run: $(VENV)/.ready  ## serve the page; make run ARGS="--port 8000"
+run: $(VENV)/.ready  ## serve the page: make run ARGS="--port 8000"
 	$(BIN)/python app.py $(ARGS)
 
-test: $(VENV)/.ready-dev  ## format, lint, types, import contract, Dockerfile and all tests
+test: $(VENV)/.ready-dev  ## format, lint, types, import contracts, Dockerfile and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -38,7 +38,7 @@ $(VENV)/.ready-dev: requirements.txt requirements-dev.txt $(VENV)/.ready
 	$(BIN)/python -m tests.traced --install
 	touch $@
 
-bench: $(VENV)/.ready-dev  ## all benchmarks beside rembg, in an environment of its own; TRUTH=folder adds the quality table
+bench: $(VENV)/.ready-dev  ## every benchmark, against rembg in its own environment; TRUTH=folder adds the quality table
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.matting
 	$(BIN)/python -m benchmarks.throughput

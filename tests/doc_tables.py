@@ -1,6 +1,5 @@
-"""The tables of the README, made from the code. `python -m tests.readme_tables` writes them in."""
+"""The tables of the documentation, made from the code. `python -m tests.doc_tables` writes them."""
 
-import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -9,7 +8,9 @@ from segmentation.models.registry import load_registry
 from segmentation.recipe import DEFAULTS, write_value
 from segmentation.settings import help_text
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 COMMERCIAL = {"yes": "yes", "no": "**no**, to be accepted", "conditional": "conditional", "unknown": "not known"}
 
 
@@ -26,13 +27,11 @@ def models() -> str:
     return "\n".join(rows)
 
 
-def parameters() -> str:
-    rows = ["| parameter | default | meaning |", "|---|---|---|"]
-    rows += ["| `images` | | The pictures, at least one |", "| `model` | the first | Id of a model, see below |"]
+def settings() -> str:
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, default in DEFAULTS.items():
         shown = write_value(default) or "the model's own"
         rows.append(f"| `{name}` | {shown} | {help_text(name)} |")
-    rows.append("| `backdrop` | | The picture that lies behind, where `background` is 'picture' |")
     return "\n".join(rows)
 
 
@@ -45,17 +44,20 @@ def variables() -> str:
     return "\n".join(rows)
 
 
-def with_tables(text: str) -> str:
-    for name, table in (("models", models()), ("parameters", parameters()), ("variables", variables())):
-        text, found = re.subn(
-            rf"<!-- {name} -->\n.*?<!-- end -->",
-            f"<!-- {name} -->\n{table}\n<!-- end -->".replace("\\", r"\\"),
-            text,
-            flags=re.DOTALL,
-        )
-        assert found == 1, name
-    return text
+TABLES = {DOCS / "models.md": models, DOCS / "matting.md": settings, DOCS / "hosting.md": variables}
+"""Which file holds which table, between `<!-- name -->` and `<!-- end -->`."""
+
+
+def with_table(file: Path) -> str:
+    """The text of a file with its table as the code has it now."""
+    table = TABLES[file]
+    start, end = f"<!-- {table.__name__} -->\n", "\n<!-- end -->"
+    before, _, rest = file.read_text(encoding="utf-8").partition(start)
+    _, found, after = rest.partition(end)
+    assert found, file
+    return f"{before}{start}{table()}{end}{after}"
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in TABLES:
+        path.write_text(with_table(path), encoding="utf-8")

@@ -1,0 +1,158 @@
+"""What README and docs show is run as it stands there; their tables, links and keys are those of the code."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from segmentation import load_registry
+from segmentation.models.spec import InputSpec, OutputSpec
+from segmentation.web.texts import texts
+from tests.doc_tables import DOCS, README, ROOT, TABLES, with_table
+from tests.web.conftest import Server
+
+API, MODELS, HOSTING = DOCS / "api.md", DOCS / "models.md", DOCS / "hosting.md"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), ROOT / "benchmarks" / "README.md"]
+LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "zh-CN": "Chinese", "ja": "Japanese"}
+
+
+def block(file: Path, language: str, containing: str) -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", file.read_text(encoding="utf-8"), re.DOTALL)
+    (found,) = [text for text in blocks if containing in text]
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photos: dict[str, Path]) -> Path:
+    """A working folder with the pictures that the examples speak of."""
+    (tmp_path / "photos").mkdir()
+    with Image.open(photos["chelsea"]) as photo:
+        photo.convert("RGB").save(tmp_path / "cat.jpg")
+    shutil.copy(tmp_path / "cat.jpg", tmp_path / "photos")
+    shutil.copy(photos["astronaut"], tmp_path / "dog.png")
+    return tmp_path
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment(), check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def environment() -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PYTHONPATH": str(ROOT), "PATH": path}
+
+
+# ------------------------------------------------------------------------------------------------- what stands there
+
+
+@pytest.mark.parametrize("file", TABLES, ids=lambda file: file.name)
+def test_tables_are_those_of_the_code(file: Path) -> None:
+    assert with_table(file) == file.read_text(encoding="utf-8"), "python -m tests.doc_tables writes them"
+
+
+def test_the_readme_is_short_and_names_every_language() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    assert set(LANGUAGES) == set(texts())
+    assert [name for name in LANGUAGES.values() if name not in text] == []
+
+
+def anchors(file: Path) -> set[str]:
+    """What a link may name in a file, as GitHub makes it from headings."""
+    headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading_of_it(file: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", file.read_text(encoding="utf-8"))
+    for path, anchor in links:
+        target = (file.parent / path) if path else file
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+def test_every_key_of_a_registry_entry_is_explained() -> None:
+    explained = set(re.findall(r"`(\w+)`", MODELS.read_text(encoding="utf-8")))
+    assert {*InputSpec.model_fields, *OutputSpec.model_fields} - explained == set()
+
+
+def test_python_versions_and_pins_agree() -> None:
+    requirements = (ROOT / "requirements.txt").read_text()
+    gpu = re.search(r"onnxruntime-gpu==([\d.]+)", requirements)
+    assert gpu
+    assert f'"onnxruntime-gpu[cuda,cudnn]=={gpu[1]}"' in HOSTING.read_text(encoding="utf-8")
+    assert 'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()
+    assert "Python 3.11 to 3.13" in README.read_text(encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------------- what it shows runs
+
+
+def test_the_readmes_gradio_client_example_runs(server: Server, folder: Path) -> None:
+    code = block(README, "python", "gradio_client").replace("http://127.0.0.1:7860", server.url)
+    assert run([sys.executable, "-c", code + "print(report[0]['files'])"], folder).endswith("['cat-cutout.png']\n")
+
+
+def test_the_gradio_client_example_runs(server: Server, folder: Path) -> None:
+    code = block(API, "python", "from gradio_client") + block(API, "python", "/refine")
+    code = code.replace("http://127.0.0.1:7860", server.url)
+    lines = run([sys.executable, "-c", code], folder).splitlines()
+    assert "cat.jpg ['cat-cutout.png'] [] None" in lines
+    assert "dog.png ['dog-cutout.png'] [] None" in lines
+    assert lines[-1].startswith("['dog-cutout.jpg'] {'decode':")
+    assert "network" not in lines[-1]
+
+
+def test_the_curl_example_runs(server: Server, folder: Path) -> None:
+    if not shutil.which("curl"):
+        pytest.skip("no curl on this machine")
+    code = block(API, "bash", "curl").replace("http://127.0.0.1:7860", server.url)
+    events = run(["bash", "-euc", code], folder)
+    assert "event: complete" in events
+    files, report = json.loads(events.rpartition("data: ")[2])
+    assert files[0]["url"].startswith(server.url)
+    assert report[0]["files"] == ["cat-cutout.png"]
+
+
+@pytest.mark.parametrize(("file", "shown"), [(README, ""), (API, "(300, 451) uint8")], ids=["readme", "api"])
+def test_the_library_example_runs(folder: Path, fetched: Callable[[str], Path], file: Path, shown: str) -> None:
+    fetched("u2netp")
+    assert shown in run([sys.executable, "-c", block(file, "python", "load_registry")], folder)
+    with Image.open(folder / "cat-cutout.png") as cutout:
+        assert cutout.size == (451, 300)
+
+
+def test_the_command_line_examples_run(folder: Path, fetched: Callable[[str], Path]) -> None:
+    fetched("u2netp")
+    fetched("modnet")
+    shown = run(["bash", "-euc", block(API, "bash", "segmentation cut")], folder)
+    assert str(Path("cutouts/cat-cutout.png")) in shown
+    assert str(Path("white/cat-cutout.jpg")) in shown
+    assert "birefnet-general-lite" in shown
+    assert shown.splitlines()[-1].endswith("modnet.onnx")
+    with Image.open(folder / "cutouts/cat-cutout.png") as cutout:
+        assert cutout.mode == "RGBA"
+
+
+def test_weights_are_fetched_as_shown(folder: Path, fetched: Callable[[str], Path]) -> None:
+    paths = [fetched("u2netp"), fetched("modnet")]
+    shown = run(["bash", "-euc", block(MODELS, "bash", "fetch")], folder)
+    assert shown.splitlines() == [str(path) for path in paths]
+
+
+def test_the_registry_example_adds_a_model(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(block(MODELS, "yaml", "models:"))
+    assert [*load_registry(extra=own)] == [*load_registry(), "my-model"]
