@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from segmentation.arrays import Tensor
+from segmentation.config import Device
 from segmentation.errors import SessionError
 from segmentation.messages import Message
 from segmentation.models.onnx_file import file_problem
 from segmentation.models.spec import InputSpec, ModelSpec, OutputSpec, Progress
 from segmentation.models.weights import DEFAULT_FOLDER, fetch_weights
 from segmentation.network.engine import Engine, OutOfMemoryError
-from segmentation.network.gpu.options import CPU, TENSORRT, Device, GpuOptions, with_options
+from segmentation.network.gpu.options import CPU, TENSORRT, GpuOptions, with_options
 from segmentation.network.gpu.probe import usable_providers
 from segmentation.network.machine import available_cores
 from segmentation.network.tensor import DEFAULT_SIZE

@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from segmentation.config import Config
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
-
-Device = Literal["auto", "cpu", "cuda", "tensorrt"]
-DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "tensorrt")
 
 Provider: TypeAlias = tuple[str, dict[str, str]]
 """An execution provider and its options."""

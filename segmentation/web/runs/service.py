@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from segmentation.batch import Outcome, Step, run_batch
 from segmentation.config import Config, names
@@ -19,7 +19,7 @@ from segmentation.messages import Message
 from segmentation.models.registry import Registry, load_offered
 from segmentation.models.spec import ModelSpec
 from segmentation.models.weights import where_available
-from segmentation.network.gpu.options import Device, GpuOptions
+from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.probe import usable_providers
 from segmentation.network.machine import available_cores
 from segmentation.network.pool import SessionPool, threads_for
@@ -52,7 +52,7 @@ class Service:
             SessionError: SEGMATTE_DEVICE cannot be had.
         """
         self.config = config = for_this_process(config)
-        usable_providers(cast("Device", config.device))
+        usable_providers(config.device)
         self.kept = KeptRuns(config.runs_mb << 20, config.keep_minutes * 60)
         self._pool = SessionPool(self._load, config.sessions_mb << 20)
         self._shown = threading.local()  # who waits for a download in this thread
@@ -102,7 +102,7 @@ class Service:
         return load_session(
             spec,
             folder=self.config.models_folder,
-            device=cast("Device", self.config.device),
+            device=self.config.device,
             threads=threads,
             gpu=GpuOptions.of(self.config),
             accepted_licences=self.config.accepted,
@@ -372,7 +372,7 @@ class Service:
 
     def _described(self, spec: ModelSpec, session: Session | None) -> dict[str, Any]:
         licence = spec.licence
-        _, note = usable_providers(cast("Device", self.config.device))
+        _, note = usable_providers(self.config.device)
         return {
             "id": spec.id,
             "title": spec.title,

@@ -8,7 +8,6 @@ import contextvars
 import logging
 import os
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from segmentation.config import Config
 from segmentation.models.spec import ModelSpec, Weights
 from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.session import Session
+from segmentation.settings import with_values
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ if ON_ZERO_GPU:
 
 def for_this_process(config: Config) -> Config:
     """The settings of the process that serves the page: on ZeroGPU it leaves the GPU alone."""
-    return replace(config, device="cpu") if ON_ZERO_GPU else config
+    return with_values(config, device="cpu") if ON_ZERO_GPU else config
 
 
 def for_visitor(session: Session, config: Config) -> Session:
