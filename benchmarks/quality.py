@@ -50,7 +50,7 @@ def ways(image: Plane, probability: Plane) -> Ways:
     mask = to_mask(probability, image.shape[:2])
 
     def ours(size: int = 10, **options: Any) -> Plane:
-        return estimate_alpha(image, to_trimap(mask, erode_size=size), mask=mask, **options).alpha
+        return estimate_alpha(image, to_trimap(mask, 240, 20, size), mask=mask, **options).alpha
 
     auto = auto_erode_size(image.shape[:2], probability.shape)
     yield "mask only", lambda: mask / 255.0

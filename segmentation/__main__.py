@@ -8,14 +8,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 os.environ.setdefault("NUMBA_CPU_NAME", "generic")  # as app.py: what is compiled once serves both, on any CPU
 
 from tqdm import tqdm
 
 from segmentation.batch import Outcome, run_batch
-from segmentation.config import Config, names
+from segmentation.config import DEVICES, Config, names
 from segmentation.doctor import examine
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.inputs import find_pictures
@@ -23,7 +23,6 @@ from segmentation.models.registry import Registry, load_offered
 from segmentation.models.weights import fetch_weights, where_available
 from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.pool import threads_for
-from segmentation.network.providers import DEVICES, Device
 from segmentation.network.session import load_session
 from segmentation.outputs import Namer, Outputs
 from segmentation.picture.load import load_image
@@ -121,7 +120,7 @@ def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int
         session = load_session(
             spec,
             folder=config.models_folder,
-            device=cast("Device", options.device or config.device),
+            device=options.device or config.device,
             threads=threads_for(spec, len(sources)),
             gpu=GpuOptions.of(config),
             accepted_licences=config.accepted,

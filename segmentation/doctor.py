@@ -3,9 +3,8 @@
 import importlib.metadata
 import platform
 from dataclasses import dataclass, field
-from typing import cast
 
-from segmentation.config import Config
+from segmentation.config import Config, Device
 from segmentation.errors import SegmentationError
 from segmentation.models.registry import Registry
 from segmentation.models.spec import ModelSpec
@@ -14,7 +13,6 @@ from segmentation.network.gpu.devices import Gpu, gpus
 from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.probe import gpu_problem, runtime, usable_providers
 from segmentation.network.machine import available_cores
-from segmentation.network.providers import Device
 from segmentation.network.session import Session, load_session
 
 _PACKAGES = ("gradio", "numpy", "scipy", "pillow", "numba", "isal", "huggingface_hub")
@@ -53,7 +51,7 @@ def examine(config: Config, registry: Registry) -> Diagnosis:
     return found
 
 
-def _look_at_the_gpu(found: Diagnosis, device: str) -> str | None:
+def _look_at_the_gpu(found: Diagnosis, device: Device) -> str | None:
     """The best execution provider for the device asked for; None where it cannot be had."""
     present = gpus()
     found.lines += [_described(card) for card in present or []]
@@ -62,7 +60,7 @@ def _look_at_the_gpu(found: Diagnosis, device: str) -> str | None:
     found.lines.append(f"GPU: {gpu_problem(tensorrt=device == 'tensorrt') or 'can be used.'}")
     found.lines.append(f"Device asked for: {device}")
     try:
-        providers, problem = usable_providers(cast("Device", device))
+        providers, problem = usable_providers(device)
     except SegmentationError as error:
         found.advice.append(str(error))
         return None
@@ -99,7 +97,7 @@ def _loaded(spec: ModelSpec, config: Config) -> Session:
     return load_session(
         spec,
         folder=config.models_folder,
-        device=cast("Device", config.device),
+        device=config.device,
         gpu=GpuOptions.of(config),
         accepted_licences=config.accepted,
     )

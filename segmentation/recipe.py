@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from segmentation.errors import SettingsError
 from segmentation.messages import Message
 from segmentation.settings import Export, Settings, parse_numbers, parse_size
 
-SETTINGS = {entry.name: entry.default for entry in fields(Settings)}
-EXPORT = {entry.name: entry.default for entry in fields(Export)}
+SETTINGS = {name: field.default for name, field in Settings.model_fields.items()}
+EXPORT = {name: field.default for name, field in Export.model_fields.items()}
 DEFAULTS: dict[str, Any] = SETTINGS | EXPORT
 """Every setting by name, with its default, in the order in which page, API and README show them."""
 

@@ -1,176 +1,93 @@
-"""What a visitor can turn: names and defaults of the ComfyUI node *ImageSegmentationCustom* and more, checked once."""
+"""What a visitor can turn: names and defaults of the ComfyUI node *ImageSegmentationCustom* and more.
 
-import math
+Default, range, choices and help of a setting stand here alone. The page, the API, the command line and the README read
+them from `FIELDS`, `RANGES`, `CHOICES` and `help_text`.
+"""
+
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+
+from annotated_types import Ge, GroupedMetadata, Le
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from segmentation.errors import SettingsError
 from segmentation.messages import Message
 
 MAX_ERODE_SIZE = 500  # pixels
-MATTING_METHODS = ("fast", "closed-form")
-BACKGROUNDS = ("transparent", "picture", "blur", "mask")  # or a colour
-FITS = ("fill", "fit")
-FORMATS = ("png", "webp", "jpeg")
-OUTPUT_ENDINGS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 MIN_SIZE, MAX_SIZE = 32, 4096  # edge of the network's input in pixels; a model may allow less
+OUTPUT_ENDINGS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
+Method = Literal["fast", "closed-form"]
+Background = Literal["transparent", "picture", "blur", "mask"]  # or a colour
+BACKGROUNDS: tuple[Background, ...] = get_args(Background)
 
-def _setting(default: Any, help_: str) -> Any:
-    return field(default=default, metadata={"help": help_})
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a picture is segmented and matted. Every field is checked when it is made, and carries its help text.
-
-    Raises:
-        SettingsError: A value is out of its range, or the thresholds cross.
-    """
-
-    alpha_matting: bool = _setting(True, "Solve for the opacity of the pixels around the outline (hair, fur, blur)")
-    alpha_matting_foreground_threshold: int = _setting(240, "Mask values above it (0 to 255) are certainly subject")
-    alpha_matting_background_threshold: int = _setting(20, "Mask values below it (0 to 255) are certainly background")
-    alpha_matting_erode_size: int | Literal["auto"] = _setting(
-        10,
-        "Pixels by which both certain regions shrink; what is between is solved. 'auto' fits picture and model",
-    )
-    matting_method: Literal["fast", "closed-form"] = _setting(
-        "fast",
-        "'fast' solves at a megapixel and carries the answer up, 'closed-form' solves every pixel, as rembg",
-    )
-    trust_mask: float = _setting(
-        0.003, "What the mask has to say where the outline is solved: 0 is nothing (classic matting), 0.1 is nearly all"
-    )
-    post_process_mask: bool = _setting(False, "Remove specks, smooth the outline and make the mask yes or no")
-    decontaminate: bool = _setting(
-        False, "Clean the old background's colour off the edges without matting too; with matting it is always done"
-    )
-    mean: float | tuple[float, float, float] | None = _setting(
-        None, "Subtracted from the scaled colours: one number, or red, green, blue. Empty: the model's own"
-    )
-    std: float | tuple[float, float, float] | None = _setting(
-        None, "The colours are divided by it: one number, or red, green, blue. Empty: the model's own"
-    )
-    size: int | tuple[int, int] | None = _setting(
-        None, "Pixels of the network's input: one number, or height x width. Empty: the model's own"
-    )
-
-    def __post_init__(self) -> None:
-        for name in ("alpha_matting", "post_process_mask", "decontaminate"):
-            _check_switch(name, getattr(self, name))
-        set_ = object.__setattr__  # the dataclass is frozen; this is where its values get their final types
-        for name in ("alpha_matting_foreground_threshold", "alpha_matting_background_threshold"):
-            set_(self, name, _whole(name, getattr(self, name), 0, 255))
-        name = "alpha_matting_erode_size"
-        if self.alpha_matting_erode_size != "auto":
-            set_(self, name, _whole(name, self.alpha_matting_erode_size, 0, MAX_ERODE_SIZE, Message(" or auto")))
-        _check_choice("matting_method", self.matting_method, MATTING_METHODS)
-        set_(self, "trust_mask", _number("trust_mask", self.trust_mask, 0, 1))
-        if self.alpha_matting_background_threshold >= self.alpha_matting_foreground_threshold:
-            raise SettingsError(
-                Message(
-                    "alpha_matting_background_threshold ({alpha_matting_background_threshold}) must be below "
-                    "alpha_matting_foreground_threshold ({alpha_matting_foreground_threshold}).",
-                    alpha_matting_background_threshold=self.alpha_matting_background_threshold,
-                    alpha_matting_foreground_threshold=self.alpha_matting_foreground_threshold,
-                )
-            )
-        set_(self, "mean", _one_or_three("mean", self.mean))
-        set_(self, "std", _one_or_three("std", self.std))
-        if self.std is not None and 0.0 in (self.std if isinstance(self.std, tuple) else (self.std,)):
-            raise SettingsError(Message("std must not be 0: the colours are divided by it."))
-        set_(self, "size", _size(self.size))
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
-    """How a cutout is written: what lies behind the subject, which part of it, in which format. Checked as `Settings`.
+class Range(GroupedMetadata):
+    """From where to where a number may go, and how its slider moves."""
 
-    Raises:
-        SettingsError: A value is out of its range.
-    """
+    low: float
+    high: float
+    step: float = 1
+    useful: float | None = None
+    """Where the slider ends, if it ends earlier. What is typed or linked may go on to `high`."""
 
-    background: str = _setting(
-        "transparent",
-        "What lies behind the subject: 'transparent', a colour such as '#ffffff', 'picture' (the backdrop), 'blur' (its"
-        " own background out of focus), or 'mask' for the alpha alone as a grey picture",
-    )
-    background_fit: Literal["fill", "fit"] = _setting(
-        "fill", "'fill' covers everything with the backdrop and crops it, 'fit' shows all of it"
-    )
-    background_blur: float = _setting(2.0, "How far out of focus, in percent of the picture's longer side")
-    format: Literal["png", "webp", "jpeg"] = _setting(
-        "png", "'png' and 'webp' are lossless, 'jpeg' is small and holds no transparency"
-    )
-    crop: bool = _setting(False, "Crop to the subject")
-    crop_margin: float = _setting(5.0, "Room around a cropped subject, in percent of its longer side")
-
-    def __post_init__(self) -> None:
-        set_ = object.__setattr__
-        if self.background not in BACKGROUNDS:
-            set_(self, "background", _hex_colour(self.background))
-        _check_choice("background_fit", self.background_fit, FITS)
-        set_(self, "background_blur", _number("background_blur", self.background_blur, 0.1, 20))
-        _check_choice("format", self.format, FORMATS)
-        _check_switch("crop", self.crop)
-        set_(self, "crop_margin", _number("crop_margin", self.crop_margin, 0, 100))
-
-    @property
-    def colour(self) -> tuple[int, int, int] | None:
-        """The colour behind the subject as red, green, blue, 0..255; None where it is something else."""
-        if not self.background.startswith("#"):
-            return None
-        red, green, blue = bytes.fromhex(self.background[1:])
-        return red, green, blue
-
-    @property
-    def ending(self) -> str:
-        """Of the file's name."""
-        return {"jpeg": ".jpg"}.get(self.format, f".{self.format}")
+    def __iter__(self) -> Iterator[object]:
+        """The range in the words of pydantic."""
+        return iter((Ge(self.low), Le(self.high)))
 
 
 def _shown(value: object) -> str:
     return repr(value)[:60]
 
 
-def _check_switch(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise SettingsError(Message("{setting} must be true or false, not {value}.", setting=name, value=_shown(value)))
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value  # JSON and sliders give 10.0 for 10
 
 
-def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        listed = ", ".join(choices[:-1])
+def _pair(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        return value
+    if len(value) != 2:
+        raise SettingsError(Message("size must be one number or height and width, not {value}.", value=_shown(value)))
+    return tuple(value)
+
+
+def _levels(value: object, check: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+    listed = tuple(value) if isinstance(value, list | tuple) else (value,)
+    try:
+        return check(listed[0] if len(listed) == 1 else listed)
+    except ValidationError as error:
+        beyond = any(wrong["type"].endswith("than_equal") for wrong in error.errors())
         raise SettingsError(
             Message(
-                "{setting} must be {listed} or {choices}, not {value}.",
-                setting=name,
-                listed=listed,
-                choices=choices[-1],
+                "{setting} must be ordinary numbers between -1000 and 1000, not {value}."
+                if beyond
+                else "{setting} must be one number or three (red, green, blue), not {value}.",
+                setting=info.field_name,
                 value=_shown(value),
             )
-        )
+        ) from None
 
 
-def _number(name: str, value: object, low: float, high: float) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
-        raise SettingsError(
-            Message(
-                "{setting} must be a number from {low:g} to {high:g}, not {value}.",
-                setting=name,
-                low=low,
-                high=high,
-                value=_shown(value),
-            )
-        )
-    return float(value)
-
-
-def _hex_colour(value: object) -> str:
+def _background(value: object) -> object:
     """A colour as people and colour pickers write it (#f00, #ff0000, rgb(255, 0, 0), rgba(255, 0, 0, 1)): #rrggbb."""
+    if value in BACKGROUNDS:
+        return value
     text = value.strip().lower() if isinstance(value, str) and len(value) < 60 else ""
     if short := re.fullmatch(r"#([0-9a-f])([0-9a-f])([0-9a-f])", text):
         return "#" + "".join(digit * 2 for digit in short.groups())
@@ -189,76 +106,151 @@ def _hex_colour(value: object) -> str:
     )
 
 
-def _whole(name: str, value: object, low: int, high: int, or_else: str = "") -> int:
-    # JSON and sliders give 10.0 for 10; a bool is an int to Python but not to a person
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise SettingsError(
-            Message(
-                "{setting} must be a whole number from {low} to {high}{or_else}, not {value}.",
-                setting=name,
-                low=low,
-                high=high,
-                or_else=or_else,
-                value=_shown(value),
-            )
-        )
-    if not low <= value <= high:
-        raise SettingsError(
-            Message(
-                "{setting} must lie between {low} and {high}, not {value}.",
-                setting=name,
-                low=low,
-                high=high,
-                value=_shown(value),
-            )
-        )
-    return value
+WHOLE = BeforeValidator(_whole)
+Edge = Annotated[int, Range(MIN_SIZE, MAX_SIZE), WHOLE]
+Level = Annotated[float, Range(-1000.0, 1000.0)]
+Levels = Annotated[Level | tuple[Level, Level, Level] | None, WrapValidator(_levels)]
+
+_SENTENCES = {
+    "bool_type": Message("{setting} must be true or false, not {value}."),
+    "literal_error": Message("{setting} must be {listed} or {choices}, not {value}."),
+    "float_type": Message("{setting} must be a number from {low:g} to {high:g}, not {value}."),
+    "int_type": Message("{setting} must be a whole number from {low} to {high}{or_else}, not {value}."),
+    "greater_than_equal": Message("{setting} must lie between {low} and {high}, not {value}."),
+    "less_than_equal": Message("{setting} must lie between {low} and {high}, not {value}."),
+}
+"""Type of pydantic's error -> sentence."""
 
 
-def _one_or_three(name: str, value: object) -> float | tuple[float, float, float] | None:
-    if value is None:
-        return None
-    parts = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    numbers = [
-        float(n) if abs(n) < 1e9 else math.inf for n in parts if isinstance(n, int | float) and not isinstance(n, bool)
-    ]
-    if len(numbers) not in (1, 3) or len(numbers) != len(parts):
-        raise SettingsError(
-            Message(
-                "{setting} must be one number or three (red, green, blue), not {value}.",
-                setting=name,
-                value=_shown(value),
-            )
-        )
-    if not all(math.isfinite(n) and abs(n) <= 1000 for n in numbers):
-        raise SettingsError(
-            Message(
-                "{setting} must be ordinary numbers between -1000 and 1000, not {value}.",
-                setting=name,
-                value=_shown(value),
-            )
-        )
-    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1], numbers[2])
+class _Checked(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_a_sentence(cls, values: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return check(values)
+        except ValidationError as error:
+            wrong = max(error.errors(), key=lambda each: len(each["loc"]))  # of a union the part that fits best
+            name, kind = str(next(iter(wrong["loc"]), "")), wrong["type"]
+            if name not in cls.model_fields:  # the caller's mistake
+                raise
+            said: dict[str, Any] = {"setting": name, "value": _shown(wrong["input"])}
+            named = CHOICES.get(name, ())
+            if range_ := RANGES.get(name):
+                kind = "float_type" if isinstance(range_.low, float) else kind
+                said |= {"low": range_.low, "high": range_.high, "or_else": Message(" or auto") if named else ""}
+            elif named:
+                said |= {"listed": ", ".join(named[:-1]), "choices": named[-1]}
+            raise SettingsError(Message(_SENTENCES[kind], **said)) from None
 
 
-def _size(value: object) -> int | tuple[int, int] | None:
-    if value is None:
-        return None
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        if len(value) != 2:
+class Settings(_Checked):
+    """How a picture is segmented and matted.
+
+    Raises:
+        SettingsError: A value is out of its range, or the thresholds cross.
+    """
+
+    alpha_matting: bool = True
+    """Solve for the opacity of the pixels around the outline (hair, fur, blur)."""
+    alpha_matting_foreground_threshold: Annotated[int, Range(0, 255), WHOLE] = 240
+    """Mask values above it (0 to 255) are certainly subject."""
+    alpha_matting_background_threshold: Annotated[int, Range(0, 255), WHOLE] = 20
+    """Mask values below it (0 to 255) are certainly background."""
+    alpha_matting_erode_size: Annotated[int, Range(0, MAX_ERODE_SIZE, useful=100), WHOLE] | Literal["auto"] = 10
+    """Pixels by which both certain regions shrink; what is between is solved. 'auto' fits picture and model."""
+    matting_method: Method = "fast"
+    """'fast' solves at a megapixel and carries the answer up, 'closed-form' solves every pixel, as rembg."""
+    trust_mask: Annotated[float, Range(0.0, 1.0, step=0.001, useful=0.1)] = 0.003
+    """What the mask has to say where the outline is solved: 0 is nothing (classic matting), 0.1 is nearly all."""
+    post_process_mask: bool = False
+    """Remove specks, smooth the outline and make the mask yes or no."""
+    decontaminate: bool = False
+    """Clean the old background's colour off the edges without matting too; with matting it is always done."""
+    mean: Levels = None
+    """Subtracted from the scaled colours: one number, or red, green, blue. Empty: the model's own."""
+    std: Levels = None
+    """The colours are divided by it: one number, or red, green, blue. Empty: the model's own."""
+    size: Annotated[Edge | tuple[Edge, Edge] | None, BeforeValidator(_pair)] = None
+    """Pixels of the network's input: one number, or height x width. Empty: the model's own."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.alpha_matting_background_threshold >= self.alpha_matting_foreground_threshold:
             raise SettingsError(
-                Message("size must be one number or height and width, not {value}.", value=_shown(value))
+                Message(
+                    "alpha_matting_background_threshold ({alpha_matting_background_threshold}) must be below "
+                    "alpha_matting_foreground_threshold ({alpha_matting_foreground_threshold}).",
+                    alpha_matting_background_threshold=self.alpha_matting_background_threshold,
+                    alpha_matting_foreground_threshold=self.alpha_matting_foreground_threshold,
+                )
             )
-        return _whole("size", value[0], MIN_SIZE, MAX_SIZE), _whole("size", value[1], MIN_SIZE, MAX_SIZE)
-    return _whole("size", value, MIN_SIZE, MAX_SIZE)
+        if 0.0 in (self.std if isinstance(self.std, tuple) else (self.std,)):
+            raise SettingsError(Message("std must not be 0: the colours are divided by it."))
+        return self
+
+
+class Export(_Checked):
+    """How a cutout is written: what lies behind the subject, which part of it, in which format.
+
+    Raises:
+        SettingsError: A value is out of its range.
+    """
+
+    background: Annotated[Background | str, BeforeValidator(_background)] = "transparent"
+    """What lies behind the subject: 'transparent', a colour such as '#ffffff', 'picture' (the backdrop), 'blur' (its
+    own background out of focus), or 'mask' for the alpha alone as a grey picture."""
+    background_fit: Literal["fill", "fit"] = "fill"
+    """'fill' covers everything with the backdrop and crops it, 'fit' shows all of it."""
+    background_blur: Annotated[float, Range(0.1, 20.0, step=0.1)] = 2.0
+    """How far out of focus, in percent of the picture's longer side."""
+    format: Literal["png", "webp", "jpeg"] = "png"
+    """'png' and 'webp' are lossless, 'jpeg' is small and holds no transparency."""
+    crop: bool = False
+    """Crop to the subject."""
+    crop_margin: Annotated[float, Range(0.0, 100.0)] = 5.0
+    """Room around a cropped subject, in percent of its longer side."""
+
+    @property
+    def colour(self) -> tuple[int, int, int] | None:
+        """The colour behind the subject as red, green, blue, 0..255; None where it is something else."""
+        if not self.background.startswith("#"):
+            return None
+        red, green, blue = bytes.fromhex(self.background[1:])
+        return red, green, blue
+
+    @property
+    def ending(self) -> str:
+        """Of the file's name."""
+        return {"jpeg": ".jpg"}.get(self.format, f".{self.format}")
+
+
+def _annotated(type_: Any) -> Iterator[Any]:
+    for part in get_args(type_):
+        yield part
+        yield from _annotated(part)
+
+
+FIELDS = Settings.model_fields | Export.model_fields
+"""Every setting, in the order in which page, API and README show them."""
+_PARTS = {name: [*field.metadata, *_annotated(field.annotation)] for name, field in FIELDS.items()}
+RANGES = {name: part for name, parts in _PARTS.items() for part in parts if isinstance(part, Range)}
+CHOICES = {name: named for name, parts in _PARTS.items() if (named := tuple(p for p in parts if isinstance(p, str)))}
 
 
 def help_text(name: str) -> str:
     """What a setting does, for the page and the command line."""
-    text: str = next(entry.metadata["help"] for entry in (*fields(Settings), *fields(Export)) if entry.name == name)
-    return f"{text}."
+    return " ".join((FIELDS[name].description or "").split())
+
+
+def with_values(model: _Model, **values: Any) -> _Model:
+    """The same settings but for these values, checked as all are.
+
+    Raises:
+        SettingsError: As when they are made.
+    """
+    return type(model)(**(dict(model) | values))
 
 
 # ------------------------------------------------------------------- what people type, on the page and the command line

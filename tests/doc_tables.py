@@ -1,9 +1,8 @@
 """The tables of the documentation, made from the code. `python -m tests.doc_tables` writes them."""
 
-from dataclasses import fields
 from pathlib import Path
 
-from segmentation.config import PROJECT, Config
+from segmentation.config import PROJECT, VARIABLES, Config
 from segmentation.models.registry import load_registry
 from segmentation.recipe import DEFAULTS, write_value
 from segmentation.settings import help_text
@@ -37,10 +36,11 @@ def settings() -> str:
 
 def variables() -> str:
     rows = ["| variable | default | meaning |", "|---|---|---|"]
-    for entry in fields(Config):
-        default = f"{entry.default.relative_to(PROJECT)}/" if isinstance(entry.default, Path) else entry.default
+    for name, field in Config.model_fields.items():
+        default = f"{field.default.relative_to(PROJECT)}/" if isinstance(field.default, Path) else field.default
         default = {True: "true", False: "false"}[default] if isinstance(default, bool) else default
-        rows.append(f"| `{entry.metadata['variable']}` | {default} | {entry.metadata['help']} |")
+        help_ = " ".join((field.description or "").split()).removesuffix(".")
+        rows.append(f"| `{VARIABLES[name]}` | {default} | {help_} |")
     return "\n".join(rows)
 
 

@@ -152,6 +152,7 @@ def test_bad_files_do_not_stop_the_others(tiny: Session, tmp_path: Path, out: Pa
         ["empty.png is empty", "text.png is not a picture", "cut.jpg is cut off", "huge.png has", "missing.png cannot"],
         strict=True,
     ):
+        assert error
         assert error.startswith(sentence)
     assert all(outcome.files == () == tuple(outcome.report.files) for outcome in found[1:-1])
     assert sorted(path.name for path in out.iterdir()) == ["first-cutout.png", "last-cutout.png"]

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from segmentation.config import Config, names
+from segmentation.config import VARIABLES, Config, names
 from segmentation.errors import SettingsError
+from segmentation.settings import with_values
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -65,3 +66,33 @@ def test_half_a_login_is_refused_and_not_repeated(text: str) -> None:
 
 def test_a_list_of_names_may_have_spaces_and_empty_parts() -> None:
     assert names(" a, b ,,c,") == ["a", "b", "c"]
+
+
+def test_every_variable_is_read_by_its_name() -> None:
+    defaults = dict(Config())
+    for name, variable in VARIABLES.items():
+        text = {True: "false", False: "true"}[defaults[name]] if isinstance(defaults[name], bool) else "7"
+        text = "ann:secret" if name == "auth" else text
+        config = dict(Config.from_environment({variable: text}))
+        assert [field for field in VARIABLES if config[field] != defaults[field]] == [name]
+
+
+def test_nothing_is_read_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("SEGMATTE_QUEUE=7\nqueue=7\n")
+    monkeypatch.chdir(tmp_path)
+    assert Config.from_environment({}) == Config.from_environment({"queue": "7", "QUEUE": "7"}) == Config()
+    assert Config.from_environment({"SEGMATTE_MODELS_FOLDER": "/elsewhere", "segmatte_queue": "7"}) == Config()
+    monkeypatch.setenv("SEGMATTE_QUEUE", "7")
+    assert Config().queue == 20
+    assert Config.from_environment().queue == 7
+
+
+def test_values_given_in_code_are_checked_as_well() -> None:
+    with pytest.raises(SettingsError, match="SEGMATTE_QUEUE must be a whole number above 0, not '0'"):
+        with_values(Config(), queue=0)
+    with pytest.raises(SettingsError, match="SEGMATTE_MCP would go round the login of SEGMATTE_AUTH"):
+        with_values(Config(auth="ann:secret"), mcp=True)
+
+
+def test_a_home_folder_may_be_written_short() -> None:
+    assert Config.from_environment({"SEGMATTE_ENGINES_DIR": "~/engines"}).engines_folder == Path.home() / "engines"

@@ -11,6 +11,7 @@ import pytest
 from segmentation import Picture, Result, Session, SessionError, Settings, SettingsError, load_image, refine, segment
 from segmentation.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from segmentation.pipeline import predict
+from segmentation.settings import with_values
 from tests import graphs
 
 PLAIN = Settings(alpha_matting=False)
@@ -95,7 +96,7 @@ def test_a_prediction_tells_what_it_and_its_network_take(coloured: Session, flag
 
 
 def test_post_processing_makes_the_mask_yes_or_no(tiny: Session) -> None:
-    result = segment(DISK, tiny, dataclasses.replace(PLAIN, post_process_mask=True))
+    result = segment(DISK, tiny, with_values(PLAIN, post_process_mask=True))
     assert set(np.unique(result.mask)) == {0, 255}
 
 
@@ -103,7 +104,7 @@ def test_post_processing_makes_the_mask_yes_or_no(tiny: Session) -> None:
 @pytest.mark.parametrize("post_process", [False, True])
 def test_pictures_of_any_shape_are_cut_out(tiny: Session, size: tuple[int, int], post_process: bool) -> None:
     picture = Picture(np.full((*size, 3), 255, np.uint8))
-    result = segment(picture, tiny, dataclasses.replace(PLAIN, post_process_mask=post_process))
+    result = segment(picture, tiny, with_values(PLAIN, post_process_mask=post_process))
     assert result.cutout.shape == (*size, 4)
     assert (result.cutout == 255).all()
 
@@ -171,7 +172,7 @@ def test_the_old_background_is_cleaned_off_the_edges_alone() -> None:
     picture = Picture(np.rint(share * subject + (1 - share) * behind).astype(np.uint8))
     probability = (truth / np.float32(255)).astype(np.float32)
     plain = refine(picture, probability, PLAIN)
-    clean = refine(picture, probability, dataclasses.replace(PLAIN, decontaminate=True))
+    clean = refine(picture, probability, with_values(PLAIN, decontaminate=True))
     assert np.array_equal(clean.alpha, plain.alpha)
     assert np.array_equal(clean.mask, plain.mask)
     assert clean.trimap is None
@@ -269,7 +270,7 @@ def test_a_size_the_model_cannot_take_is_refused(tiny: Session, settings: Settin
 
 def test_a_mean_of_ones_own_reaches_the_network(tiny: Session) -> None:
     # (brightness - 0.9) / 1 is at most 0.1
-    result = segment(DISK, tiny, dataclasses.replace(PLAIN, mean=0.9))
+    result = segment(DISK, tiny, with_values(PLAIN, mean=0.9))
     assert result.probability.max() == pytest.approx(0.1, abs=1e-3)
     assert any("No subject found" in warning for warning in result.warnings)
 

@@ -13,9 +13,7 @@ from segmentation import Settings, SettingsError
 from segmentation.recipe import DEFAULTS, Recipe, load_recipe, parse_value, save_recipe, write_value
 from segmentation.settings import (
     BACKGROUNDS,
-    FITS,
-    FORMATS,
-    MATTING_METHODS,
+    CHOICES,
     MAX_ERODE_SIZE,
     MAX_SIZE,
     MIN_SIZE,
@@ -35,7 +33,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     FOREGROUND: st.integers(128, 255),
     BACKGROUND: st.integers(0, 127),
     ERODE: st.just("auto") | st.integers(0, MAX_ERODE_SIZE),
-    "matting_method": st.sampled_from(MATTING_METHODS),
+    "matting_method": st.sampled_from(CHOICES["matting_method"]),
     "trust_mask": st.floats(0, 1),
     "post_process_mask": st.booleans(),
     "decontaminate": st.booleans(),
@@ -43,9 +41,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "std": st.none() | divisor | st.tuples(divisor, divisor, divisor),
     "size": st.none() | size | st.tuples(size, size),
     "background": st.sampled_from(BACKGROUNDS) | colour,
-    "background_fit": st.sampled_from(FITS),
+    "background_fit": st.sampled_from(CHOICES["background_fit"]),
     "background_blur": st.floats(0.1, 20),
-    "format": st.sampled_from(FORMATS),
+    "format": st.sampled_from(CHOICES["format"]),
     "crop": st.booleans(),
     "crop_margin": st.floats(0, 100),
 }

@@ -1,21 +1,27 @@
 """Settings: defaults of the node, every value out of its range refused with a sentence that names it."""
 
-import dataclasses
 import re
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from segmentation import Settings, SettingsError
 from segmentation.settings import (
     BACKGROUNDS,
+    CHOICES,
+    FIELDS,
     MAX_ERODE_SIZE,
     MAX_SIZE,
     MIN_SIZE,
+    OUTPUT_ENDINGS,
+    RANGES,
     Export,
+    Range,
     help_text,
     parse_numbers,
     parse_size,
+    with_values,
 )
 
 FOREGROUND = "alpha_matting_foreground_threshold"
@@ -24,7 +30,7 @@ ERODE = "alpha_matting_erode_size"
 
 
 def test_the_defaults_are_those_of_the_node() -> None:
-    assert dataclasses.asdict(Settings()) == {
+    assert Settings().model_dump() == {
         "alpha_matting": True,
         FOREGROUND: 240,
         BACKGROUND: 20,
@@ -40,7 +46,7 @@ def test_the_defaults_are_those_of_the_node() -> None:
 
 
 def test_settings_cannot_be_changed() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError, match="size"):
+    with pytest.raises(ValidationError, match="size"):
         Settings().size = 512  # type: ignore[misc]
 
 
@@ -189,7 +195,7 @@ def test_a_typed_size_of_another_kind_is_refused(text: str) -> None:
 
 
 def test_an_export_is_a_whole_transparent_png_by_default() -> None:
-    assert dataclasses.asdict(Export()) == {
+    assert Export().model_dump() == {
         "background": "transparent",
         "background_fit": "fill",
         "background_blur": 2.0,
@@ -290,5 +296,43 @@ def test_an_export_at_the_ends_of_its_ranges_is_kept(kept: dict[str, Any]) -> No
 
 
 def test_every_setting_has_a_help_of_one_sentence() -> None:
-    for entry in (*dataclasses.fields(Settings), *dataclasses.fields(Export)):
-        assert re.fullmatch(r"[A-Z'].{10,}[^.]\.", help_text(entry.name)), entry.name
+    for name in FIELDS:
+        assert re.fullmatch(r"[A-Z'].{10,}[^.]\.", help_text(name)), name
+
+
+# ------------------------------------------------------------------------------------------------- as a whole
+
+
+def test_the_defaults_are_settings_too() -> None:
+    assert Settings(**Settings().model_dump()) == Settings()
+    assert Export(**Export().model_dump()) == Export()
+
+
+def test_settings_with_the_same_values_are_equal_and_hash_alike() -> None:
+    assert Settings(size=[512, 768], mean=[0.5]) == Settings(mean=0.5, size=(512, 768))  # type: ignore[arg-type]
+    assert len({Settings(std=1), Settings(std=1.0), Settings(), Export(), Export(background="transparent")}) == 3
+    assert Settings(std=1) != Settings()
+
+
+def test_other_values_are_checked_and_normalised_as_all_are() -> None:
+    settings = Settings(mean=0.5)
+    assert with_values(settings, alpha_matting_erode_size=12.0) == Settings(mean=0.5, alpha_matting_erode_size=12)
+    assert with_values(Export(crop=True), background="#F00") == Export(crop=True, background="#ff0000")
+    assert settings == Settings(mean=0.5)
+    with pytest.raises(SettingsError, match="size must lie between"):
+        with_values(settings, size=7)
+    with pytest.raises(SettingsError, match="must be below"):
+        with_values(settings, alpha_matting_background_threshold=250)
+
+
+def test_a_setting_that_does_not_exist_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValidationError, match="alpha_mating"):
+        Settings(alpha_mating=True)  # type: ignore[call-arg]
+
+
+def test_what_reads_the_settings_finds_their_ranges_and_choices() -> None:
+    assert RANGES[ERODE] == Range(0, MAX_ERODE_SIZE, useful=100)
+    assert RANGES["size"] == Range(MIN_SIZE, MAX_SIZE)
+    assert CHOICES["background"] == BACKGROUNDS
+    assert CHOICES[ERODE] == ("auto",)
+    assert set(CHOICES["format"]) == set(OUTPUT_ENDINGS.values())

@@ -9,7 +9,7 @@ all the network knew between its two thresholds.
 import threading
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +21,14 @@ from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha
 from segmentation.matting.prior import MaskPrior, build_prior
 from segmentation.messages import Message
+from segmentation.settings import Method, Settings
 
 if TYPE_CHECKING:
     from segmentation.matting.band import Band, Plan
 
-Method = Literal["fast", "closed-form"]
 Box = tuple[slice, slice]
 
-TRUST = 0.003
+_DEFAULTS = Settings()
 FAST_PIXELS = 1_000_000
 FAST_UNKNOWN = 250_000
 MAX_BYTES = 800_000_000
@@ -55,8 +55,8 @@ def estimate_alpha(
     *,
     mask: Mask | None = None,
     output: ProbabilityMap | None = None,
-    trust: float = TRUST,
-    method: Method = "fast",
+    trust: float = _DEFAULTS.trust_mask,
+    method: Method = _DEFAULTS.matting_method,
     max_unknown: int = FAST_UNKNOWN,
     max_bytes: int = MAX_BYTES,
 ) -> Matte:

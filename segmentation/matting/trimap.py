@@ -9,9 +9,9 @@ from segmentation.arrays import BACKGROUND, FOREGROUND, UNKNOWN, Mask, Size, Tri
 
 def to_trimap(
     mask: Mask,
-    foreground_threshold: int = 240,
-    background_threshold: int = 20,
-    erode_size: int = 10,
+    foreground_threshold: int,
+    background_threshold: int,
+    erode_size: int,
 ) -> Trimap:
     """Certain foreground, certain background, and the unknown between them.
 
@@ -30,9 +30,9 @@ def to_trimap(
 
 def to_certain_trimap(
     mask: Mask,
-    foreground_threshold: int = 240,
-    background_threshold: int = 20,
-    erode_size: int = 10,
+    foreground_threshold: int,
+    background_threshold: int,
+    erode_size: int,
 ) -> tuple[Trimap, int]:
     """`to_trimap` with the erosion halved, down to 0, until some foreground and some background are certain.
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segmentation.arrays import Tensor
+from segmentation.config import Device
 from segmentation.errors import SessionError
 from segmentation.messages import Message
 from segmentation.models.onnx_file import file_problem
@@ -20,7 +21,6 @@ from segmentation.network.contract import input_contract, output_contract
 from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.recovery import Computed, RecoveringEngine
 from segmentation.network.machine import resident_bytes
-from segmentation.network.providers import Device
 from segmentation.network.watchdog import Cancelled
 from segmentation.settings import MAX_SIZE
 

@@ -4,7 +4,7 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 from gradio.context import LocalContext
@@ -14,7 +14,7 @@ from gradio.utils import get_function_description
 from segmentation.errors import SettingsError
 from segmentation.messages import Message
 from segmentation.recipe import DEFAULTS, Recipe
-from segmentation.settings import help_text
+from segmentation.settings import FIELDS, help_text
 from segmentation.web.events import progress_bar, shown_errors
 from segmentation.web.guard.readers import is_gone
 from segmentation.web.guard.uploads import refuse_addresses
@@ -31,12 +31,10 @@ QUEUE_NAME = "segment"  # page and API share one queue
 # what JSON has for settings whose Python type is richer
 _TYPES: dict[str, Any] = {
     "alpha_matting_erode_size": int | str,
-    "matting_method": Literal["fast", "closed-form"],
     "mean": float | list[float] | None,
     "std": float | list[float] | None,
     "size": int | list[int] | None,
-    "background_fit": Literal["fill", "fit"],
-    "format": Literal["png", "webp", "jpeg"],
+    "background": str,
 }
 _FILE = {"path": "/path/that/the/upload/returned/cat.jpg", "meta": {"_type": "gradio.FileData"}}
 _EXAMPLES: dict[str, Any] = {
@@ -121,7 +119,7 @@ def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any,
         work: Called with the values of its own parameters, then with the settings by name.
         own: Type, default and text of its own parameters.
     """
-    types: dict[str, Any] = {name: _TYPES.get(name, type(default)) for name, default in DEFAULTS.items()}
+    types = {name: field.annotation for name, field in FIELDS.items()} | _TYPES
     described = own | {name: (types[name], default, help_text(name)) for name, default in DEFAULTS.items()}
     required = {name: entry for name, entry in described.items() if entry[1] is inspect.Parameter.empty}
     # files last: what people set first comes first

@@ -10,15 +10,11 @@ from gradio.i18n import I18nData
 
 from segmentation.messages import translated
 from segmentation.recipe import DEFAULTS
-from segmentation.settings import BACKGROUNDS, FITS, FORMATS, MATTING_METHODS, help_text
+from segmentation.settings import CHOICES, help_text
 
-CHOICES = {
-    "alpha_matting_erode_size": {"auto": "auto_erode_size"},
-    "matting_method": {choice: f"matting_method_{choice}" for choice in MATTING_METHODS},
-    "background": {kind: f"background_{kind}" for kind in BACKGROUNDS} | {"blur": "background_blur_choice"},
-    "background_fit": {fit: f"background_fit_{fit}" for fit in FITS},
-    "format": {kind: f"format_{kind}" for kind in FORMATS},
-}
+LABELS = {name: {choice: f"{name}_{choice}" for choice in choices} for name, choices in CHOICES.items()}
+LABELS["alpha_matting_erode_size"]["auto"] = "auto_erode_size"
+LABELS["background"]["blur"] = "background_blur_choice"  # background_blur is a setting
 """Setting -> what may be chosen -> key of its label."""
 
 FOLDER = Path(__file__).with_name("locales")
@@ -33,7 +29,7 @@ def texts() -> dict[str, dict[str, str]]:
     languages["en"] |= {f"{name}_info": help_text(name) for name in DEFAULTS}
     for said in languages.values():
         labels = languages["en"] | said
-        for name, choices in CHOICES.items():  # visitors know a choice by its label
+        for name, choices in LABELS.items():  # visitors know a choice by its label
             text = said.get(f"{name}_info", "")
             for choice, key in choices.items():
                 text = text.replace(f"'{choice}'", f"“{labels[key]}”")

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from segmentation import MattingError
-from segmentation.matting.alpha import Method, estimate_alpha
+from segmentation.matting.alpha import estimate_alpha
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.prior import detail
 from segmentation.matting.trimap import auto_erode_size, to_certain_trimap, to_trimap
+from segmentation.settings import Method
 
 Array = npt.NDArray[Any]
 
@@ -346,11 +347,11 @@ def test_no_erosion_erodes_nothing() -> None:
 def test_erosion_retreats_until_something_is_certain() -> None:
     mask = np.zeros((60, 60), np.uint8)
     mask[30:34, 10:50] = 255
-    trimap, eroded_by = to_certain_trimap(mask, erode_size=10)
+    trimap, eroded_by = to_certain_trimap(mask, 240, 20, 10)
     assert (trimap == 255).any()
     assert eroded_by == 2
-    assert to_certain_trimap(mask, erode_size=3)[1] == 3
-    assert (to_certain_trimap(np.full((9, 9), 128, np.uint8))[0] == 128).all()
+    assert to_certain_trimap(mask, 240, 20, 3)[1] == 3
+    assert (to_certain_trimap(np.full((9, 9), 128, np.uint8), 240, 20, 10)[0] == 128).all()
 
 
 def test_auto_erosion_follows_the_cell_and_spares_icons() -> None:
@@ -405,7 +406,7 @@ h, w = 5773, 8660
 image = np.repeat(np.random.default_rng(0).integers(0, 256, (h, 1, 3), np.uint8), w, axis=1)
 mask = np.empty((h, w), np.uint8)
 mask[:] = np.clip((np.arange(w) - w / 3) / w * 3, 0, 1) * 255  # a third of the picture is neither
-trimap, _ = to_certain_trimap(mask)
+trimap, _ = to_certain_trimap(mask, 240, 20, 10)
 def memory(field):
     return int(re.search(field + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before = memory("VmRSS")

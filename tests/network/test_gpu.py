@@ -20,6 +20,7 @@ from segmentation.network.providers import CPU, CUDA, TENSORRT
 from segmentation.network.tensor import to_probability
 from segmentation.picture.picture import Picture
 from segmentation.pipeline import predict
+from segmentation.settings import with_values
 from tests import graphs
 from tests.network.simulated_gpu import Runs, out_of_memory, simulate_card
 
@@ -256,6 +257,6 @@ def test_a_file_that_is_no_network_is_told_as_on_the_cpu(card: Runs, tmp_path: P
 
 def test_the_limits_default_to_those_of_the_environment() -> None:
     assert GpuOptions() == GpuOptions.of(Config())
-    assert GpuOptions.of(replace(Config(), gpu_mb=5, cuda_graphs=True, gpu_batch=2)) == replace(
+    assert GpuOptions.of(with_values(Config(), gpu_mb=5, cuda_graphs=True, gpu_batch=2)) == replace(
         GpuOptions(), memory_mb=5, graphs=True, batch=2
     )

@@ -17,10 +17,10 @@ from segmentation.network.tensor import Placement, overridden, place, to_probabi
 
 Array = npt.NDArray[Any]
 
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 RNG = np.random.default_rng(1)
 PICTURE = RNG.integers(0, 200, (48, 64, 3), np.uint8)  # no pixel reaches 255, so image_max differs from 255
-SAME = {"size": (48, 64)}  # no resizing
+SAME: dict[str, Any] = {"size": (48, 64)}  # no resizing
 
 
 def maps_of(*arguments: Any) -> dict[str, Any]:

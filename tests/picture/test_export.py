@@ -14,7 +14,7 @@ from segmentation import ImageError, Picture, SettingsError
 from segmentation.picture.compose import blur_background, compose_cutout, fit_backdrop, save_cutout
 from segmentation.picture.export import export_box, save_export, save_small
 from segmentation.picture.load import load_image
-from segmentation.settings import BACKGROUNDS, FORMATS, Export
+from segmentation.settings import BACKGROUNDS, CHOICES, Export, with_values
 from tests.picture.profiles import WIDE, in_wide
 
 Array = npt.NDArray[Any]
@@ -70,7 +70,7 @@ def written(folder: Path, export: Export, picture: Picture = PICTURE, backdrop: 
     return read(path)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", CHOICES["format"])
 @pytest.mark.parametrize("background", [*BACKGROUNDS, "#336699"])
 def test_every_background_is_written_in_every_format(tmp_path: Path, background: str, kind: Any) -> None:
     export = Export(background=background, format=kind, background_blur=6, background_fit="fit")
@@ -163,14 +163,14 @@ def test_a_cropped_file_is_a_part_of_the_whole_one(tmp_path: Path, background: s
     left, top, right, bottom = export_box(ALPHA, export)
     assert 0 < left < right < 80
     assert 0 < top < bottom < 60
-    whole = written(tmp_path, replace(export, crop=False))
+    whole = written(tmp_path, with_values(export, crop=False))
     assert np.array_equal(written(tmp_path, export), whole[top:bottom, left:right])
 
 
 # ------------------------------------------------------------------------------------------------- colour spaces
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", CHOICES["format"])
 @pytest.mark.parametrize("background", ["transparent", "picture", "blur", "#336699"])
 def test_the_pictures_colour_profile_is_kept(tmp_path: Path, background: str, kind: Any) -> None:
     export = Export(background=background, format=kind)
@@ -178,7 +178,7 @@ def test_the_pictures_colour_profile_is_kept(tmp_path: Path, background: str, ki
     assert load_image(tmp_path / f"cutout{export.ending}").icc_profile == WIDE
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", CHOICES["format"])
 def test_a_mask_has_no_colour_profile(tmp_path: Path, kind: Any) -> None:
     export = Export(background="mask", format=kind)
     written(tmp_path, export, replace(PICTURE, icc_profile=WIDE))
@@ -214,7 +214,7 @@ def test_a_backdrop_is_converted_into_the_pictures_space(
 # ------------------------------------------------------------------------------------------------- thumbnails
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", CHOICES["format"])
 @pytest.mark.parametrize("background", [*BACKGROUNDS, "#336699"])
 def test_a_thumbnail_shows_the_file_made_smaller(tmp_path: Path, background: str, kind: Any) -> None:
     export = Export(background=background, format=kind, background_blur=10)

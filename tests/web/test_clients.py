@@ -104,7 +104,7 @@ def test_calls_made_as_openapi_describes_them_work(
         return properties
 
     settings = body_of("/gradio_api/call/v2/segment")
-    assert {"images", "model", *Settings.__dataclass_fields__} <= set(settings)
+    assert {"images", "model", *Settings.model_fields} <= set(settings)
     (field,) = body_of("/gradio_api/upload")
     with httpx.Client(base_url=server.url, timeout=60) as http:
         uploaded = http.post(

@@ -24,7 +24,7 @@ LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "
 
 
 def block(file: Path, language: str, containing: str) -> str:
-    blocks = re.findall(rf"```{language}\n(.*?)```", file.read_text(encoding="utf-8"), re.DOTALL)
+    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", file.read_text(encoding="utf-8"), re.DOTALL)
     (found,) = [text for text in blocks if containing in text]
     return found
 

@@ -4,7 +4,6 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from starlette.testclient import TestClient
 
 from segmentation.config import Config
 from segmentation.matting.alpha import warm_up
+from segmentation.settings import with_values
 from segmentation.web.health import health_routes
 from segmentation.web.page.page import build_page
 from segmentation.web.page.preview import preview_routes
@@ -131,7 +131,7 @@ def test_it_works_behind_a_path_prefix(
 
 @pytest.fixture(scope="module")
 def locked(server: Server) -> Iterator[str]:
-    with served(server.service, replace(server.service.config, auth="ann:secret")) as url:
+    with served(server.service, with_values(server.service.config, auth="ann:secret")) as url:
         yield url
 
 

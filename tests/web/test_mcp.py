@@ -5,7 +5,6 @@ import base64
 import importlib.util
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from PIL import Image
 
 from segmentation.config import Config
 from segmentation.errors import SettingsError
+from segmentation.settings import with_values
 from segmentation.web.api import add_api
 from segmentation.web.mcp import add_mcp
 from segmentation.web.runs.service import Service
@@ -28,7 +28,7 @@ from tests.web.test_app import answers, free_port, start
 
 @pytest.fixture(scope="module")
 def url(server: Server) -> Iterator[str]:
-    service = Service(replace(server.service.config, mcp=True))
+    service = Service(with_values(server.service.config, mcp=True))
     with gr.Blocks() as page:
         add_api(page, service)
         add_mcp(page, service)

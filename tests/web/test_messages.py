@@ -9,7 +9,6 @@ import pytest
 from segmentation import Settings, SettingsError
 from segmentation.messages import Message, translated
 from segmentation.recipe import DEFAULTS
-from segmentation.settings import MATTING_METHODS
 from segmentation.web.texts import messages, speaker, texts
 from tests.web.templates import templates
 
@@ -81,4 +80,3 @@ def test_a_setting_is_called_by_its_label(values: dict[str, object]) -> None:
     said = speaker(SimpleNamespace(headers={"accept-language": "de"}))(caught.value.message)  # type: ignore[arg-type]
     assert not INTERNAL.search(said)
     assert name in DEFAULTS
-    assert MATTING_METHODS

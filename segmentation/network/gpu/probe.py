@@ -9,9 +9,10 @@ from functools import cache
 
 import onnxruntime
 
+from segmentation.config import DEVICES, Device
 from segmentation.errors import SessionError
 from segmentation.network.gpu.devices import gpus
-from segmentation.network.providers import CPU, CUDA, DEVICES, TENSORRT, Device
+from segmentation.network.providers import CPU, CUDA, TENSORRT
 
 # What the CUDA provider of onnxruntime-gpu 1.31 (a CUDA 13 build) links or loads. get_available_providers() lists it
 # on every machine and a session falls back to the CPU with no more than a log line, so we look before we ask.

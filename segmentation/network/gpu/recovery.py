@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segmentation.arrays import Tensor
+from segmentation.config import Device
 from segmentation.errors import SessionError
 from segmentation.messages import Message
 from segmentation.network.engine import Engine, OutOfMemoryError, reason
@@ -19,7 +20,7 @@ from segmentation.network.gpu.bound import BoundEngine
 from segmentation.network.gpu.options import GpuOptions, with_options
 from segmentation.network.gpu.probe import usable_providers
 from segmentation.network.machine import available_cores
-from segmentation.network.providers import CPU, TENSORRT, Device
+from segmentation.network.providers import CPU, TENSORRT
 from segmentation.network.watchdog import Cancelled, RunCancelledError, RunTimeoutError
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Models side by side on one picture, to choose one and go on with it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -9,6 +9,7 @@ import gradio as gr
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.messages import Message
 from segmentation.recipe import Recipe
+from segmentation.settings import with_values
 from segmentation.web.guard.uploads import uploaded_files
 from segmentation.web.page.controls import Controls, choices_of
 from segmentation.web.page.pictures import Pictures, Shown
@@ -61,7 +62,7 @@ class Comparison:
         say = speaker(request)
         recipe, backdrop = self._controls.read(values)
         # mean, std and size are about one network
-        settings = replace(recipe.settings, mean=None, std=None, size=None)
+        settings = with_values(recipe.settings, mean=None, std=None, size=None)
         selected = run.looked_at if run else None
         named = [str(run.predictions.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
         uploaded_files(named, 1)  # what is wrong with it is told once, not by each model

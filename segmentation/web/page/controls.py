@@ -11,8 +11,8 @@ from segmentation.messages import Message
 from segmentation.models.registry import Registry
 from segmentation.network.tensor import overridden
 from segmentation.recipe import DEFAULTS, Recipe, parse_value, write_value
-from segmentation.settings import BACKGROUNDS, FITS, FORMATS, MATTING_METHODS, Settings
-from segmentation.web.texts import i18n, info
+from segmentation.settings import RANGES, Settings
+from segmentation.web.texts import LABELS, i18n, info
 
 COLOUR = "colour"  # on the page one choice among the backgrounds; to everybody else the colour itself
 AUTO = "auto_erode_size"  # on the page a checkbox beside the slider; to everybody else "auto"
@@ -48,17 +48,17 @@ class Controls:
 
     def matting(self) -> None:
         """All that matting needs to know."""
-        self._slider("alpha_matting_foreground_threshold", 0, 255)
-        self._slider("alpha_matting_background_threshold", 0, 255)
-        self._slider("alpha_matting_erode_size", 0, 100)
+        self._slider("alpha_matting_foreground_threshold")
+        self._slider("alpha_matting_background_threshold")
+        self._slider("alpha_matting_erode_size")
         self._add(AUTO, gr.Checkbox(EXTRA[AUTO], label=i18n(AUTO), info=info(AUTO), elem_id=AUTO))
-        self._radio("matting_method", {choice: f"matting_method_{choice}" for choice in MATTING_METHODS})
-        self._slider("trust_mask", 0, 0.1, 0.001)
+        self._radio("matting_method", LABELS["matting_method"])
+        self._slider("trust_mask")
 
     def background(self) -> None:
         """What lies behind the subject, and how the files are written."""
-        kinds = {kind: f"background_{kind}" for kind in (*BACKGROUNDS, COLOUR)} | {"blur": "background_blur_choice"}
-        self._radio("background", {kind: kinds[kind] for kind in ("transparent", COLOUR, "picture", "blur", "mask")})
+        first, *others = LABELS["background"].items()
+        self._radio("background", dict([first, (COLOUR, "background_colour"), *others]))
         self._add(COLOUR, gr.ColorPicker(EXTRA[COLOUR], label=i18n(COLOUR), elem_id=COLOUR, visible=False))
         self._add(
             "backdrop",
@@ -68,12 +68,12 @@ class Controls:
                 visible=False,
             ),
         )  # fmt: skip
-        self._radio("background_fit", {fit: f"background_fit_{fit}" for fit in FITS}, visible=False)
-        self._slider("background_blur", 0.1, 20, 0.1, visible=False)
+        self._radio("background_fit", LABELS["background_fit"], visible=False)
+        self._slider("background_blur", visible=False)
         self._checkbox("decontaminate")
-        self._radio("format", {kind: f"format_{kind}" for kind in FORMATS})
+        self._radio("format", LABELS["format"])
         self._checkbox("crop")
-        self._slider("crop_margin", 0, 100, visible=False)
+        self._slider("crop_margin", visible=False)
 
     def network(self) -> None:
         """The mask, and what the network is given."""
@@ -112,11 +112,13 @@ class Controls:
     def _checkbox(self, name: str) -> None:
         self._add(name, gr.Checkbox(DEFAULTS[name], label=i18n(name), info=info(name), elem_id=name))
 
-    def _slider(self, name: str, low: float, high: float, step: float = 1, *, visible: bool = True) -> None:
+    def _slider(self, name: str, *, visible: bool = True) -> None:
         """A slider over the useful range. What is typed or linked beyond it counts too: `Settings` judges it."""
+        range_ = RANGES[name]
         slider = gr.Slider(
-            low, high, DEFAULTS[name], step=step, label=i18n(name), info=info(name), elem_id=name, visible=visible
-        )
+            range_.low, range_.useful or range_.high, DEFAULTS[name], step=range_.step,
+            label=i18n(name), info=info(name), elem_id=name, visible=visible,
+        )  # fmt: skip
         slider.preprocess = _as_it_is  # type: ignore  # Gradio's own check gives no sentence
         self._add(name, slider)
 

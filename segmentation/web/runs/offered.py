@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from typing import Any, cast
+from typing import Any
 
 from segmentation.config import Config, names
 from segmentation.errors import SegmentationError
@@ -13,7 +13,6 @@ from segmentation.models.weights import where_available
 from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.probe import usable_providers
 from segmentation.network.pool import SessionPool, threads_for
-from segmentation.network.providers import Device
 from segmentation.network.session import Session, load_session
 from segmentation.web.events import OnProgress
 
@@ -31,7 +30,7 @@ class OfferedModels:
             SessionError: SEGMATTE_DEVICE is unavailable.
         """
         self._config = config
-        usable_providers(cast("Device", config.device))
+        usable_providers(config.device)
         self._pool = SessionPool(self._load, config.sessions_mb << 20)
         self._waiting = threading.local()  # whom to tell in this thread while a network is fetched and loaded
         self.registry()
@@ -71,7 +70,7 @@ class OfferedModels:
         return load_session(
             spec,
             folder=config.models_folder,
-            device=cast("Device", config.device),
+            device=config.device,
             threads=threads,
             gpu=GpuOptions.of(config),
             accepted_licences=config.accepted,
@@ -87,7 +86,7 @@ class OfferedModels:
 
     def _described(self, spec: ModelSpec, session: Session | None) -> dict[str, Any]:
         licence = spec.licence
-        _, note = usable_providers(cast("Device", self._config.device))
+        _, note = usable_providers(self._config.device)
         return {
             "id": spec.id,
             "title": spec.title,

@@ -19,6 +19,7 @@ from segmentation.picture.picture import Limits, Picture
 from segmentation.picture.resize import shrunk
 from segmentation.pipeline import Prediction
 from segmentation.recipe import Recipe
+from segmentation.settings import with_values
 
 PREVIEW_SIDE = 720  # pixels of the longer side of what is tuned while the hand moves: about what the page shows
 
@@ -80,7 +81,7 @@ class Predictions:
     def refined(self, recipe: Recipe) -> Recipe:
         """New settings, but for what only the network can change."""
         asked = self.recipe.settings
-        settings = replace(recipe.settings, mean=asked.mean, std=asked.std, size=asked.size)
+        settings = with_values(recipe.settings, mean=asked.mean, std=asked.std, size=asked.size)
         return replace(recipe, model=self.recipe.model, settings=settings)
 
     def asks_the_same(self, recipe: Recipe) -> bool:

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from segmentation.batch import Cutout, save_stages
@@ -13,7 +13,7 @@ from segmentation.picture.picture import Limits
 from segmentation.picture.resize import resize
 from segmentation.pipeline import Prediction, refine
 from segmentation.recipe import Recipe
-from segmentation.settings import Settings
+from segmentation.settings import Settings, with_values
 from segmentation.web.runs.run import Run, key_of
 
 MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved coarser, so that a preview stays one
@@ -52,7 +52,7 @@ def make_preview(
     result = refine(small.picture, probability, settings, mask=mask, max_unknown=MAX_UNKNOWN)
     stem = f"preview-{uuid.uuid4().hex}"
     # lossless WebP would only take longer to write
-    export = recipe.export if recipe.export.format == "jpeg" else replace(recipe.export, format="png")
+    export = recipe.export if recipe.export.format == "jpeg" else with_values(recipe.export, format="png")
     file = run.folder / f"{stem}{export.ending}"
     notes = save_export(small.picture, result.foreground, result.alpha, file, export, behind)
     stages = save_stages(result, run.folder, stem)
@@ -76,4 +76,4 @@ def _at_scale(settings: Settings, whole: tuple[int, int], small: tuple[int, int]
         erode_size = auto_erode_size(whole, (network[0], network[1]))
     if erode_size:
         erode_size = max(1, round(erode_size * max(small) / max(whole)))
-    return replace(settings, alpha_matting_erode_size=erode_size, matting_method="fast")
+    return with_values(settings, alpha_matting_erode_size=erode_size, matting_method="fast")

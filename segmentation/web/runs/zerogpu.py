@@ -19,6 +19,7 @@ from segmentation.models.spec import ModelSpec, Weights
 from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.session import Answer, Runner, Session
 from segmentation.network.watchdog import Cancelled
+from segmentation.settings import with_values
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ if ON_ZERO_GPU:
 
 def for_this_process(config: Config) -> Config:
     """The settings of the process that serves the page: on ZeroGPU it leaves the GPU alone."""
-    return replace(config, device="cpu") if ON_ZERO_GPU else config
+    return with_values(config, device="cpu") if ON_ZERO_GPU else config
 
 
 def runner_for_visitor(session: Session, config: Config) -> Runner:
