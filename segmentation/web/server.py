@@ -17,16 +17,14 @@ from starlette.routing import BaseRoute, Route
 from segmentation.config import Config
 from segmentation.errors import SettingsError
 from segmentation.web.api import QUEUE_NAME
-from segmentation.web.guard.doorman import Doorman, known_hosts
-from segmentation.web.guard.gradio_seams import (
+from segmentation.web.guard.doorman import Doorman, client_address, known_hosts
+from segmentation.web.guard.gradio_seams.files import guard_uploads
+from segmentation.web.guard.gradio_seams.queue import is_busy, keep_lines_apart, take_no_more
+from segmentation.web.guard.gradio_seams.server import (
     EXCEPTION_HANDLERS,
     allow_origins,
     describe_links,
-    guard_uploads,
-    is_busy,
-    keep_lines_apart,
     limit_connections,
-    take_no_more,
     tell_every_error,
 )
 from segmentation.web.guard.storage import Storage
@@ -64,7 +62,7 @@ def launch(
     demo.queue(api_open=False, max_size=ALL_LINES, default_concurrency_limit=config.concurrency)
     keep_lines_apart(demo, runs, QUEUE_NAME)
     storage = Storage(config)
-    guard_uploads(storage)
+    guard_uploads(lambda files, size: storage.took(client_address.get(), files, size))
     tell_every_error()
     allow_origins(known_hosts(config))
     describe_links("Segmatte", DESCRIPTION, "/card.png")

@@ -12,6 +12,7 @@ from segmentation.models.registry import Registry
 from segmentation.network.tensor import overridden
 from segmentation.recipe import DEFAULTS, Recipe, parse_value, write_value
 from segmentation.settings import BACKGROUNDS, FITS, FORMATS, MATTING_METHODS, Settings
+from segmentation.web.guard.gradio_seams.endpoints import take_as_it_is
 from segmentation.web.texts import i18n, info
 
 COLOUR = "colour"  # on the page one choice among the backgrounds; to everybody else the colour itself
@@ -117,7 +118,7 @@ class Controls:
         slider = gr.Slider(
             low, high, DEFAULTS[name], step=step, label=i18n(name), info=info(name), elem_id=name, visible=visible
         )
-        slider.preprocess = _as_it_is  # type: ignore  # Gradio's own check gives no sentence
+        take_as_it_is(slider)
         self._add(name, slider)
 
     def _radio(self, name: str, choices: Mapping[str, str], *, visible: bool = True) -> None:
@@ -210,10 +211,6 @@ class Controls:
         except (SegmentationError, TypeError, AttributeError):
             return default
         return default | kept
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 def link(recipe: Recipe, default_model: str) -> str:

@@ -11,7 +11,7 @@ from segmentation.messages import Message
 from segmentation.recipe import Recipe, write_value
 from segmentation.web.api import QUEUE_NAME, add_api
 from segmentation.web.events import progress_bar, shown_errors
-from segmentation.web.guard.uploads import refuse_addresses
+from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.page.code_panel import CodePanel
 from segmentation.web.page.comparison import Comparison
 from segmentation.web.page.controls import TYPED, Controls, choices_of

@@ -10,7 +10,8 @@ from segmentation.errors import ImageError
 from segmentation.messages import Message
 from segmentation.web.events import shown_errors
 from segmentation.web.guard.addresses import fetch_picture
-from segmentation.web.guard.uploads import refuse_addresses, uploaded_files
+from segmentation.web.guard.gradio_seams.files import refuse_addresses
+from segmentation.web.guard.uploads import uploaded_files
 from segmentation.web.page.examples import example_buttons, example_uploaded, examples
 from segmentation.web.page.scripts import script
 from segmentation.web.runs.service import Service
