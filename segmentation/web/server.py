@@ -28,13 +28,12 @@ from segmentation.web.guard.gradio_seams.server import (
     tell_every_error,
 )
 from segmentation.web.guard.storage import Storage
-from segmentation.web.page.scripts import page_script
+from segmentation.web.page.scripts import STYLES
 from segmentation.web.page.theme import theme
 from segmentation.web.texts import translations
 
 DESCRIPTION = "Cut the subject out of your pictures, down to the hair, with any ONNX segmentation model."
-HERE = Path(__file__).parent / "page"
-CARD = HERE / "screenshot.png"
+CARD = Path(__file__).parent / "page" / "screenshot.png"
 ALL_LINES = 1000  # events of all kinds
 SILENT_SECONDS = 20.0  # that a connection may take for the head of a request
 _LOOK_SECONDS = 0.5
@@ -70,8 +69,7 @@ def launch(
     return demo.launch(
         theme=theme(),
         i18n=translations(),
-        css_paths=HERE / "style.css",
-        js=page_script(config),
+        css_paths=STYLES,
         max_file_size=config.max_upload_mb << 20,
         max_threads=_THREADS + runs,
         show_error=False,

@@ -16,7 +16,7 @@ from gradio.data_classes import PredictBodyInternal
 
 from segmentation.web.guard.gradio_seams import endpoints, files, queue, server
 from segmentation.web.page.examples import NAMES, examples
-from tests.web import test_attack, test_guard, test_hosting, test_mcp
+from tests.web import test_attack, test_guard, test_mcp
 from tests.web.browser import test_page_truth
 from tests.web.conftest import Server
 from tests.web.test_attack import here, png
@@ -226,10 +226,7 @@ HELD: dict[Callable[..., Any], list[Callable[..., Any]]] = {
     server.tell_every_error: [test_attack.test_a_forged_mark_gets_a_sentence],
     server.allow_origins: [test_attack.test_no_other_site_may_read],
     server.limit_connections: [test_attack.test_silent_connections_are_closed_and_do_not_shut_others_out],
-    server.is_logged_in: [
-        test_who_is_logged_in_sees_previews_and_nobody_else_does,
-        test_hosting.test_who_knows_the_login_gets_in,
-    ],
+    server.is_logged_in: [test_who_is_logged_in_sees_previews_and_nobody_else_does],
     server.describe_links: [
         test_links_to_the_page_are_described_once_and_by_us,
         test_page_truth.test_a_link_to_the_page_has_our_title_sentence_and_picture,

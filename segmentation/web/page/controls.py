@@ -13,6 +13,7 @@ from segmentation.network.tensor import overridden
 from segmentation.recipe import DEFAULTS, Recipe, parse_value, write_value
 from segmentation.settings import BACKGROUNDS, FITS, FORMATS, MATTING_METHODS, Settings
 from segmentation.web.guard.gradio_seams.endpoints import take_as_it_is
+from segmentation.web.page.scripts import handler
 from segmentation.web.texts import i18n, info
 
 COLOUR = "colour"  # on the page one choice among the backgrounds; to everybody else the colour itself
@@ -90,19 +91,12 @@ class Controls:
 
     def show_what_matters(self) -> None:
         """Controls that a choice makes meaningless are hidden, in the browser alone. Call it when all are laid out."""
-        kind, crop = self.by_name["background"], self.by_name["crop"]
-        follow = {
-            COLOUR: (kind, "'colour'"),
-            "backdrop": (kind, "'picture'"),
-            "background_fit": (kind, "'picture'"),
-            "background_blur": (kind, "'blur'"),
-            "crop_margin": (crop, "true"),
-        }
-        for leader in (kind, crop):
-            names = [name for name, (whom, _) in follow.items() if whom is leader]
-            updates = ", ".join(f"{{__type__: 'update', visible: value === {follow[name][1]}}}" for name in names)
-            leader.change(
-                None, leader, [self.by_name[name] for name in names], js=f"(value) => [{updates}]", queue=False,
+        for leader, names, shows in (
+            ("background", (COLOUR, "backdrop", "background_fit", "background_blur"), "showForBackground"),
+            ("crop", ("crop_margin",), "showForCrop"),
+        ):
+            self.by_name[leader].change(
+                None, self.by_name[leader], [self.by_name[name] for name in names], js=handler(shows), queue=False,
                 api_visibility="private",
             )  # fmt: skip
 
