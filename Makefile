@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 run: $(VENV)/.ready  ## serve the page: make run ARGS="--port 8000"
 	$(BIN)/python app.py $(ARGS)
 
-test: $(VENV)/.ready-dev  ## format, lint, types, import contracts, Dockerfile and all tests
+test: $(VENV)/.ready-dev  ## format, lint, types, import contracts, scripts, styles, Dockerfile and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tests/web/node.py --lint
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
@@ -21,6 +22,7 @@ setup: $(VENV)/.ready
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python tests/web/node.py --format
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "Python 3.11 to 3.13 is needed: make PYTHON=python3.12"'
@@ -31,10 +33,10 @@ $(VENV)/.ready: requirements.txt model_registry.yaml | $(BIN)/python
 	$(BIN)/python -m segmentation fetch
 	touch $@
 
-$(VENV)/.ready-dev: requirements.txt requirements-dev.txt $(VENV)/.ready
+$(VENV)/.ready-dev: requirements.txt requirements-dev.txt tests/web/node.py $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/python tests/web/browser/chromium.py --install
-	$(BIN)/python tests/web/node_client.py --install
+	$(BIN)/python tests/web/node.py --install
 	$(BIN)/python -m tests.traced --install
 	touch $@
 

@@ -7,17 +7,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
-from gradio.context import LocalContext
-from gradio.events import api
-from gradio.utils import get_function_description
 
 from segmentation.errors import SettingsError
 from segmentation.messages import Message
 from segmentation.recipe import DEFAULTS, Recipe
 from segmentation.settings import FIELDS, help_text
 from segmentation.web.events import progress_bar, shown_errors
+from segmentation.web.guard.gradio_seams.endpoints import add_endpoint, describe, events_named, reader_keys
+from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.guard.readers import is_gone
-from segmentation.web.guard.uploads import refuse_addresses
 from segmentation.web.runs.predictions import Predictions
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
@@ -90,26 +88,12 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
     ]
     for endpoint in endpoints:
         limit = service.config.concurrency + service.config.queue  # all at once: they take turns by picture
-        api(endpoint, api_name=endpoint.__name__, concurrency_id=QUEUE_NAME, concurrency_limit=limit)
-    api(models, api_name="models", queue=False)
-    for event in demo.fns.values():
-        if event.api_name in ("segment", "refine"):
-            for component in event.inputs:
-                refuse_addresses(component)
-            _describe(event)
-
-
-def _describe(event: Any) -> None:
-    """Give the components of an endpoint the texts and examples that the API's panel and clients show."""
-    _, texts, _ = get_function_description(event.fn)
-    for component, name in zip(event.inputs, inspect.signature(event.fn).parameters, strict=True):
-        component.label = name
-        component._api_info = {**component._api_info, "additional_description": texts[name]}  # noqa: SLF001
-        example = _EXAMPLES.get(name, component.value)
-        component.example_payload = component.example_value = lambda example=example: example
-    for component, text in zip(event.outputs, ("The cutouts", "The report, an entry a picture"), strict=True):
-        component.label = text
-        component._api_info = {**component._api_info, "description": text}  # noqa: SLF001
+        add_endpoint(endpoint, api_name=endpoint.__name__, concurrency_id=QUEUE_NAME, concurrency_limit=limit)
+    add_endpoint(models, api_name="models", queue=False)
+    for event in events_named(demo, "segment", "refine"):
+        for component in event.inputs:
+            refuse_addresses(component)
+        describe(event, _EXAMPLES, ("The cutouts", "The report, an entry a picture"))
 
 
 def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any, str]]) -> Callable[..., Iterator[Any]]:
@@ -152,16 +136,10 @@ def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any,
 
 
 def _files_and_reports(service: Service, run: Run, shown: Callable[[str, float | None], None]) -> Iterator[Any]:
-    begun, keys = time.monotonic(), _reader()
+    begun, keys = time.monotonic(), reader_keys()
     for _ in service.process(run, shown, is_gone=lambda: bool(keys) and is_gone(keys, begun)):
         yield [], _reports(run)  # no files yet: clients would download them at every step
     yield files_of(run), _reports(run)
-
-
-def _reader() -> tuple[str, ...]:
-    """By which keys the answers of the running event are read; none where nobody can tell (MCP)."""
-    request, event = LocalContext.request.get(None), LocalContext.event_id.get(None)
-    return tuple(filter(None, (getattr(request, "session_hash", None), event)))
 
 
 def _numbers(pictures: Any, predictions: Predictions) -> list[int]:

@@ -5,19 +5,17 @@
 
 import base64
 import binascii
-import secrets
 import threading
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import gradio as gr
-from gradio.events import api
-from gradio.utils import get_upload_folder
 
 from segmentation.errors import ImageError, SegmentationError
 from segmentation.messages import Message
 from segmentation.recipe import DEFAULTS, Recipe
+from segmentation.web.guard.gradio_seams.endpoints import add_endpoint, offer_as_tools
+from segmentation.web.guard.gradio_seams.files import new_upload
 from segmentation.web.runs.service import Service
 
 # No `from __future__ import annotations` here: Gradio reads the signature to describe the tool.
@@ -27,11 +25,7 @@ def add_mcp(demo: gr.Blocks, service: Service) -> None:
     """Add the tool to a page, where the switch is on. Call it inside the `Blocks` context, after `add_api`."""
     if not service.config.mcp:
         return
-    for event in demo.fns.values():
-        # what else is public stays so, but is not offered as a tool that cannot work
-        if event.fn and event.api_name != "models":
-            function = getattr(event.fn, "__func__", event.fn)  # a method takes no marks
-            setattr(function, "_mcp_type", "none")  # noqa: B010  # Gradio lists what has no such mark, or "tool"
+    offer_as_tools(demo, "models")  # the other endpoints stay public, but could not work as tools
     # Not in Gradio's queue: from there the tool would be called through the server's own door, where JSON is kept small
     at_work = threading.BoundedSemaphore(service.config.concurrency)
 
@@ -62,7 +56,7 @@ def add_mcp(demo: gr.Blocks, service: Service) -> None:
         file = run.results.cutouts[0][1].file
         return gr.FileData(path=str(file), orig_name=file.name).model_dump(), report.as_json()  # type: ignore[return-value]
 
-    api(cut_out, api_name="cut_out", queue=False)
+    add_endpoint(cut_out, api_name="cut_out", queue=False)
 
 
 def _stored(image: Any) -> str:
@@ -75,8 +69,6 @@ def _stored(image: Any) -> str:
         content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ImageError(Message("The data URL is damaged: what follows its comma is not base64.")) from error
-    folder = Path(get_upload_folder()) / secrets.token_hex(32)  # as an upload's, with a name nobody can guess
-    folder.mkdir(parents=True)
-    path = folder / "picture"
+    path = new_upload("picture")
     path.write_bytes(content)
     return str(path)

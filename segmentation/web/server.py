@@ -17,26 +17,23 @@ from starlette.routing import BaseRoute, Route
 from segmentation.config import Config
 from segmentation.errors import SettingsError
 from segmentation.web.api import QUEUE_NAME
-from segmentation.web.guard.doorman import Doorman, known_hosts
-from segmentation.web.guard.gradio_seams import (
+from segmentation.web.guard.doorman import Doorman, client_address, known_hosts
+from segmentation.web.guard.gradio_seams.files import guard_uploads
+from segmentation.web.guard.gradio_seams.queue import is_busy, keep_lines_apart, take_no_more
+from segmentation.web.guard.gradio_seams.server import (
     EXCEPTION_HANDLERS,
     allow_origins,
     describe_links,
-    guard_uploads,
-    is_busy,
-    keep_lines_apart,
     limit_connections,
-    take_no_more,
     tell_every_error,
 )
 from segmentation.web.guard.storage import Storage
-from segmentation.web.page.scripts import page_script
+from segmentation.web.page.scripts import STYLES
 from segmentation.web.page.theme import theme
 from segmentation.web.texts import translations
 
 DESCRIPTION = "Cut the subject out of your pictures, down to the hair, with any ONNX segmentation model."
-HERE = Path(__file__).parent / "page"
-CARD = HERE / "screenshot.png"
+CARD = Path(__file__).parent / "page" / "screenshot.png"
 ALL_LINES = 1000  # events of all kinds
 SILENT_SECONDS = 20.0  # that a connection may take for the head of a request
 _LOOK_SECONDS = 0.5
@@ -64,7 +61,7 @@ def launch(
     demo.queue(api_open=False, max_size=ALL_LINES, default_concurrency_limit=config.concurrency)
     keep_lines_apart(demo, runs, QUEUE_NAME)
     storage = Storage(config)
-    guard_uploads(storage)
+    guard_uploads(lambda files, size: storage.took(client_address.get(), files, size))
     tell_every_error()
     allow_origins(known_hosts(config))
     describe_links("Segmatte", DESCRIPTION, "/card.png")
@@ -72,8 +69,7 @@ def launch(
     return demo.launch(
         theme=theme(),
         i18n=translations(),
-        css_paths=HERE / "style.css",
-        js=page_script(config),
+        css_paths=STYLES,
         max_file_size=config.max_upload_mb << 20,
         max_threads=_THREADS + runs,
         show_error=False,

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
-from gradio.i18n import I18nData
 
 from segmentation.messages import translated
 from segmentation.recipe import DEFAULTS
@@ -62,13 +62,16 @@ def speaker(request: gr.Request | None) -> Say:
     return lambda text: translated(str(text) if not isinstance(text, str) else text, catalogue)
 
 
-def i18n(key: str) -> I18nData:
+_in_the_browser = gr.I18n()
+
+
+def i18n(key: str) -> Any:
     """The text of a key, translated in the browser; English where a language has none."""
     assert key in texts()["en"], key
-    return I18nData(key)
+    return _in_the_browser(key)
 
 
-def info(name: str) -> I18nData:
+def info(name: str) -> Any:
     """The explanation of a control."""
     return i18n(f"{name}_info")
 

@@ -12,23 +12,24 @@ import httpx
 import pytest
 
 from segmentation.settings import Settings
+from tests.web import node as packages
 from tests.web.conftest import Server
-from tests.web.node_client import PACKAGE, missing
 
 CLIENT = Path(__file__).with_name("client.mjs")
 
 
 @pytest.fixture
 def node(server: Server) -> Any:
-    if problem := missing():
+    if problem := packages.missing(packages.CLIENT):
         if os.environ.get("CI"):
             pytest.fail(problem)
         pytest.skip(problem)
 
     def run(task: str, *pictures: Path) -> Any:
-        entry = json.loads((PACKAGE / "package.json").read_text())["main"]
+        package = packages.package(packages.CLIENT)
+        entry = json.loads((package / "package.json").read_text())["main"]
         done = subprocess.run(
-            [shutil.which("node") or "node", CLIENT, PACKAGE / entry, server.url, task, *pictures],
+            [shutil.which("node") or "node", CLIENT, package / entry, server.url, task, *pictures],
             capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"NO_PROXY": "127.0.0.1"},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ from segmentation.recipe import Recipe
 from segmentation.report import Report
 from segmentation.web.api import QUEUE_NAME
 from segmentation.web.guard.doorman import PUBLIC, Doorman
-from segmentation.web.guard.gradio_seams import MOMENTARY, keep_lines_apart
+from segmentation.web.guard.gradio_seams.queue import MOMENTARY, keep_lines_apart
 from segmentation.web.guard.uploads import new_run_folder, sweep
 from segmentation.web.page.comparison import Column, Comparison
 from segmentation.web.runs.predictions import Predictions

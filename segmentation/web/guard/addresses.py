@@ -7,7 +7,6 @@ them, whatever the name resolves to a moment later. Nothing here knows a proxy, 
 
 import io
 import re
-import secrets
 import shutil
 import socket
 import ssl
@@ -22,12 +21,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from gradio.utils import get_upload_folder
-
 from segmentation.errors import ImageError
 from segmentation.messages import Message
 from segmentation.outputs import safe_stems
 from segmentation.picture.load import picture_ending
+from segmentation.web.guard.gradio_seams.files import new_upload
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -280,10 +278,8 @@ def _save(answer: HTTPResponse, name: str, max_bytes: int, max_pixels: int) -> P
     )
     if (answer.length or 0) > max_bytes:
         raise too_large
-    folder = Path(get_upload_folder()) / secrets.token_hex(32)  # Gradio's are hashes; this one cannot be worked out
-    folder.mkdir(parents=True)
+    partial = new_upload("partial")
     try:
-        partial = folder / "partial"
         received, buffer = 0, memoryview(bytearray(_CHUNK))
         with partial.open("wb") as file:
             while count := _read(answer, buffer):
@@ -293,9 +289,9 @@ def _save(answer: HTTPResponse, name: str, max_bytes: int, max_pixels: int) -> P
                 file.write(buffer[:count])
         ending = picture_ending(partial, Message("The file at this address"), max_pixels)
         stem = safe_stems([re.sub(r"[^\w ,.()-]", "_", name)])[0]
-        return partial.rename(folder / f"{stem}{ending}")
+        return partial.rename(partial.with_name(f"{stem}{ending}"))
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(partial.parent, ignore_errors=True)
         raise
 
 

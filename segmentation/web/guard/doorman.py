@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import errno
 import ipaddress
 import logging
@@ -10,21 +11,21 @@ import re
 import socket
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from gradio.route_utils import FnIndexInferError
-from starlette._utils import get_route_path
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segmentation.config import Config, names
-from segmentation.web.guard.gradio_seams import FAILED, client_address
+from segmentation.web.guard.gradio_seams.server import FAILED, is_unknown_event, parameter_problem, path_of
 from segmentation.web.guard.readers import reading
 from segmentation.web.guard.storage import Storage
 
 log = logging.getLogger(__name__)
+
+client_address: contextvars.ContextVar[str] = contextvars.ContextVar("client_address", default="")
 
 PUBLIC = ("segment", "refine", "models")
 
@@ -98,7 +99,7 @@ class Doorman:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        path, method = get_route_path(scope), scope["method"]
+        path, method = path_of(scope), scope["method"]
         client = (scope.get("client") or ("",))[0]
         outgoing = _Outgoing(send)
         is_login = method == "POST" and path.rstrip("/") == "/login"
@@ -374,19 +375,13 @@ def _too_large(limit: int) -> Refusal:
     return Refusal(413, f"The request is too large; at most {most} are taken.")
 
 
-_KINDS: list[tuple[type[Exception], Callable[[str], bool], int, str]] = [
-    (FnIndexInferError, lambda _: True, 404, "There is no such event."),
-    (KeyError, lambda path: path.startswith((f"{_API}/run", f"{_API}/queue/join")), 404, "There is no such event."),
-]
-
-
 def _told(error: Exception, method: str, path: str) -> Refusal:
     """What a client is told about an exception of Gradio's."""
     if isinstance(error, TypeError) and "/call/v2/" in path:  # a missing or unknown parameter, by name
-        return Refusal(422, f"{str(error).split(' Please click')[0].rstrip('.')[:300]}.")
-    for kind, is_meant, status, sentence in _KINDS:
-        if isinstance(error, kind) and is_meant(path):
-            return Refusal(status, sentence)
+        return Refusal(422, parameter_problem(error))
+    by_number = path.startswith((f"{_API}/run", f"{_API}/queue/join"))
+    if is_unknown_event(error) or (isinstance(error, KeyError) and by_number):
+        return Refusal(404, "There is no such event.")
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return Refusal(404, "There is nothing here.")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

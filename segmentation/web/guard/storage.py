@@ -7,9 +7,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gradio.utils import get_upload_folder
-
 from segmentation.config import Config
+from segmentation.web.guard.gradio_seams.files import upload_folder
 from segmentation.web.guard.uploads import is_swept
 
 YOUNG_SECONDS = 120.0  # what was used so lately stays: a run may be about to read it
@@ -101,7 +100,7 @@ class Storage:
         with self._looking:
             if time.monotonic() - self._looked < LOOK_SECONDS:
                 return
-            root = Path(get_upload_folder())
+            root = upload_folder()
             entries = sorted(_entries(root)) if root.is_dir() else []
             files, size = sum(entry[1] for entry in entries), sum(entry[2] for entry in entries)
             most_files, most_bytes = self._config.stored_files, self._config.stored_mb << 20

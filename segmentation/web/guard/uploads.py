@@ -11,19 +11,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-
-import gradio as gr
-from gradio.utils import get_upload_folder
 
 from segmentation.errors import ImageError
 from segmentation.messages import Message
+from segmentation.web.guard.gradio_seams.files import is_gradios, is_upload, upload_folder
 
 EMPTY_SECONDS = 300.0  # after which an empty folder goes: one of a run that begins is empty for a moment
 
 _RUN_PREFIX = "segmatte-run-"
-_UPLOAD = re.compile(r"[0-9a-f]{64}")  # Gradio keeps each upload in a folder named by its hash
-_SWEPT = re.compile(rf"{_UPLOAD.pattern}|{_RUN_PREFIX}\w+|tmp\w+|deep_links")
+_RUN = re.compile(rf"{_RUN_PREFIX}\w+")
 
 
 def uploaded_files(paths: Sequence[Any], max_pictures: int) -> list[Path]:
@@ -42,7 +38,7 @@ def uploaded_files(paths: Sequence[Any], max_pictures: int) -> list[Path]:
                 max_pictures=max_pictures,
             )
         )
-    root = Path(get_upload_folder()).resolve()
+    root = upload_folder().resolve()
     return [_uploaded(path, root) for path in paths]
 
 
@@ -59,36 +55,22 @@ def _uploaded(named: Any, root: Path) -> Path:
         path = Path(named).resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:  # not there, a loop of links, too long
         raise refusal from error
-    below = path.relative_to(root).parts if path.is_relative_to(root) else ()
-    # exactly <hash>/<name>: results of other visitors lie below the same root
-    if len(below) != 2 or not _UPLOAD.fullmatch(below[0]) or not path.is_file():
+    # other visitors' results lie below the same root
+    if not path.is_relative_to(root) or not is_upload(path.relative_to(root)) or not path.is_file():
         raise refusal
     return path
 
 
-def refuse_addresses(component: gr.blocks.Block) -> None:
-    """Keep Gradio from fetching web addresses that a client gives this component as files."""
-    move = component.async_move_resource_to_block_cache
-
-    async def move_if_local(url_or_file_path: str | Path | None) -> str | None:
-        # a full address, or any other scheme; drive letters of Windows have one letter
-        if len(urlsplit(str(url_or_file_path)).scheme) > 1 or str(url_or_file_path).startswith("//"):
-            raise gr.Error("Web addresses are not fetched here. Upload the picture itself.", print_exception=False)
-        return await move(url_or_file_path)
-
-    component.async_move_resource_to_block_cache = move_if_local  # type: ignore[method-assign]
-
-
 def new_run_folder() -> Path:
     """A folder with a name nobody can guess, from which Gradio serves without copying."""
-    root = Path(get_upload_folder())
+    root = upload_folder()
     root.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=_RUN_PREFIX, dir=root))
 
 
 def is_swept(name: str) -> bool:
     """Whether something of that name in the upload folder is Gradio's or ours."""
-    return bool(_SWEPT.fullmatch(name))
+    return is_gradios(name) or bool(_RUN.fullmatch(name))
 
 
 def sweep(keep_seconds: float) -> int:
@@ -97,7 +79,7 @@ def sweep(keep_seconds: float) -> int:
     Returns:
         How many went.
     """
-    root = Path(get_upload_folder())
+    root = upload_folder()
     gone = 0
     for path in root.iterdir() if root.is_dir() else ():
         try:

@@ -8,11 +8,9 @@ import gradio as gr
 from segmentation.errors import SegmentationError
 from segmentation.web.page.controls import Controls, link
 from segmentation.web.page.pictures import Pictures, Shown
-from segmentation.web.page.scripts import scripted
+from segmentation.web.page.scripts import handler, scripted
 from segmentation.web.page.snippets import command_line, curl_code, python_code
 from segmentation.web.runs.service import Service
-
-_HERE = "(...values) => [...values.slice(0, -1), window.location.origin + window.location.pathname]"
 
 
 class CodePanel:
@@ -21,14 +19,14 @@ class CodePanel:
     def __init__(self, service: Service, controls: Controls) -> None:
         """Lay it out where this is called."""
         self._service, self._controls = service, controls
-        self.shown = scripted("code", "code", [])
+        self.shown = scripted("code", [])
         self._address = gr.Textbox("", visible=False)  # the browser knows where it is
 
     def follow(self, triggers: list[Any], pictures: Pictures) -> None:
         """Write the programs anew whenever one of these events comes."""
         gr.on(
             triggers, self._written, [pictures.gallery, *self._controls.all, self._address],
-            self.shown, js=_HERE, queue=False, show_progress="hidden", trigger_mode="always_last",
+            self.shown, js=handler("addAddress"), queue=False, show_progress="hidden", trigger_mode="always_last",
             api_visibility="private",
         )  # fmt: skip
 

@@ -44,7 +44,7 @@ class Comparison:
             info=i18n("compare_models_info"), elem_id="compare_models",
         )  # fmt: skip
         self.button = gr.Button(i18n("compare"), variant="primary", elem_id="compare")
-        self.shown = scripted("comparison", "comparison", [])
+        self.shown = scripted("comparison", [])
         self.columns = gr.State([], delete_callback=self.forget)
 
     def compare(

@@ -12,6 +12,8 @@ from segmentation.models.registry import Registry
 from segmentation.network.tensor import overridden
 from segmentation.recipe import DEFAULTS, Recipe, parse_value, write_value
 from segmentation.settings import RANGES, Settings
+from segmentation.web.guard.gradio_seams.endpoints import take_as_it_is
+from segmentation.web.page.scripts import handler
 from segmentation.web.texts import LABELS, i18n, info
 
 COLOUR = "colour"  # on the page one choice among the backgrounds; to everybody else the colour itself
@@ -89,19 +91,12 @@ class Controls:
 
     def show_what_matters(self) -> None:
         """Controls that a choice makes meaningless are hidden, in the browser alone. Call it when all are laid out."""
-        kind, crop = self.by_name["background"], self.by_name["crop"]
-        follow = {
-            COLOUR: (kind, "'colour'"),
-            "backdrop": (kind, "'picture'"),
-            "background_fit": (kind, "'picture'"),
-            "background_blur": (kind, "'blur'"),
-            "crop_margin": (crop, "true"),
-        }
-        for leader in (kind, crop):
-            names = [name for name, (whom, _) in follow.items() if whom is leader]
-            updates = ", ".join(f"{{__type__: 'update', visible: value === {follow[name][1]}}}" for name in names)
-            leader.change(
-                None, leader, [self.by_name[name] for name in names], js=f"(value) => [{updates}]", queue=False,
+        for leader, names, shows in (
+            ("background", (COLOUR, "backdrop", "background_fit", "background_blur"), "showForBackground"),
+            ("crop", ("crop_margin",), "showForCrop"),
+        ):
+            self.by_name[leader].change(
+                None, self.by_name[leader], [self.by_name[name] for name in names], js=handler(shows), queue=False,
                 api_visibility="private",
             )  # fmt: skip
 
@@ -119,7 +114,7 @@ class Controls:
             range_.low, range_.useful or range_.high, DEFAULTS[name], step=range_.step,
             label=i18n(name), info=info(name), elem_id=name, visible=visible,
         )  # fmt: skip
-        slider.preprocess = _as_it_is  # type: ignore  # Gradio's own check gives no sentence
+        take_as_it_is(slider)
         self._add(name, slider)
 
     def _radio(self, name: str, choices: Mapping[str, str], *, visible: bool = True) -> None:
@@ -212,10 +207,6 @@ class Controls:
         except (SegmentationError, TypeError, AttributeError):
             return default
         return default | kept
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 def link(recipe: Recipe, default_model: str) -> str:

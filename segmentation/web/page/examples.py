@@ -1,17 +1,13 @@
 """Pictures to try at one click: photographs that ship inside the Gradio package."""
 
 import base64
-import secrets
 import shutil
 from functools import cache
 from pathlib import Path
 
-import gradio as gr
-from gradio.utils import get_upload_folder
-
+from segmentation.web.guard.gradio_seams.files import new_upload, photographs
 from segmentation.web.page.preview import to_jpeg
 
-FOLDER = Path(gr.__file__).parent / "media_assets" / "images"
 NAMES = {
     "cheetah.jpg": "A running cheetah",
     "lion.jpg": "A lion",
@@ -23,16 +19,13 @@ THUMBNAIL_SIDE = 112  # pixels
 
 def examples() -> list[Path]:
     """The pictures that are there."""
-    return [FOLDER / name for name in NAMES if (FOLDER / name).is_file()]
+    return [path for name in NAMES if (path := photographs() / name).is_file()]
 
 
 def example_uploaded(number: int) -> Path:
     """An example as if the visitor had uploaded it: a copy that the guard takes and the sweeper deletes."""
     source = examples()[number]
-    target = Path(get_upload_folder()) / secrets.token_hex(32) / source.name
-    target.parent.mkdir(parents=True)
-    shutil.copyfile(source, target)
-    return target
+    return shutil.copyfile(source, new_upload(source.name))
 
 
 @cache

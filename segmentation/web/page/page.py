@@ -11,12 +11,12 @@ from segmentation.messages import Message
 from segmentation.recipe import Recipe, write_value
 from segmentation.web.api import QUEUE_NAME, add_api
 from segmentation.web.events import progress_bar, shown_errors
-from segmentation.web.guard.uploads import refuse_addresses
+from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.page.code_panel import CodePanel
 from segmentation.web.page.comparison import Comparison
-from segmentation.web.page.controls import TYPED, Controls, choices_of
+from segmentation.web.page.controls import TYPED, Controls, choices_of, default_values
 from segmentation.web.page.pictures import Pictures, Shown
-from segmentation.web.page.scripts import messenger, scripted
+from segmentation.web.page.scripts import handler, messenger, scripted
 from segmentation.web.page.status import card, line, progress, table
 from segmentation.web.page.viewer import preview_value, viewer_value
 from segmentation.web.runs.results import MadeBy
@@ -76,7 +76,7 @@ class Page:
             with gr.Column(scale=3, min_width=320, elem_id="results"), gr.Tabs(elem_id="tabs"):
                 with gr.Tab(i18n("tab_cutouts"), elem_id="tab_cutouts"):
                     self.status = gr.HTML(line(""), elem_id="status")
-                    self.viewer = scripted("viewer", "viewer", NOTHING)
+                    self.viewer = scripted("viewer", NOTHING)
                     with gr.Row(elem_id="tuning"):
                         self.live = gr.Checkbox(
                             True, label=i18n("live"), info=i18n("live_info"), elem_id="live", scale=3, container=False
@@ -96,6 +96,7 @@ class Page:
                     self.comparison = Comparison(service, controls)
                 with gr.Tab(i18n("tab_code"), elem_id="tab_code") as self.code_tab:
                     self.code = CodePanel(service, controls)
+        self.facts = scripted("page", self._facts(), elem_classes="unseen")
         self.draft = messenger("draft")
         self.archive = messenger("archive")
         self.problems = messenger("problems")
@@ -105,6 +106,12 @@ class Page:
         self.run_id = gr.BrowserState("", storage_key=RUN_KEY, secret=RUN_KEY)
         refuse_addresses(controls.by_name["backdrop"])
         controls.show_what_matters()
+
+    def _facts(self) -> dict[str, Any]:
+        """What the browser must know before anything is sent."""
+        config = self.service.config
+        caps = {"most": config.max_pictures, "mostBytes": config.max_upload_mb << 20}
+        return caps | {"kept": self.controls.kept, "defaults": default_values()}
 
     def wire(self, demo: gr.Blocks) -> None:
         """Connect events and handlers. All are private: scripts have the public endpoints."""
@@ -167,7 +174,7 @@ class Page:
         )  # fmt: skip
         comparison.shown.select(
             self.go_on_with, [comparison.columns, self.last_run], [self.model, self.last_run, *results], **quick
-        ).then(None, None, None, js="() => document.querySelector('#tabs button[role=tab]').click()", **quick)
+        ).then(None, None, None, js=handler("showCutouts"), **quick)
         self.stop_button.click(
             self.stop,
             self.last_run,
@@ -187,14 +194,8 @@ class Page:
         )  # fmt: skip
         self.model.change(self.misfits, [self.model, *typed], self.problems, **quick)
         kept = [self.controls.by_name[name] for name in self.controls.kept]
-        names = ", ".join(f"{name}: values[{place}]" for place, name in enumerate(self.controls.kept))
         changes = [control.change for control in kept]
-        # what a link brought is not this visitor's own choice
-        script = (
-            f"(saved, ...values) => {{ const now = {{{names}}}; window.segmatte?.mark(now); "
-            "return window.location.search ? saved : now; }"
-        )
-        gr.on(changes, None, [self.settings, *kept], self.settings, js=script, **quick)
+        gr.on(changes, None, [self.facts, self.settings, *kept], self.settings, js=handler("keepSettings"), **quick)
         self.reset_button.click(self.reset, self.model, kept, **quick)
         self.code.follow([self.code_tab.select, self.pictures.gallery.change, *changes], self.pictures)
         loaded = demo.load(self.remember, self.settings, [*kept, self.status], **quick)

@@ -10,11 +10,12 @@ from segmentation.errors import ImageError
 from segmentation.messages import Message
 from segmentation.web.events import shown_errors
 from segmentation.web.guard.addresses import fetch_picture
-from segmentation.web.guard.uploads import refuse_addresses, uploaded_files
+from segmentation.web.guard.gradio_seams.files import refuse_addresses
+from segmentation.web.guard.uploads import uploaded_files
 from segmentation.web.page.examples import example_buttons, example_uploaded, examples
-from segmentation.web.page.scripts import script
+from segmentation.web.page.scripts import scripted
 from segmentation.web.runs.service import Service
-from segmentation.web.texts import i18n, script_texts, speaker
+from segmentation.web.texts import i18n, speaker
 
 Shown = list[tuple[str, str | None]] | None
 """What a gallery holds: paths as the client names them, and captions."""
@@ -39,9 +40,7 @@ class Pictures:
         """Lay out the examples and the address where this is called."""
         with gr.Column(visible=bool(examples()), elem_id="examples"):
             gr.Markdown(i18n("examples"))
-            self.example = gr.HTML(
-                example_buttons(), js_on_load=script("examples"), apply_default_css=False, texts=script_texts()
-            )
+            self.example = scripted("examples", example_buttons(), html_template="${value}", elem_id=None)
         self.example_chosen = self.example.select(
             self._show_example,
             self.gallery,

@@ -18,7 +18,7 @@ from segmentation.picture.export import WHITE
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits
 from segmentation.picture.resize import shrunk
-from segmentation.web.guard.gradio_seams import is_logged_in
+from segmentation.web.guard.gradio_seams.server import is_logged_in
 from segmentation.web.guard.uploads import uploaded_files
 from segmentation.web.runs.service import Service
 

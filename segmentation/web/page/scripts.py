@@ -1,29 +1,45 @@
-"""Components whose look and behaviour are scripts of our own; the server sends them data."""
+"""Scripts and styles of our own, as Gradio wants them: it takes texts, so the files in `browser` are read here."""
 
-import json
+import re
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from segmentation.config import Config
-from segmentation.web.page.controls import default_values
 from segmentation.web.texts import script_texts
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent / "browser"
+STYLES = [FOLDER / f"{name}.css" for name in ("page", "viewer", "panels", "screens")]
+"""In the order of the cascade."""
+
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 
 
 def script(name: str) -> str:
-    """A script's text, behind what all of them share."""
-    return "\n".join((HERE / f"{part}.js").read_text(encoding="utf-8") for part in ("common", name))
+    """The module `<name>.js` behind what it imports, in one piece: Gradio runs it as the body of a function."""
+    text = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
+    parts = [script(imported) for imported in _IMPORT.findall(text)] + [_IMPORT.sub("", text)]
+    return re.sub("^export ", "", "\n".join(parts), flags=re.MULTILINE)
 
 
-def scripted(name: str, elem_id: str, value: Any = None) -> gr.HTML:
-    """A component that `<name>.js` fills. The script gets its value as `props.value` and its texts as `props.texts`."""
-    return gr.HTML(
-        value, html_template="<div></div>", js_on_load=script(name), apply_default_css=False, elem_id=elem_id,
-        texts=script_texts(),
-    )  # fmt: skip
+def handler(name: str) -> str:
+    """One function of `events.js`, for the `js` of an event."""
+    text = (FOLDER / "events.js").read_text(encoding="utf-8")
+    found = re.search(rf"^export (function {name}\(.*?^\}})$", text, re.MULTILINE | re.DOTALL)
+    assert found, name
+    return found[1]
+
+
+def scripted(name: str, value: Any = None, **options: Any) -> gr.HTML:
+    """A component that `<name>.js` fills. The script gets its value as `props.value` and its texts as `props.texts`.
+
+    Args:
+        name: Of the script, and of the element in the page.
+        value: The first value.
+        options: Further ones of `gr.HTML`.
+    """
+    options = {"html_template": "<div></div>", "elem_id": name} | options
+    return gr.HTML(value, js_on_load=script(name), apply_default_css=False, texts=script_texts(), **options)
 
 
 def messenger(name: str) -> gr.HTML:
@@ -32,15 +48,3 @@ def messenger(name: str) -> gr.HTML:
         None, html_template="<div></div>", js_on_load=script(name), apply_default_css=False, elem_id=name,
         elem_classes="unseen",
     )  # fmt: skip
-
-
-def page_script(config: Config) -> str:
-    """What runs once when the page is there; it is given the caps, the settings' defaults and its texts."""
-    facts = {
-        "most": config.max_pictures,
-        "mostBytes": config.max_upload_mb << 20,
-        "defaults": default_values(),
-        "texts": script_texts(),
-    }
-    text = (HERE / "page.js").read_text(encoding="utf-8")
-    return text.replace("/* facts */ {}", json.dumps(facts, ensure_ascii=False).replace("</", "<\\/"))

@@ -8,7 +8,7 @@ from typing import Any
 from segmentation.messages import Message
 from segmentation.report import Report
 from segmentation.web.runs.run import Run
-from segmentation.web.runs.service import STAGES  # in the order of the bar; style.css colours them
+from segmentation.web.runs.service import STAGES  # in the order of the bar; panels.css colours them
 from segmentation.web.texts import Say
 
 COMMERCIAL = {
@@ -102,7 +102,7 @@ def _bar(seconds: Mapping[str, float], longest: float, say: Say) -> str:
         ", ".join(f"{say(STAGES[stage])} {seconds[stage]:.2f} s" for stage in STAGES if stage in seconds)
     )
     parts = "".join(
-        f"<i class='{stage}' style='width: {100 * seconds[stage] / longest:.2f}%'></i>"
+        f"<i class='{stage}' style='--share: {100 * seconds[stage] / longest:.2f}%'></i>"
         for stage in STAGES
         if stage in seconds
     )

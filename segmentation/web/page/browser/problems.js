@@ -1,4 +1,6 @@
 // Says at each field what is wrong with it. `props.value` is field -> sentence.
+import { make } from "./common.js";
+
 watch("value", () => {
   const problems = props.value || {};
   for (const field of ["mean", "std", "size"]) {

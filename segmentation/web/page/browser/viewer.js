@@ -1,14 +1,49 @@
 // The viewer: one cutout large, before and after or stage by stage, at any zoom, and all of them as thumbnails.
-// Gradio runs this once with `element`, `props`, `trigger` and `watch`. It owns all that is in `element`; what is to be
-// shown comes as `props.value` (web/viewer.py says how). File names come from strangers: they are only ever set as text.
+// It owns everything in `element`; what it shows comes as `props.value`. File names come from strangers: they are only
+// ever set as text.
+import { copyButton, make, say, url } from "./common.js";
+
+/**
+ * What viewer.py sends. Paths are below the upload folder; a box is left, top, right, bottom of what was written, in
+ * the picture of size [height, width].
+ * @typedef {object} Value
+ * @property {string} run which run is shown
+ * @property {number} since when it was first shown: anything older is stale
+ * @property {(Cutout | Failure)[]} items
+ * @property {number} tuned how far the settings were followed in full size
+ * @property {number | null} wanted number of the picture that was asked for
+ *
+ * @typedef {object} Cutout
+ * @property {string} key
+ * @property {number} index number of the picture
+ * @property {string} name of the picture
+ * @property {string} label of the cutout, where a picture has several
+ * @property {string} file in full size
+ * @property {string} file_name
+ * @property {string} thumbnail
+ * @property {string} screen the cutout at screen size
+ * @property {string} before
+ * @property {string} before_screen
+ * @property {string[]} warnings
+ * @property {[number, number, number, number]} box
+ * @property {[number, number]} size
+ * @property {Record<string, string>} stages stage -> path
+ *
+ * @typedef {{ key: string, index: number, name: string, error: string }} Failure
+ *
+ * A preview that stands in for the cutout of its key until that has been tuned as far.
+ * @typedef {Pick<Cutout, "key" | "file" | "box" | "size" | "stages"> & { run: string, tuning: number }} Draft
+ */
 
 const STAGES = ["probability", "mask", "trimap", "alpha"];
 const MOST_ZOOM = 16; // of one pixel of the picture to the screen's
 
 let run = ""; // which run is shown
 let since = 0; // and since when: what comes late of an earlier one is stale
+/** @type {Value["items"]} */
 let items = [];
 let tuned = 0; // what has been tuned up to, in full size
+/** @type {Draft | null} */
 let draft = null;
 let at = 0;
 let chosen = null; // key of what the visitor went to; until then the first picture is looked at
@@ -26,7 +61,13 @@ const own = make("img", { class: "own", draggable: "false" });
 const whole = make("img", { class: "whole", draggable: "false", alt: "" });
 const clip = make("div", { class: "clip" }, whole);
 const handle = make("input", {
-  type: "range", min: 0, max: 100, step: 0.5, value: 50, class: "handle", "aria-label": say.handle,
+  type: "range",
+  min: 0,
+  max: 100,
+  step: 0.5,
+  value: 50,
+  class: "handle",
+  "aria-label": say.handle,
 });
 const sheet = make("div", { class: "sheet" }, own, clip, make("div", { class: "rule" }), handle);
 const stage = make("div", { class: "stage", tabindex: 0, role: "region", "aria-label": say.label }, sheet);
@@ -44,15 +85,32 @@ const next = button("›", false, { "aria-label": say.next, class: "step" });
 const title = make("span", { class: "name", "aria-live": "polite" });
 const save = make("a", { class: "save", download: "" }, say.download);
 const saveAlpha = make("a", { class: "save-alpha", download: "" }, say.download_alpha);
-const copy = button(say.copy, false, { class: "copy" });
+const copy = copyButton(
+  () => {
+    const png = fetch(url(items[at].file))
+      .then((answer) => answer.blob())
+      .then(toPng);
+    return navigator.clipboard.write([new ClipboardItem({ "image/png": png })]);
+  },
+  { class: "copy" },
+);
 const film = make("div", { class: "film", role: "group", "aria-label": say.all });
 const shown = make(
-  "div", { class: "viewer" },
-  make("div", { class: "bar" }, make("div", { class: "views", role: "group" }, ...Object.values(views)),
-    make("div", { class: "zooms", role: "group" }, ...Object.values(zooms))),
+  "div",
+  { class: "viewer" },
+  make(
+    "div",
+    { class: "bar" },
+    make("div", { class: "views", role: "group" }, ...Object.values(views)),
+    make("div", { class: "zooms", role: "group" }, ...Object.values(zooms)),
+  ),
   make("div", { class: "frame" }, stage, failure, badge),
-  make("div", { class: "bar" }, make("div", { class: "steps" }, previous, title, next),
-    make("div", { class: "actions" }, save, saveAlpha, copy)),
+  make(
+    "div",
+    { class: "bar" },
+    make("div", { class: "steps" }, previous, title, next),
+    make("div", { class: "actions" }, save, saveAlpha, copy),
+  ),
   notes,
   film,
 );
@@ -86,7 +144,7 @@ const render = () => {
   previous.disabled = at === 0;
   next.disabled = at === items.length - 1;
   film.hidden = items.length < 2 && !item.error;
-  [...film.children].forEach((node, place) => node.setAttribute("aria-current", place === at));
+  for (const [place, node] of [...film.children].entries()) node.setAttribute("aria-current", place === at);
   failure.hidden = !item.error;
   stage.hidden = badge.hidden = Boolean(item.error);
   for (const node of [save, saveAlpha, copy, zooms.fit, zooms.actual]) node.hidden = Boolean(item.error);
@@ -116,8 +174,10 @@ const render = () => {
   sheet.style.width = `${fit * zoom}px`;
   // what shows the whole picture lies so that the part that was written is in sight
   Object.assign(whole.style, {
-    width: `${(100 * width) / boxWidth}%`, height: `${(100 * height) / boxHeight}%`,
-    left: `${(-100 * left) / boxWidth}%`, top: `${(-100 * top) / boxHeight}%`,
+    width: `${(100 * width) / boxWidth}%`,
+    height: `${(100 * height) / boxHeight}%`,
+    left: `${(-100 * left) / boxWidth}%`,
+    top: `${(-100 * top) / boxHeight}%`,
   });
   own.hidden = staged;
   clip.hidden = view === "cutout";
@@ -136,7 +196,10 @@ const render = () => {
   zooms.fit.setAttribute("aria-pressed", zoom === 1);
   zooms.actual.setAttribute("aria-pressed", Math.abs(zoom - pixels) < 1e-3);
   // while a preview stands in for the file, there is none to be had
-  for (const [link, path] of [[save, items[at].file], [saveAlpha, items[at].stages.alpha]]) {
+  for (const [link, path] of [
+    [save, items[at].file],
+    [saveAlpha, items[at].stages.alpha],
+  ]) {
     if (item.drafted) link.removeAttribute("href");
     else link.href = url(path);
   }
@@ -179,8 +242,13 @@ const take = () => {
     wanted = value.wanted;
     zoom = 1;
   }
-  if (first && window.matchMedia("(max-width: 767px)").matches) requestAnimationFrame(() => stage.scrollIntoView({ block: "start", behavior: "smooth" }));
-  at = Math.max(0, items.findIndex((item) => item.key === chosen));
+  if (first && window.matchMedia("(max-width: 767px)").matches) {
+    requestAnimationFrame(() => stage.scrollIntoView({ block: "start", behavior: "smooth" }));
+  }
+  at = Math.max(
+    0,
+    items.findIndex((item) => item.key === chosen),
+  );
   items.forEach((item, place) => {
     let node = film.children[place];
     if (!node) {
@@ -206,21 +274,16 @@ const toPng = async (blob) => {
   return new Promise((done) => canvas.toBlob(done, "image/png"));
 };
 
-copy.addEventListener("click", async () => {
-  const png = fetch(url(items[at].file)).then((answer) => answer.blob()).then(toPng);
-  try {
-    await navigator.clipboard.write([new ClipboardItem({ "image/png": png })]);
-    copy.textContent = say.copied;
-  } catch {
-    copy.textContent = say.not_copied;
-  }
-  setTimeout(() => (copy.textContent = say.copy), 2000);
-});
 retry.addEventListener("click", () => trigger("submit", { index: items[at].index }));
 handle.addEventListener("input", () => sheet.style.setProperty("--at", `${handle.value}%`));
 previous.addEventListener("click", () => go(at - 1));
 next.addEventListener("click", () => go(at + 1));
-for (const [name, node] of Object.entries(views)) node.addEventListener("click", () => ((view = name), render()));
+for (const [name, node] of Object.entries(views)) {
+  node.addEventListener("click", () => {
+    view = name;
+    render();
+  });
+}
 
 // ---------------------------------------------------------------------------------------------------------- zoom, pan
 
@@ -239,10 +302,14 @@ const middle = () => {
 };
 zooms.fit.addEventListener("click", () => zoomTo(1, ...middle()));
 zooms.actual.addEventListener("click", () => zoomTo(pixels, ...middle()));
-stage.addEventListener("wheel", (event) => {
-  event.preventDefault();
-  zoomTo(zoom * Math.exp(-event.deltaY / (event.ctrlKey ? 100 : 400)), event.clientX, event.clientY);
-}, { passive: false });
+stage.addEventListener(
+  "wheel",
+  (event) => {
+    event.preventDefault();
+    zoomTo(zoom * Math.exp(-event.deltaY / (event.ctrlKey ? 100 : 400)), event.clientX, event.clientY);
+  },
+  { passive: false },
+);
 stage.addEventListener("dblclick", (event) => {
   zoomTo(zoom > 1 ? 1 : Math.max(pixels, 2), event.clientX, event.clientY);
 });
@@ -252,26 +319,38 @@ let pinch = null; // distance and zoom at its beginning
 let drag = null; // where it began, and what was in sight then
 const spread = () => {
   const [a, b] = fingers.values();
-  return [Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY), (a.clientX + b.clientX) / 2, (a.clientY + b.clientY) / 2];
+  return [
+    Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY),
+    (a.clientX + b.clientX) / 2,
+    (a.clientY + b.clientY) / 2,
+  ];
 };
-stage.addEventListener("pointerdown", (event) => {
-  fingers.set(event.pointerId, event);
-  if (fingers.size === 2) pinch = [spread()[0], zoom];
-  else if (zoom > 1 && event.target !== handle) {
-    drag = [event.clientX + stage.scrollLeft, event.clientY + stage.scrollTop];
-    stage.setPointerCapture(event.pointerId);
-  }
-}, true);
-stage.addEventListener("pointermove", (event) => {
-  if (!fingers.has(event.pointerId)) return;
-  fingers.set(event.pointerId, event);
-  if (pinch && fingers.size === 2) {
-    const [distance, x, y] = spread();
-    zoomTo((pinch[1] * distance) / pinch[0], x, y);
-  } else if (drag && stage.hasPointerCapture(event.pointerId)) {
-    stage.scrollTo(drag[0] - event.clientX, drag[1] - event.clientY);
-  }
-}, true);
+stage.addEventListener(
+  "pointerdown",
+  (event) => {
+    fingers.set(event.pointerId, event);
+    if (fingers.size === 2) pinch = [spread()[0], zoom];
+    else if (zoom > 1 && event.target !== handle) {
+      drag = [event.clientX + stage.scrollLeft, event.clientY + stage.scrollTop];
+      stage.setPointerCapture(event.pointerId);
+    }
+  },
+  true,
+);
+stage.addEventListener(
+  "pointermove",
+  (event) => {
+    if (!fingers.has(event.pointerId)) return;
+    fingers.set(event.pointerId, event);
+    if (pinch && fingers.size === 2) {
+      const [distance, x, y] = spread();
+      zoomTo((pinch[1] * distance) / pinch[0], x, y);
+    } else if (drag && stage.hasPointerCapture(event.pointerId)) {
+      stage.scrollTo(drag[0] - event.clientX, drag[1] - event.clientY);
+    }
+  },
+  true,
+);
 for (const kind of ["pointerup", "pointercancel"]) {
   window.addEventListener(kind, (event) => {
     fingers.delete(event.pointerId);
@@ -297,7 +376,7 @@ element.addEventListener("look", (event) => {
   const place = items.findIndex((item) => item.index === event.detail);
   if (place >= 0) go(place);
 });
-// on a narrow screen all above the picture scrolls away, and the picture stays (style.css)
+// on a narrow screen all above the picture scrolls away, and the picture stays (screens.css)
 const column = element.closest("#results");
 new ResizeObserver(() => {
   const above = stage.getBoundingClientRect().top - column.getBoundingClientRect().top;

@@ -1,4 +1,20 @@
-// Models side by side on one picture. `props.value` is a list of what web/comparison.py says; all of it is set as text.
+// Models side by side on one picture. `props.value` is a list of columns; all of it is set as text.
+import { make, say, url } from "./common.js";
+
+/**
+ * A column as comparison.py makes it. Paths are below the upload folder; without them the model is still at work.
+ * @typedef {object} Column
+ * @property {string} title
+ * @property {string} error "" unless the model failed
+ * @property {string} licence
+ * @property {string | null} licence_url
+ * @property {string} commercial whether commercial use is allowed, as a phrase
+ * @property {string} [thumbnail] path of the cutout
+ * @property {string} [alpha] path of the alpha
+ * @property {string} [seconds]
+ * @property {string} [memory]
+ */
+
 let zoom = 1;
 let [x, y] = [50, 50]; // percent of a picture: the point that stays where it is
 
@@ -30,12 +46,19 @@ element.addEventListener("pointermove", (event) => {
   render();
 });
 
+/** @type {(entry: Column, index: number) => HTMLElement} */
 const card = (entry, index) => {
   const picture = (path, name) =>
-    make("figure", {},
-      make("div", { class: "frame" },
-        make("img", { src: url(path), alt: `${name}, ${entry.title}`, loading: "lazy", draggable: "false" })),
-      make("figcaption", {}, name));
+    make(
+      "figure",
+      {},
+      make(
+        "div",
+        { class: "frame" },
+        make("img", { src: url(path), alt: `${name}, ${entry.title}`, loading: "lazy", draggable: "false" }),
+      ),
+      make("figcaption", {}, name),
+    );
   const body = entry.error
     ? [make("p", { class: "failed" }, entry.error)]
     : entry.thumbnail
@@ -46,14 +69,23 @@ const card = (entry, index) => {
     : entry.licence;
   const facts = make("dl", {});
   for (const [name, value] of [
-    [say.seconds, entry.seconds], [say.memory, entry.memory], [say.licence, licence], [say.commercial, entry.commercial],
+    [say.seconds, entry.seconds],
+    [say.memory, entry.memory],
+    [say.licence, licence],
+    [say.commercial, entry.commercial],
   ]) {
     if (value) facts.append(make("div", {}, make("dt", {}, name), make("dd", {}, value)));
   }
   const use = make("button", { type: "button" }, say.use);
   use.addEventListener("click", () => trigger("select", { index }));
-  return make("section", { "aria-label": entry.title }, make("h2", {}, entry.title), ...body, facts,
-    ...(entry.thumbnail ? [use] : []));
+  return make(
+    "section",
+    { "aria-label": entry.title },
+    make("h2", {}, entry.title),
+    ...body,
+    facts,
+    ...(entry.thumbnail ? [use] : []),
+  );
 };
 const take = () => {
   const cards = (props.value || []).map(card);

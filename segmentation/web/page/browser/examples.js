@@ -1,4 +1,6 @@
-// The examples, by their names in the visitor's language: a click takes one along.
+// The examples, called by their names in the visitor's language: a click takes one along.
+import { say } from "./common.js";
+
 for (const button of element.querySelectorAll("button[data-example]")) {
   button.setAttribute("aria-label", say[`example_${button.dataset.name}`] ?? button.getAttribute("aria-label"));
 }

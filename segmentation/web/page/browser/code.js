@@ -1,0 +1,12 @@
+// Programs and a link to paste. `props.value` is a list of [key of the title, text].
+import { copyButton, make, say } from "./common.js";
+
+const block = ([key, text]) => {
+  const copy = copyButton(() => navigator.clipboard.writeText(text));
+  const heading = make("div", { class: "head" }, make("h2", {}, say[key]), copy);
+  const attributes = { tabindex: 0, role: "region", "aria-label": say[key], "data-code": key };
+  return make("section", {}, heading, make("pre", attributes, make("code", {}, text)));
+};
+const take = () => element.replaceChildren(make("p", {}, say.code_info), ...(props.value || []).map(block));
+watch("value", take);
+take();

@@ -1,0 +1,29 @@
+// What the browser does about events by itself, before the server hears of them or in its place. Gradio gets each of
+// these functions alone, so none may use anything around it.
+
+/** Keeps the settings in this browser, and marks those that were changed. Their names are among the page's facts. */
+export function keepSettings(facts, saved, ...values) {
+  const now = Object.fromEntries(facts.kept.map((name, place) => [name, values[place]]));
+  document.dispatchEvent(new CustomEvent("segmatte:settings", { detail: now }));
+  return window.location.search ? saved : now; // what a link brought is not this visitor's own choice
+}
+
+/** Adds the address of the page to the values that the server gets: only the browser knows it. */
+export function addAddress(...values) {
+  return [...values.slice(0, -1), window.location.origin + window.location.pathname];
+}
+
+/** Goes to the tab of the cutouts. */
+export function showCutouts() {
+  document.querySelector("#tabs button[role=tab]").click();
+}
+
+/** What a kind of background makes visible: colour, backdrop, background_fit, background_blur. */
+export function showForBackground(kind) {
+  return ["colour", "picture", "picture", "blur"].map((its) => ({ __type__: "update", visible: kind === its }));
+}
+
+/** What cropping makes visible: crop_margin. */
+export function showForCrop(crop) {
+  return [{ __type__: "update", visible: crop === true }];
+}
