@@ -38,8 +38,8 @@ class Message(str):
             else value
             for name, value in self.values.items()
         }
-        said = catalogue.get(self.template, self.template)
-        return said.format_map(values) if values else said
+        template = catalogue.get(self.template, self.template)
+        return template.format_map(values) if values else template
 
 
 def translated(text: str, catalogue: Mapping[str, str]) -> str:

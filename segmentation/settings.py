@@ -135,14 +135,14 @@ class _Checked(BaseModel):
             name, kind = str(next(iter(wrong["loc"]), "")), wrong["type"]
             if name not in cls.model_fields:  # the caller's mistake
                 raise
-            said: dict[str, Any] = {"setting": name, "value": _shown(wrong["input"])}
+            facts: dict[str, Any] = {"setting": name, "value": _shown(wrong["input"])}
             named = CHOICES.get(name, ())
             if range_ := RANGES.get(name):
                 kind = "float_type" if isinstance(range_.low, float) else kind
-                said |= {"low": range_.low, "high": range_.high, "or_else": Message(" or auto") if named else ""}
+                facts |= {"low": range_.low, "high": range_.high, "or_else": Message(" or auto") if named else ""}
             elif named:
-                said |= {"listed": ", ".join(named[:-1]), "choices": named[-1]}
-            raise SettingsError(Message(_SENTENCES[kind], **said)) from None
+                facts |= {"listed": ", ".join(named[:-1]), "choices": named[-1]}
+            raise SettingsError(Message(_SENTENCES[kind], **facts)) from None
 
 
 class Settings(_Checked):

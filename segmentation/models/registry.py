@@ -67,7 +67,7 @@ class Registry(Mapping[str, ModelSpec]):
             if path.name not in taken:
                 try:
                     own.append(own_file_spec(path))
-                    problem = f"{path.name}: {said}" if (said := file_problem(path)) else ""
+                    problem = f"{path.name}: {damage}" if (damage := file_problem(path)) else ""
                 except (ValidationError, OSError, ValueError):
                     problem = f"{path.name!r} has a name that cannot be a model's: rename it."
                 if problem:

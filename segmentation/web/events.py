@@ -41,7 +41,7 @@ def progress_bar(say: Say = str) -> OnProgress:
     """A progress bar of the running event. (A `gr.Progress` parameter is more than `gr.api` can take.)"""
     progress = gr.Progress()
 
-    def shown(text: str, share: float | None) -> None:
+    def on_progress(text: str, share: float | None) -> None:
         progress(0.0 if share is None else share, desc=say(text))
 
-    return shown
+    return on_progress

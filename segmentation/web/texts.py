@@ -27,14 +27,14 @@ def texts() -> dict[str, dict[str, str]]:
     """Language -> key -> text. English explains the settings in the words of `Settings` and `Export`."""
     languages = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(FOLDER.glob("*.json"))}
     languages["en"] |= {f"{name}_info": help_text(name) for name in DEFAULTS}
-    for said in languages.values():
-        labels = languages["en"] | said
+    for own in languages.values():
+        labels = languages["en"] | own
         for name, choices in LABELS.items():  # visitors know a choice by its label
-            text = said.get(f"{name}_info", "")
+            text = own.get(f"{name}_info", "")
             for choice, key in choices.items():
                 text = text.replace(f"'{choice}'", f"“{labels[key]}”")
             if text:
-                said[f"{name}_info"] = text
+                own[f"{name}_info"] = text
     return languages
 
 
@@ -79,13 +79,13 @@ def info(name: str) -> Any:
 def translations() -> gr.I18n:
     """All languages, for `launch`."""
     english = texts()["en"]
-    return gr.I18n(**{language: english | said for language, said in texts().items()})
+    return gr.I18n(**{language: english | own for language, own in texts().items()})
 
 
 def script_texts() -> dict[str, dict[str, str]]:
     """Language -> key -> text of what the scripts of the page say."""
     english = texts()["en"]
     return {
-        language: {key.removeprefix(SCRIPTS): text for key, text in (english | said).items() if key.startswith(SCRIPTS)}
-        for language, said in texts().items()
+        language: {key.removeprefix(SCRIPTS): text for key, text in (english | own).items() if key.startswith(SCRIPTS)}
+        for language, own in texts().items()
     }

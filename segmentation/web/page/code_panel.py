@@ -7,7 +7,7 @@ import gradio as gr
 
 from segmentation.errors import SegmentationError
 from segmentation.web.page.controls import Controls, link
-from segmentation.web.page.pictures import Pictures, Shown
+from segmentation.web.page.pictures import GalleryValue, Pictures
 from segmentation.web.page.scripts import handler, scripted
 from segmentation.web.page.snippets import command_line, curl_code, python_code
 from segmentation.web.runs.service import Service
@@ -19,18 +19,18 @@ class CodePanel:
     def __init__(self, service: Service, controls: Controls) -> None:
         """Lay it out where this is called."""
         self._service, self._controls = service, controls
-        self.shown = scripted("code", [])
+        self.panel = scripted("code", [])
         self._address = gr.Textbox("", visible=False)  # the browser knows where it is
 
     def follow(self, triggers: list[Any], pictures: Pictures) -> None:
         """Write the programs anew whenever one of these events comes."""
         gr.on(
             triggers, self._written, [pictures.gallery, *self._controls.all, self._address],
-            self.shown, js=handler("addAddress"), queue=False, show_progress="hidden", trigger_mode="always_last",
+            self.panel, js=handler("addAddress"), queue=False, show_progress="hidden", trigger_mode="always_last",
             api_visibility="private",
         )  # fmt: skip
 
-    def _written(self, pictures: Shown, *values: Any) -> list[tuple[str, str]]:
+    def _written(self, pictures: GalleryValue, *values: Any) -> list[tuple[str, str]]:
         *values, address = values  # type: ignore[assignment]
         try:
             recipe, backdrop = self._controls.read(values)

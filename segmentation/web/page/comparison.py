@@ -12,7 +12,7 @@ from segmentation.recipe import Recipe
 from segmentation.settings import with_values
 from segmentation.web.guard.uploads import uploaded_files
 from segmentation.web.page.controls import Controls, choices_of
-from segmentation.web.page.pictures import Pictures, Shown
+from segmentation.web.page.pictures import GalleryValue, Pictures
 from segmentation.web.page.scripts import scripted
 from segmentation.web.page.status import COMMERCIAL
 from segmentation.web.runs.run import Run
@@ -32,7 +32,7 @@ class Column:
 
 
 class Comparison:
-    """The panel. The `select` event of `shown` is about going on with one of its models."""
+    """The panel. The `select` event of `panel` is about going on with one of its models."""
 
     def __init__(self, service: Service, controls: Controls) -> None:
         """Lay it out where this is called."""
@@ -44,14 +44,14 @@ class Comparison:
             info=i18n("compare_models_info"), elem_id="compare_models",
         )  # fmt: skip
         self.button = gr.Button(i18n("compare"), variant="primary", elem_id="compare")
-        self.shown = scripted("comparison", [])
+        self.panel = scripted("comparison", [])
         self.columns = gr.State([], delete_callback=self.forget)
 
     def compare(
         self,
         run: Run | None,
         earlier: list[Column],
-        pictures: Shown,
+        pictures: GalleryValue,
         models: list[str],
         request: gr.Request,
         *values: Any,

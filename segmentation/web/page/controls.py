@@ -19,7 +19,7 @@ from segmentation.web.texts import LABELS, i18n, info
 COLOUR = "colour"  # on the page one choice among the backgrounds; to everybody else the colour itself
 AUTO = "auto_erode_size"  # on the page a checkbox beside the slider; to everybody else "auto"
 TYPED = ("mean", "std", "size")
-NOT_KEPT = ("backdrop",)  # a path on the server
+NOT_STORED = ("backdrop",)  # a path on the server
 EXTRA: dict[str, Any] = {AUTO: False, COLOUR: "#ffffff", "backdrop": None}
 
 
@@ -134,9 +134,9 @@ class Controls:
         return list(self.by_name.values())
 
     @property
-    def kept(self) -> list[str]:
+    def stored_names(self) -> list[str]:
         """Names of the controls that a browser remembers."""
-        return [name for name in self.by_name if name not in NOT_KEPT]
+        return [name for name in self.by_name if name not in NOT_STORED]
 
     def read(self, values: Sequence[Any]) -> tuple[Recipe, Any]:
         """The recipe that the controls show, and the backdrop as the client names it.
@@ -144,14 +144,16 @@ class Controls:
         Raises:
             SettingsError: A value is wrong; the sentence names the setting.
         """
-        shown = dict(zip(self.by_name, values, strict=True))
-        settings = {name: shown[name] for name in DEFAULTS} | {name: parse_value(name, shown[name]) for name in TYPED}
-        if shown[AUTO]:
+        by_name = dict(zip(self.by_name, values, strict=True))
+        settings = {name: by_name[name] for name in DEFAULTS} | {
+            name: parse_value(name, by_name[name]) for name in TYPED
+        }
+        if by_name[AUTO]:
             settings["alpha_matting_erode_size"] = "auto"
-        if shown["background"] == COLOUR:
-            settings["background"] = shown[COLOUR]
-        backdrop = shown["backdrop"] or [(None, None)]
-        return Recipe.of(shown["model"], settings), backdrop[-1][0]
+        if by_name["background"] == COLOUR:
+            settings["background"] = by_name[COLOUR]
+        backdrop = by_name["backdrop"] or [(None, None)]
+        return Recipe.of(by_name["model"], settings), backdrop[-1][0]
 
     def typed(self, model: str, texts: Mapping[str, str]) -> list[tuple[str, str]]:
         """Fields in which people typed what makes no sense, or what the model does not take, each with a sentence."""
@@ -166,7 +168,7 @@ class Controls:
                 problems.append((name, error.message))
         return problems
 
-    def shown(self, recipe: Recipe) -> dict[str, Any]:
+    def values_of(self, recipe: Recipe) -> dict[str, Any]:
         """What the controls show for a recipe, by name; all but the backdrop."""
         values = recipe.values | {name: write_value(recipe.values[name]) for name in TYPED}
         values |= {"model": recipe.model, AUTO: values["alpha_matting_erode_size"] == "auto", COLOUR: EXTRA[COLOUR]}
@@ -186,27 +188,29 @@ class Controls:
         if not texts and "model" not in query:
             return None, ""
         models = self._registry()
-        model, said = query.get("model", models.default.id), ""
+        model, warning = query.get("model", models.default.id), ""
         if model not in models:
-            said = Message("This link asks for the model {model}, which is not offered here.", model=repr(model[:60]))
+            warning = Message(
+                "This link asks for the model {model}, which is not offered here.", model=repr(model[:60])
+            )
             model = models.default.id
         try:
-            return Recipe.of(model, {name: parse_value(name, text) for name, text in texts.items()}), said
+            return Recipe.of(model, {name: parse_value(name, text) for name, text in texts.items()}), warning
         except SegmentationError as error:
             return None, Message("This link's settings cannot be used. {problem}", problem=error.message)
 
     def remembered(self, saved: Any) -> dict[str, Any]:
         """The values of controls that a browser kept, where they still make a recipe; the defaults where not."""
         models = self._registry()
-        default = EXTRA | self.shown(Recipe(models.default.id))
-        kept = {name: saved[name] for name in self.kept if name in saved} if isinstance(saved, dict) else {}
+        default = EXTRA | self.values_of(Recipe(models.default.id))
+        stored = {name: saved[name] for name in self.stored_names if name in saved} if isinstance(saved, dict) else {}
         try:
-            if kept.get("model") not in models:
-                kept.pop("model", None)
-            self.read([(default | kept)[name] for name in self.by_name])
+            if stored.get("model") not in models:
+                stored.pop("model", None)
+            self.read([(default | stored)[name] for name in self.by_name])
         except (SegmentationError, TypeError, AttributeError):
             return default
-        return default | kept
+        return default | stored
 
 
 def link(recipe: Recipe, default_model: str) -> str:
@@ -222,5 +226,5 @@ def choices_of(registry: Registry) -> list[tuple[str, str]]:
 
 def default_values() -> dict[str, Any]:
     """What the controls of the settings show at first, by name; all but model and backdrop."""
-    values = Controls(lambda: Registry([])).shown(Recipe(""))
-    return {name: value for name, value in (EXTRA | values).items() if name not in ("model", *NOT_KEPT)}
+    values = Controls(lambda: Registry([])).values_of(Recipe(""))
+    return {name: value for name, value in (EXTRA | values).items() if name not in ("model", *NOT_STORED)}

@@ -15,7 +15,7 @@ from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.page.code_panel import CodePanel
 from segmentation.web.page.comparison import Comparison
 from segmentation.web.page.controls import TYPED, Controls, choices_of, default_values
-from segmentation.web.page.pictures import Pictures, Shown
+from segmentation.web.page.pictures import GalleryValue, Pictures
 from segmentation.web.page.scripts import handler, messenger, scripted
 from segmentation.web.page.status import card, line, progress, table
 from segmentation.web.page.viewer import preview_value, viewer_value
@@ -111,7 +111,7 @@ class Page:
         """What the browser must know before anything is sent."""
         config = self.service.config
         caps = {"most": config.max_pictures, "mostBytes": config.max_upload_mb << 20}
-        return caps | {"kept": self.controls.kept, "defaults": default_values()}
+        return caps | {"stored": self.controls.stored_names, "defaults": default_values()}
 
     def wire(self, demo: gr.Blocks) -> None:
         """Connect events and handlers. All are private: scripts have the public endpoints."""
@@ -169,10 +169,10 @@ class Page:
         comparing = comparison.button.click(
             shown_errors(comparison.compare),
             [self.last_run, comparison.columns, self.pictures.gallery, comparison.models, *values],
-            [comparison.shown, comparison.columns], concurrency_id=QUEUE_NAME, concurrency_limit=runs,
-            show_progress_on=comparison.shown, show_progress="minimal", api_visibility="private",
+            [comparison.panel, comparison.columns], concurrency_id=QUEUE_NAME, concurrency_limit=runs,
+            show_progress_on=comparison.panel, show_progress="minimal", api_visibility="private",
         )  # fmt: skip
-        comparison.shown.select(
+        comparison.panel.select(
             self.go_on_with, [comparison.columns, self.last_run], [self.model, self.last_run, *results], **quick
         ).then(None, None, None, js=handler("showCutouts"), **quick)
         self.stop_button.click(
@@ -193,22 +193,24 @@ class Page:
             **quick | {"trigger_mode": "always_last"},
         )  # fmt: skip
         self.model.change(self.misfits, [self.model, *typed], self.problems, **quick)
-        kept = [self.controls.by_name[name] for name in self.controls.kept]
-        changes = [control.change for control in kept]
-        gr.on(changes, None, [self.facts, self.settings, *kept], self.settings, js=handler("keepSettings"), **quick)
-        self.reset_button.click(self.reset, self.model, kept, **quick)
+        stored = [self.controls.by_name[name] for name in self.controls.stored_names]
+        changes = [control.change for control in stored]
+        gr.on(changes, None, [self.facts, self.settings, *stored], self.settings, js=handler("keepSettings"), **quick)
+        self.reset_button.click(self.reset, self.model, stored, **quick)
         self.code.follow([self.code_tab.select, self.pictures.gallery.change, *changes], self.pictures)
-        loaded = demo.load(self.remember, self.settings, [*kept, self.status], **quick)
+        loaded = demo.load(self.remember, self.settings, [*stored, self.status], **quick)
         loaded.then(self.show_card, self.model, self.card, **quick)
         loaded.then(self.come_back, self.run_id, [self.pictures.gallery, self.last_run, *results, self.run_id], **quick)
 
     # ----------------------------------------------------------------------------------------------------- handlers
 
-    def run(self, pictures: Shown, last: Run | None, request: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
+    def run(
+        self, pictures: GalleryValue, last: Run | None, request: gr.Request, *values: Any
+    ) -> Iterator[tuple[Any, ...]]:
         """Cut out every picture, or what is missing of the last run; each appears when it is done."""
         say = speaker(request)
         recipe, backdrop = self.controls.read(values)
-        names, shown = Pictures.names(pictures), progress_bar(say)
+        names, on_progress = Pictures.names(pictures), progress_bar(say)
         if last:
             last.pause()  # what it has not done yet is done with what was added
             if self.service.is_complete(last, names, recipe):  # then only the settings can be others
@@ -221,13 +223,13 @@ class Page:
                 for status, viewer, report in self.apply_to_all(last, request, *values):
                     yield status, viewer, report, gr.skip(), gr.skip()
                 return
-        part = self.service.rest(last, names, recipe, backdrop, on_progress=shown) if last else None
+        part = self.service.rest(last, names, recipe, backdrop, on_progress=on_progress) if last else None
         if last and part:
             yield line(say(Message("Starting"))), viewer_value(last, say), gr.skip(), last, gr.skip()
             for changed in self._do(last, part, say):
                 yield *changed, gr.skip(), gr.skip()
             return
-        run = self.service.new_run(names, recipe, backdrop, shown)
+        run = self.service.new_run(names, recipe, backdrop, on_progress)
         run.take_place_of(last)  # whose results stay until there are others
         yield line(say(Message("Starting"))), gr.skip(), gr.skip(), run, gr.skip()
         # Gradio's progress bar goes with the first answer, so from here on the status line is one itself
@@ -245,7 +247,7 @@ class Page:
             yield progress(run, say), gr.skip(), gr.skip(), gr.skip(), gr.skip()
 
     def retry(
-        self, pictures: Shown, run: Run | None, request: gr.Request, event: gr.EventData, *values: Any
+        self, pictures: GalleryValue, run: Run | None, request: gr.Request, event: gr.EventData, *values: Any
     ) -> Iterator[tuple[Any, ...]]:
         """A picture that failed once more."""
         number, say = event.index, speaker(request)  # of the client's making
@@ -389,26 +391,26 @@ class Page:
         run.do_part(again)
         run.tuning.begin().finish()
         before, adopted = run.results.outcomes, set[int]()
-        said: list[str] = []
+        sentences: list[str] = []
         for finished_one in self.service.process(again, for_page=True):
             for index in again.results.outcomes.keys() - adopted:
                 adopted.add(index)
                 if run.results.outcomes.get(index) is before.get(index):  # else a hand was quicker, and newer
-                    said += [say(failed) for failed in (run.adopt(again, index),) if failed]
+                    sentences += [say(failed) for failed in (run.adopt(again, index),) if failed]
             changed = _shown(run, say) if finished_one else (gr.skip(), gr.skip())
             yield progress(run, say, again), *changed
         if again.stop.is_set():
             return
         have, of = run.results.share_of((again.recipe, again.backdrop))
         # what was said to be on all pictures must be all that was chosen
-        said.append(
+        sentences.append(
             say(
                 _applied(have, of)
                 if run.predictions.asks_the_same(recipe)
                 else self._waits(run.predictions.recipe, recipe)
             )
         )
-        yield line(" ".join(said)), viewer_value(run, say), gr.skip()
+        yield line(" ".join(sentences)), viewer_value(run, say), gr.skip()
 
     def _waits(self, asked: Recipe, recipe: Recipe) -> Message:
         """What of the settings only a new run can bring."""
@@ -433,12 +435,12 @@ class Page:
         self.service.in_use(run)
         archive = run.archive()
         count = len(run.results.cutouts)
-        said = (
+        packed = (
             Message("{count} cutouts are in {file}.", count=count, file=archive.name)
             if count > 1
             else Message("1 cutout is in {file}.", file=archive.name)
         )
-        told = line(speaker(request)(said))
+        told = line(speaker(request)(packed))
         # the time makes it another value, which the browser acts upon
         sent = {"file": str(archive), "name": archive.name, "at": time.time_ns()}
         yield sent, told, gr.update(visible=False), gr.skip()
@@ -458,18 +460,18 @@ class Page:
         if last and last is not run and not any(column.run is last for column in columns):
             self.service.leave(last)
         run.show_anew()
-        said = line(say(Message("Continuing with {name}.", name=model["title"])))
-        return model["id"], run, said, *_shown(run, say)
+        status = line(say(Message("Continuing with {name}.", name=model["title"])))
+        return model["id"], run, status, *_shown(run, say)
 
     def remember(self, saved: Any, request: gr.Request) -> list[Any]:
         """The settings of the link that was followed, else those that this browser kept."""
         models = self.service.offered.registry()
-        recipe, said = self.controls.from_link(dict(request.query_params))
-        values = self.controls.shown(recipe) if recipe else self.controls.remembered(saved)
+        recipe, warning = self.controls.from_link(dict(request.query_params))
+        values = self.controls.values_of(recipe) if recipe else self.controls.remembered(saved)
         # files may have come into the models folder since the page was built
         values["model"] = gr.Dropdown(choices_of(models), value=values["model"])
         # Values, not updates of components: of those Gradio would make new ones, without what was changed on them
-        return [*(values[name] for name in self.controls.kept), line(speaker(request)(said))]
+        return [*(values[name] for name in self.controls.stored_names), line(speaker(request)(warning))]
 
     def come_back(self, run_id: Any, request: gr.Request) -> tuple[Any, ...]:
         """The results that this browser had before the page was loaded again."""
@@ -482,13 +484,13 @@ class Page:
                            minutes=self.service.config.keep_minutes)  # fmt: skip
             return gr.skip(), gr.skip(), line(say(gone)), gr.skip(), gr.skip(), ""
         run.show_anew()
-        shown = [str(source) for source in run.predictions.sources if source.is_file()]
-        return shown, run, progress(run, say), *_shown(run, say), gr.skip()
+        sources = [str(source) for source in run.predictions.sources if source.is_file()]
+        return sources, run, progress(run, say), *_shown(run, say), gr.skip()
 
     def reset(self, model: str) -> list[Any]:
         """All settings as they are at first, but for the model."""
         values = self.controls.remembered({"model": model})
-        return [values[name] for name in self.controls.kept]
+        return [values[name] for name in self.controls.stored_names]
 
     def show_card(self, chosen: str, request: gr.Request) -> str:
         """What a model is and under which terms."""

@@ -17,7 +17,7 @@ from segmentation.web.page.scripts import scripted
 from segmentation.web.runs.service import Service
 from segmentation.web.texts import i18n, speaker
 
-Shown = list[tuple[str, str | None]] | None
+GalleryValue = list[tuple[str, str | None]] | None
 """What a gallery holds: paths as the client names them, and captions."""
 
 
@@ -62,14 +62,14 @@ class Pictures:
             )  # fmt: skip
 
     @staticmethod
-    def names(shown: Shown) -> list[str]:
+    def names(value: GalleryValue) -> list[str]:
         """What the client names, for the guard."""
-        return [path for path, _ in shown or []]
+        return [path for path, _ in value or []]
 
-    def _add_address(self, shown: Shown, address: str, request: gr.Request) -> Iterator[tuple[Any, str]]:
-        yield from shown_errors(self._fetched)(shown, address, request)
+    def _add_address(self, value: GalleryValue, address: str, request: gr.Request) -> Iterator[tuple[Any, str]]:
+        yield from shown_errors(self._fetched)(value, address, request)
 
-    def _fetched(self, shown: Shown, address: str, request: gr.Request) -> Iterator[tuple[Any, str]]:  # noqa: ARG002  # for its language
+    def _fetched(self, value: GalleryValue, address: str, request: gr.Request) -> Iterator[tuple[Any, str]]:  # noqa: ARG002  # for its language
         config = self._service.config
         if not address.strip():
             raise ImageError(
@@ -77,26 +77,26 @@ class Pictures:
                     "Type the address of a picture first, such as {example}.", example="https://example.com/photo.jpg"
                 )
             )
-        held = self._held(shown)
+        held = self._held(value)
         file = fetch_picture(address.strip(), max_bytes=config.max_upload_mb << 20, max_pixels=config.max_pixels)
         yield [str(path) for path in (*held, file)], ""
 
-    def _held(self, shown: Shown) -> list[Path]:
+    def _held(self, value: GalleryValue) -> list[Path]:
         """The pictures that are there, with room for one more; only what is proved to be an upload may be sent back."""
         most = self._service.config.max_pictures
-        held = uploaded_files(self.names(shown), most) if shown else []
+        held = uploaded_files(self.names(value), most) if value else []
         if len(held) >= most:
             raise ImageError(
                 Message("There are {count} pictures already; at most {most} are taken.", count=len(held), most=most)
             )
         return held
 
-    def _show_example(self, shown: Shown, request: gr.Request, event: gr.EventData) -> list[str]:
+    def _show_example(self, value: GalleryValue, request: gr.Request, event: gr.EventData) -> list[str]:
         number = event.index  # of the client's making
         if not isinstance(number, int) or not 0 <= number < len(examples()):
             raise gr.Error("There is no such example.", print_exception=False)
         try:
-            held = self._held(shown)
+            held = self._held(value)
         except ImageError as error:
             raise gr.Error(speaker(request)(error.message), print_exception=False) from error
         return [str(path) for path in (*held, example_uploaded(number))]

@@ -3,7 +3,7 @@
 
 /** Keeps the settings in this browser, and marks those that were changed. Their names are among the page's facts. */
 export function keepSettings(facts, saved, ...values) {
-  const now = Object.fromEntries(facts.kept.map((name, place) => [name, values[place]]));
+  const now = Object.fromEntries(facts.stored.map((name, place) => [name, values[place]]));
   document.dispatchEvent(new CustomEvent("segmatte:settings", { detail: now }));
   return window.location.search ? saved : now; // what a link brought is not this visitor's own choice
 }

@@ -2,7 +2,7 @@
 // server tells it: caps, and the names and defaults of the settings.
 import { make, say } from "./common.js";
 
-/** @type {{ most: number, mostBytes: number, kept: string[], defaults: Record<string, unknown> }} */
+/** @type {{ most: number, mostBytes: number, stored: string[], defaults: Record<string, unknown> }} */
 const facts = props.value;
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
