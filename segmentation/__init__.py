@@ -10,8 +10,8 @@ save_png(result.cutout, "cat-cutout.png", picture.icc_profile)
 
 import os
 
-# ONNX Runtime and hf_xet report to their makers unless these are set before they are imported, and an empty value
-# counts as none (microsoft/onnxruntime#27379). Who wants to report says so by another value.
+# ONNX Runtime and hf_xet send telemetry unless these are set before they are imported; an empty value counts as unset
+# (microsoft/onnxruntime#27379). Set another value to allow telemetry.
 for _variable in ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED", "HF_HUB_DISABLE_TELEMETRY"):
     if not os.environ.get(_variable):
         os.environ[_variable] = "1"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("NUMBA_CPU_NAME", "generic")  # as app.py: what is compiled once serves both, on any CPU
+os.environ.setdefault("NUMBA_CPU_NAME", "generic")  # as in app.py: both share compiled code, valid on any CPU
 
 from tqdm import tqdm
 
@@ -35,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 if all went well, 1 if a picture or the whole command failed, or the doctor has advice.
+        0 on success, 1 if a picture or the whole command failed, or if the doctor has advice.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show must not end a batch
+        if isinstance(stream, io.TextIOWrapper):  # a file name that the terminal cannot encode must not end a batch
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if options.verbose else logging.ERROR, format="%(name)s: %(message)s")
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m segmentation", description="Cut subjects out of pictures.")
-    parser.add_argument("--verbose", action="store_true", help="say what is going on")
+    parser.add_argument("--verbose", action="store_true", help="log progress and details")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     cut = commands.add_parser("cut", help="cut the subjects out of pictures")
@@ -75,9 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     cut.add_argument("--json", action="store_true", help="print the report as JSON")
     for name, default in DEFAULTS.items():
         flag = f"--{name.replace('_', '-')}"
-        # left out it stays unset, so that a settings file may say something else
+        # an omitted flag stays unset, so that a settings file can provide the value
         help_ = help_text(name) if default is None else f"{help_text(name)} (default: {write_value(default)})"
-        help_ = help_.replace("%", "%%")  # argparse fills in what follows a %
+        help_ = help_.replace("%", "%%")  # argparse expands %
         if isinstance(default, bool):
             cut.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help_)
         else:
@@ -87,11 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="list the models")
     models.set_defaults(command=_models)
 
-    fetch = commands.add_parser("fetch", help="fetch the weights of models, so that they are there without a network")
+    fetch = commands.add_parser("fetch", help="download the weights of models, for use offline")
     fetch.set_defaults(command=_fetch)
     fetch.add_argument("models", nargs="*", help="ids (default: the first of the registry)")
 
-    doctor = commands.add_parser("doctor", help="say what is installed, what runs where, and what to do about it")
+    doctor = commands.add_parser("doctor", help="report what is installed, what runs where, and what to fix")
     doctor.set_defaults(command=_doctor)
     return parser
 
@@ -105,11 +105,11 @@ def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int
     }
     recipe = Recipe.of(options.model or recipe.model, recipe.values | given)
     if options.backdrop and recipe.export.background != "picture":
-        raise SettingsError("--backdrop is for --background picture; give that too, or leave the backdrop out.")
+        raise SettingsError("--backdrop needs --background picture: add that, or leave out --backdrop.")
     backdrop = options.backdrop or backdrop
     behind = load_image(backdrop, **config.limits._asdict()) if backdrop else None
     if recipe.export.background == "picture" and behind is None:
-        raise SettingsError("The background is to be a picture: name it with --backdrop.")
+        raise SettingsError("--background picture needs a picture: name it with --backdrop.")
     found = find_pictures(options.pictures)
     sources = found.pictures
     for note in found.notes:
@@ -158,21 +158,21 @@ def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int
 
 
 def _about(name: str, sentence: str) -> str:
-    """The sentence, beginning with the picture that it is about."""
+    """The sentence, starting with the picture's name unless it contains it."""
     return sentence if name in sentence else f"{name}: {sentence}"
 
 
 def _target(output: Path, sources: list[Path], recipe: Recipe, named: bool) -> tuple[Path, Namer | None, Recipe]:
-    """Folder, names of the files, and recipe: `-o cat.png` names one file, and with it the format.
+    """Folder, file names and recipe: `-o cat.png` names one file, and thereby the format.
 
     Args:
-        output: What `-o` says.
+        output: The value of `-o`.
         sources: The pictures.
         recipe: Model and settings.
-        named: Whether the format was named by a flag of its own.
+        named: Whether `--format` was given.
 
     Raises:
-        SettingsError: It names a file, and there are several pictures, or the format is another one.
+        SettingsError: It names one file for several pictures, or contradicts `--format`.
     """
     kind = OUTPUT_ENDINGS.get(output.suffix.lower())
     if kind is None or output.is_dir():
@@ -180,7 +180,7 @@ def _target(output: Path, sources: list[Path], recipe: Recipe, named: bool) -> t
     if len(sources) > 1:
         raise SettingsError(f"-o {output} names one file, but there are {len(sources)} pictures. Name a folder.")
     if named and kind != recipe.export.format:
-        raise SettingsError(f"-o {output} is no {recipe.export.format} by its name. Leave --format out, or rename it.")
+        raise SettingsError(f"-o {output} does not match --format {recipe.export.format}. Change one of them.")
     recipe = Recipe.of(recipe.model, recipe.values | {"format": kind})
     return output.parent, lambda _, label: f"{output.stem}{f'-{label}' if label else ''}{output.suffix}", recipe
 
@@ -214,7 +214,7 @@ def _doctor(_: argparse.Namespace, config: Config, registry: Registry) -> int:
 
 
 class _Bars:
-    """A byte progress bar in the terminal, from the first byte to the last."""
+    """A download progress bar in the terminal."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None

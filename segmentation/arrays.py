@@ -22,10 +22,10 @@ Tensor: TypeAlias = npt.NDArray[Any]
 """(1, 3, h, w) or (1, h, w, 3), float32, float16 or uint8: what the network reads."""
 
 ProbabilityMap: TypeAlias = npt.NDArray[np.float32]
-"""(h, w), 0..1: the network's answer for the whole picture, at the network's own resolution."""
+"""(h, w), 0..1: the network's output for the whole picture, at the network's own resolution."""
 
 Mask: TypeAlias = npt.NDArray[np.uint8]
-"""(h, w), 0..255: the probability map at the picture's size, post-processed if asked for."""
+"""(h, w), 0..255: the probability map at the picture's size, post-processed on request."""
 
 Trimap: TypeAlias = npt.NDArray[np.uint8]
 """(h, w), BACKGROUND, UNKNOWN or FOREGROUND."""
@@ -34,7 +34,7 @@ Alpha: TypeAlias = npt.NDArray[np.uint8]
 """(h, w), 0..255: opacity, 255 is opaque."""
 
 Opacity: TypeAlias = npt.NDArray[np.float32]
-"""(h, w), 0..1: an alpha matte before it is rounded to 8 bits."""
+"""(h, w), 0..1: an alpha matte before rounding to 8 bits."""
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 """The three values of a trimap."""

@@ -1,4 +1,4 @@
-"""Many pictures: decoded, segmented and encoded side by side, each failing alone; files, report and ZIP."""
+"""Many pictures, decoded, segmented and encoded in parallel, each failing on its own; files, reports and ZIP."""
 
 import queue
 import threading
@@ -36,11 +36,11 @@ from segmentation.settings import Export, Settings
 
 DEFAULT_LIMITS = Limits()
 
-SCREEN_SIDE = 1440  # pixels of the longer side of what a viewer shows before it is zoomed
+SCREEN_SIDE = 1440  # pixels on the longer side of what a viewer shows before zooming
 
 TICK = 0.25  # seconds without an event after which a batch yields None
 
-BROWSERS_SHOW = ("JPEG", "PNG", "WEBP", "BMP", "AVIF")  # and GIF, but those mostly move
+BROWSERS_SHOW = ("JPEG", "PNG", "WEBP", "BMP", "AVIF")  # and GIF, but most of those are animated
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,36 +54,36 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
-    """One file that was written."""
+    """A cutout's file, and the files written beside it."""
 
     label: str
-    """Which class it shows, where the network tells several apart."""
+    """Its class, if the network distinguishes several."""
     file: Path
     box: Box
-    """What it shows of its picture; all of it where nothing was cropped."""
+    """The part of the picture it shows; the whole picture if it was not cropped."""
     thumbnail: Path | None = None
     screen: Path | None = None
-    """The cutout at the size of a screen, where it is larger."""
+    """The cutout at screen size, if it is larger than that."""
     stages: dict[str, Path] = field(default_factory=dict)
-    """Pictures of the stages by name, where they were asked for; "before" is the picture where no browser shows it,
-    "before_screen" the picture at the size of a screen, where it is larger."""
+    """Pictures of the stages by name, if requested; "before" is the picture if browsers cannot show it,
+    "before_screen" the picture at screen size if it is larger than that."""
 
     @property
     def all_files(self) -> list[Path]:
-        """The file itself and all that was written beside it."""
+        """The file itself and everything written beside it."""
         return [file for file in (self.file, self.thumbnail, self.screen, *self.stages.values()) if file]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A picture is done: cutouts (several where the network tells classes apart, none where it failed) and report."""
+    """A finished picture: its cutouts (one per class if the network has several, none if it failed) and its report."""
 
     index: int
     name: str
     cutouts: tuple[Cutout, ...]
     report: Report
     prediction: Prediction | None = None
-    """None where it failed before."""
+    """None if it failed before the prediction."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -108,27 +108,27 @@ def run_batch(
     outputs: Outputs | None = None,
     only: Collection[int] | None = None,
 ) -> Generator[Step | Outcome | None, None, None]:
-    """Cut out every picture; yields steps as they begin and outcomes as they finish, in whatever order.
+    """Steps as they begin and outcomes as they finish, in any order, while every picture is cut out.
 
-    Each worker takes one picture from decoding to its PNG, so at most `workers` pictures are in memory however long
-    the batch is. Where nothing happens for a moment it yields None, so that its reader is never held up and may close
-    it: then no further picture starts, and those at work end at their next stage.
+    Each worker takes one picture from decoding to its PNG, so at most `workers` pictures are in memory, however long
+    the batch. When nothing happens for a moment it yields None, so the caller is never blocked and can close it: then
+    no further picture starts, and those in progress stop at their next stage.
 
     Args:
         sources: The pictures' files.
-        predictor: Tells where the subject is. Pictures that it does not know are left out.
-        settings: What to do with each.
-        folder: Where the files go; it exists.
-        export: How they are written; as transparent PNGs if not given.
-        backdrop: The picture behind, where `export` asks for one.
+        predictor: Predicts the subject. Pictures that it does not know are left out.
+        settings: The settings for every picture.
+        folder: Where the files go; must exist.
+        export: How the cutouts are written; as transparent PNGs if not given.
+        backdrop: The picture behind the subject, if `export` needs one.
         thumbnails: Longer side in pixels of a small PNG to write beside each file; 0 for none.
-        stages: Write what a viewer needs too: the planes of every stage as grey PNGs.
-        limits: What decoding one picture may take.
-        workers: Pictures at work at the same time; as many as there are cores by default.
-        slots: Shared by batches that run at the same time; a picture is at work only while it is inside.
-        namer: What the files are called; as `cutout_names` says if not given.
-        outputs: Asked before a file is written to a person's folder, and told when it was.
-        only: Numbers of the pictures to cut out; all if not given.
+        stages: Also write what a viewer needs: the planes of every stage as grey PNGs.
+        limits: Limits for decoding one picture.
+        workers: Pictures processed at the same time; the number of cores by default.
+        slots: Shared by concurrent batches; a picture is processed only while holding it.
+        namer: Names the files; `cutout_names` if not given.
+        outputs: Checks each file before it is written to a user's folder, and records it afterwards.
+        only: Indices of the pictures to cut out; all if not given.
     """
     stopped = threading.Event()
     export = export or Export()
@@ -161,7 +161,7 @@ def run_batch(
                 events.put(job.cut_out(index, sources[index], on_stage))
         except (_StoppedError, RunCancelledError):
             return
-        except BaseException as error:  # a bug: it surfaces in the caller's thread, wherever it arose
+        except BaseException as error:  # a bug: re-raised in the caller's thread
             events.put(error)
 
     executor = ThreadPoolExecutor(min(workers or available_cores(), max(1, len(sources))), "segment")
@@ -181,7 +181,7 @@ def run_batch(
             yield event
     finally:
         stopped.set()
-        executor.shutdown(wait=False, cancel_futures=True)  # a server closes this in its event loop: it must not wait
+        executor.shutdown(wait=False, cancel_futures=True)  # a server closes this in its event loop: it must not block
 
 
 class _StoppedError(Exception):
@@ -190,7 +190,7 @@ class _StoppedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What is the same for every picture of a batch."""
+    """What all pictures of a batch share."""
 
     predictor: Predictor
     settings: Settings
@@ -205,13 +205,13 @@ class _Job:
     cancelled: Cancelled
 
     def cut_out(self, index: int, source: Path, on_stage: Stage) -> Outcome:
-        """One picture, from its file to its cutouts. What goes wrong with it stands in the report."""
+        """One picture, from its file to its cutouts. Errors go into the report."""
         provider, note = self.predictor.provider(index)
         draft = ReportDraft(Report(source.name, self.predictor.model, provider, note))
         cutouts: list[Cutout] = []
         prediction: Prediction | None = None
         try:
-            if self.outputs:  # before the work, not after it
+            if self.outputs:  # before the work, not after
                 self.outputs.check(index, [self._file(index, label) for label in self.predictor.labels(index)])
             with draft.timed("decode"):
                 picture = load_image(source, **self.limits._asdict())
@@ -248,7 +248,7 @@ class _Job:
     def _write(self, picture: Picture, result: Result, index: int, label: str) -> tuple[Cutout, tuple[str, ...]]:
         file = self._file(index, label)
         stem = file.stem
-        if self.outputs:  # again: another command may have written there meanwhile
+        if self.outputs:  # again: another command may have written there in the meantime
             self.outputs.check(index, [file])
         warnings = save_export(picture, result.foreground, result.alpha, file, self.export, self.backdrop)
         if self.outputs:
@@ -274,7 +274,7 @@ def save_stages(result: Result, folder: Path, stem: str) -> dict[str, Path]:
     """Write the planes of every stage as grey PNGs.
 
     Returns:
-        Stage -> file. The probability map has the network's resolution; the trimap is there where there was matting.
+        Stage -> file. The probability map has the network's resolution; there is a trimap only with matting.
     """
     planes = {"probability": np.rint(result.probability * 255.0).astype(np.uint8), "mask": result.mask}
     if result.trimap is not None:
@@ -291,13 +291,13 @@ def _results(
 ) -> Iterator[tuple[str, Result]]:
     for label, probability in prediction.maps.items():
         if label and float(np.max(probability)) < FOUND:
-            continue  # a person without a skirt has no cutout of a skirt
+            continue  # no skirt in the picture, no cutout of a skirt
         yield label, refine(picture, probability, settings, on_stage)
 
 
 def write_zip(files: Iterable[Path], target: Path) -> Path:
-    """All files in one ZIP, stored as they are: pictures are compressed already."""
-    # a disk whose clock begins in 1970 must not matter to a format whose clock begins in 1980
+    """One ZIP of all files, stored uncompressed: pictures are compressed already."""
+    # file times may lie before 1980, where ZIP's clock begins
     with (
         whole_file(target) as whole,
         zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive,

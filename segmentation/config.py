@@ -1,4 +1,4 @@
-"""What whoever runs the app decides by environment variables; each has a default that is sensible for strangers."""
+"""Server configuration, read from environment variables; the defaults suit a public server."""
 
 import os
 from collections.abc import Mapping
@@ -21,11 +21,11 @@ Folder = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
 class Config(BaseSettings):
-    """What the operator decides: a field a variable, called as in `VARIABLES`.
+    """The operator's configuration: one field for each environment variable in `VARIABLES`.
 
     Raises:
-        SettingsError: A value that must be a whole number above 0, or true or false, is something else, or a login is
-            half a login or could be gone round.
+        SettingsError: A number is not a whole number above 0, a switch is neither true nor false, or a login lacks
+            its user or password, or would be bypassed by `mcp`.
     """
 
     model_config = SettingsConfigDict(
@@ -33,70 +33,70 @@ class Config(BaseSettings):
     )
 
     registry: str = ""
-    """Second registry file; its models join or replace ours."""
+    """A second registry file; its models replace or join the built-in ones."""
     models: str = ""
     """Ids of the models to offer, comma-separated; the first is the default."""
     models_folder: Folder = Field(PROJECT / "models", validation_alias="SEGMATTE_MODELS_DIR")
     """Models folder; any `.onnx` in it is a model."""
-    device: SkipValidation[Device] = "auto"  # a wrong one is refused where it is used, so that the doctor can say it
+    device: SkipValidation[Device] = "auto"  # validated where it is used, so that the doctor can report a wrong one
     """`auto`, `cpu`, `cuda` or `tensorrt`."""
     gpu_mb: Count = 12288
-    """Megabytes of GPU memory that one network may take."""
+    """Megabytes of GPU memory that one network may use."""
     gpu_batch: Count = 1
-    """Pictures that the GPU may compute in one run, with networks of up to 100 MB that take several."""
+    """Pictures that the GPU may process in one batch, for networks of up to 100 MB that accept several."""
     cuda_graphs: bool = False
-    """Replay networks of one fixed size as CUDA graphs (keeps their memory)."""
+    """Replay fixed-size networks as CUDA graphs (their memory stays allocated)."""
     engines_folder: Folder = Field(PROJECT / "models" / "engines", validation_alias="SEGMATTE_ENGINES_DIR")
-    """Where TensorRT keeps the engines that it builds for minutes."""
+    """Where TensorRT caches its engines, which take minutes to build."""
     accepted_licences: str = Field("", validation_alias="SEGMATTE_ACCEPT_LICENCES")
-    """Licences you accept, comma-separated ids."""
+    """Ids of the licences you accept, comma-separated."""
     max_pictures: Count = 50
-    """Pictures of one run."""
+    """Pictures per run."""
     max_pixels: Count = 50_000_000
-    """Pixels of one picture, checked before it is decoded."""
+    """Pixels per picture, checked before decoding."""
     max_side: Count = 30_000
-    """Pixels of the longer side of one picture."""
+    """Pixels on the longer side of a picture."""
     decode_seconds: Count = 20
-    """Seconds that decoding one picture may take, where it is not plainly harmless."""
+    """Seconds for decoding a picture, unless its header shows that it is harmless."""
     run_seconds: Count = 300
-    """Seconds that a network may take for one picture."""
+    """Seconds that a network may compute on one picture."""
     stuck_seconds: Count = 300
-    """Seconds more than a network may take, after which a run without progress is ended."""
+    """Seconds on top of the network's limit after which a run without progress is ended."""
     own_models_mb: Count = 4096
-    """Megabytes that `.onnx` files without a registry entry may take together."""
+    """Megabytes of memory for all `.onnx` files without a registry entry together."""
     max_upload_mb: Count = 50
-    """Megabytes of one uploaded file."""
+    """Megabytes per uploaded file."""
     max_request_mb: Count = 500
-    """Megabytes of one request, all its files together."""
+    """Megabytes per request, all files together."""
     web_addresses: bool = True
-    """Whether visitors may name a picture by its address on the public web."""
+    """Whether visitors may enter the web address of a picture."""
     sessions_mb: Count = 4096
-    """Megabytes that loaded networks may hold together."""
+    """Megabytes of memory for all loaded networks together."""
     runs_mb: Count = 512
-    """Megabytes of what networks said, kept so that visitors can tune without them."""
+    """Megabytes of cached predictions, which let visitors tune without running the network again."""
     stored_mb: Count = 8192
-    """Megabytes of uploads and results together; the longest unused go first."""
+    """Megabytes of uploads and results together; the least recently used are deleted first."""
     stored_files: Count = 20_000
     """Files of uploads and results together."""
     client_mb: Count = 2048
-    """Megabytes that one address may upload in the keep time."""
+    """Megabytes that one IP address may upload within the keep time."""
     client_files: Count = 2000
-    """Files that one address may upload in the keep time."""
+    """Files that one IP address may upload within the keep time."""
     connections: Count = 500
-    """Connections at the same time; of more the longest silent is closed."""
+    """Simultaneous connections; beyond that, the one idle longest is closed."""
     hosts: str = ""
-    """Names by which visitors call the server, comma-separated, beside addresses and local names; without any, what
-    `X-Forwarded-Host` says is believed."""
+    """Host names of the server, comma-separated, besides IP addresses and local names; if empty, `X-Forwarded-Host` is
+    trusted."""
     grace_seconds: Count = 10
-    """Seconds that runs may take to end when the server is told to stop."""
+    """Seconds for runs to finish when the server is stopped."""
     concurrency: Count = 2
-    """Runs under way without waiting; all runs take turns, picture by picture."""
+    """Runs in progress at the same time; they take turns, picture by picture."""
     queue: Count = 20
-    """Further runs that wait for turns; others are told to come back."""
+    """Further runs that may wait; beyond that, visitors are asked to try again later."""
     auth: str = Field("", repr=False)
-    """`user:password` that visitors must know; nobody else gets in."""
+    """`user:password` that every visitor must enter."""
     mcp: bool = False
-    """Serve a tool for language models at `/gradio_api/mcp/`, without a login."""
+    """Serve a tool for language models at `/gradio_api/mcp/`; it has no login."""
     keep_minutes: Count = 60
     """Minutes until uploads and results are deleted."""
 
@@ -109,12 +109,12 @@ class Config(BaseSettings):
             wrong = error.errors()[0]
             name = str(wrong["loc"][0])
             if name not in _WANTED:
-                raise  # the caller's mistake
+                raise  # a bug in the caller
             raise SettingsError(
                 f"{VARIABLES[name]} must be {_WANTED[name]}, not {str(wrong['input'])[:40]!r}."
             ) from None
         if config.login and config.mcp:  # Gradio's MCP server does not ask for it
-            raise SettingsError("SEGMATTE_MCP would go round the login of SEGMATTE_AUTH: unset one of them.")
+            raise SettingsError("SEGMATTE_MCP would bypass the login of SEGMATTE_AUTH: unset one of them.")
         return config
 
     @classmethod
@@ -125,15 +125,15 @@ class Config(BaseSettings):
         *_: PydanticBaseSettingsSource,
         **__: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Nothing but what is given is read: the environment by `from_environment`, files never."""
+        """Only the arguments: `from_environment` reads the environment, and no file is ever read."""
         return (init_settings,)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """The defaults, with what the environment says instead; an empty variable says nothing.
+        """The defaults, overridden by the environment; empty variables are ignored.
 
         Raises:
-            SettingsError: As when a `Config` is made; the sentence names the variable.
+            SettingsError: As in the constructor; the sentence names the variable.
         """
         source = EnvSettingsSource(cls)
         source.env_vars = {
@@ -143,12 +143,12 @@ class Config(BaseSettings):
 
     @property
     def limits(self) -> Limits:
-        """What decoding one picture may take."""
+        """Limits for decoding one picture."""
         return Limits(self.max_pixels, self.max_side, self.decode_seconds)
 
     @property
     def login(self) -> tuple[str, str] | None:
-        """User and password, or None where everybody may come in.
+        """User and password, or None if no login is required.
 
         Raises:
             SettingsError: One of the two is missing.

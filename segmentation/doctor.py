@@ -1,4 +1,4 @@
-"""What this installation is, which GPU it sees, what each model would run on, and what to do about it."""
+"""A diagnosis of this installation: versions, GPU, what each model runs on, and what to fix."""
 
 import importlib.metadata
 import platform
@@ -20,24 +20,24 @@ _PACKAGES = ("gradio", "numpy", "scipy", "pillow", "numba", "isal", "huggingface
 
 @dataclass(slots=True)
 class Diagnosis:
-    """What was found."""
+    """The findings."""
 
     lines: list[str] = field(default_factory=list)
-    """The facts, in the order to read them."""
+    """The facts, in reading order."""
     advice: list[str] = field(default_factory=list)
-    """What to do; empty where all is as it should be."""
+    """What to do; empty if everything is fine."""
 
 
 def examine(config: Config, registry: Registry) -> Diagnosis:
-    """Look at versions, GPU and models. Those on this disk are loaded, one after the other; nothing is
-    fetched, but for a file that is damaged.
+    """A diagnosis of versions, GPU and models. Models on this disk are loaded, one after the other; nothing is
+    downloaded, except to replace a damaged file.
 
-    No GPU in a machine that has none, with the device `auto`, is as it should be. A card that cannot be used, a device
-    asked for that cannot be had, or weights that cannot be loaded are not.
+    With the device `auto`, a machine without a GPU is fine. A GPU that cannot be used, an unavailable device, or
+    weights that cannot be loaded are not.
 
     Args:
         config: The device and the models folder.
-        registry: The models to look at.
+        registry: The models to examine.
     """
     found = Diagnosis()
     found.lines += [
@@ -52,13 +52,13 @@ def examine(config: Config, registry: Registry) -> Diagnosis:
 
 
 def _look_at_the_gpu(found: Diagnosis, device: Device) -> str | None:
-    """The best execution provider for the device asked for; None where it cannot be had."""
+    """The best execution provider for the requested device; None if the device is unavailable."""
     present = gpus()
-    found.lines += [_described(card) for card in present or []]
+    found.lines += [_described(gpu) for gpu in present or []]
     if not present:
         found.lines.append("The driver lists no GPU." if present == [] else "No NVIDIA driver that lists GPUs (NVML).")
     found.lines.append(f"GPU: {gpu_problem(tensorrt=device == 'tensorrt') or 'can be used.'}")
-    found.lines.append(f"Device asked for: {device}")
+    found.lines.append(f"Requested device: {device}")
     try:
         providers, problem = usable_providers(device)
     except SegmentationError as error:
@@ -69,14 +69,14 @@ def _look_at_the_gpu(found: Diagnosis, device: Device) -> str | None:
     return providers[0]
 
 
-def _described(card: Gpu) -> str:
-    return f"{card.name}, {card.total_mb} MB, {card.free_mb} MB of it free, driver {card.driver}"
+def _described(gpu: Gpu) -> str:
+    return f"{gpu.name}, {gpu.total_mb} MB, {gpu.free_mb} MB of it free, driver {gpu.driver}"
 
 
 def _look_at_the_models(found: Diagnosis, config: Config, registry: Registry, best: str) -> None:
     for spec in registry.values():
         if where_available(spec, config.models_folder) is None:
-            found.lines.append(f"{spec.id:24} would run on {_short(best)}; not on this disk yet")
+            found.lines.append(f"{spec.id:24} would run on {_short(best)}; not downloaded yet")
             continue
         try:
             session = _loaded(spec, config)
@@ -85,7 +85,7 @@ def _look_at_the_models(found: Diagnosis, config: Config, registry: Registry, be
             found.advice.append(str(error))
             continue
         found.lines.append(f"{spec.id:24} runs on {_short(session.provider)}")
-        if session.provider_note and not gpu_problem():  # the GPU looked fine, and yet
+        if session.provider_note and not gpu_problem():  # the GPU looks fine, but this model does not run on it
             found.advice.append(f"{spec.id}: {session.provider_note}")
 
 

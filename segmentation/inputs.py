@@ -1,4 +1,4 @@
-"""Which pictures a person means who names files and folders, and which of what lies there is passed over."""
+"""The pictures among the files and folders a user names, and notes on what was left out."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ from segmentation.messages import Message
 from segmentation.outputs import Manifest
 from segmentation.picture.file_kind import file_kind
 
-_NAMED = 3  # files that a sentence names; of further ones it says how many
+_NAMED = 3  # files that a sentence names; it only counts the rest
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found."""
+    """The pictures found, and notes on the rest."""
 
     pictures: list[Path]
     notes: tuple[str, ...]
-    """A sentence for each kind of thing that was passed over."""
+    """One sentence for each kind of file that was left out."""
 
 
 def find_pictures(paths: Iterable[Path]) -> Found:
-    """Files as they are, folders as the pictures directly in them, by their content; cutouts made here are left out.
+    """Files as given, and the pictures directly in each folder, by content; cutouts made here are left out.
 
     Raises:
-        ImageError: A path does not exist, or there is no picture at all.
+        ImageError: A path does not exist, or there are no pictures.
     """
     pictures: list[Path] = []
     others: list[str] = []
@@ -56,7 +56,7 @@ def find_pictures(paths: Iterable[Path]) -> Found:
             "1 file is a cutout made here and was left out: {names}.",
         ),
         *_note(hidden, "{count} hidden files were left out: {names}.", "1 hidden file was left out: {names}."),
-        *_note(folders, "{count} folders were not entered: {names}.", "1 folder was not entered: {names}."),
+        *_note(folders, "{count} folders were not searched: {names}.", "1 folder was not searched: {names}."),
     ]
     if not pictures:
         raise ImageError(Message("There are no pictures. {notes}", notes=" ".join(notes)).strip())

@@ -1,4 +1,4 @@
-"""Where cutouts are written: names that depend on their picture alone, and no file of a person's overwritten."""
+"""Where cutouts are written: names that depend only on the picture, and no user's file overwritten."""
 
 import json
 import os
@@ -13,25 +13,25 @@ from segmentation.errors import ImageError
 from segmentation.messages import Message
 
 MANIFEST = ".segmatte.jsonl"
-"""Beside the cutouts: which files were written, and from which picture. A line a file, the last one counts."""
+"""Lies beside the cutouts: which files were written, and from which picture. One line per file; the last one counts."""
 
 Namer = Callable[[int, str], str]
-"""File name of the cutout of a picture's number and a class ("" where there is only one)."""
+"""A picture's index and a class ("" if there is only one) -> file name of the cutout."""
 
-_SECONDS = 2.1  # what file systems round modification times to at most, and a little
+_SECONDS = 2.1  # the coarsest rounding of modification times by file systems, plus a little
 
 
 def cutout_names(names: Sequence[str], ending: str) -> Namer:
-    """`<stem>-cutout` for each picture, and `<stem>-<class>-cutout` where the network tells classes apart."""
+    """`<stem>-cutout` for each picture, or `<stem>-<class>-cutout` if the network has several classes."""
     stems = safe_stems(names)
     return lambda index, label: f"{stems[index]}{f'-{label}' if label else ''}-cutout{ending}"
 
 
 def safe_stems(names: Sequence[str]) -> list[str]:
-    """File names without their endings, made safe for every file system and different from each other.
+    """File names without their extensions, safe on every file system and distinct.
 
-    Where pictures differ in nothing but their ending it stays, so that no name depends on who came first; only pictures
-    of the very same name are counted. Names are compared as file systems may do: in one Unicode form, without case.
+    Pictures that differ only in their extension keep it, so that no name depends on the order; only pictures with the
+    very same name are numbered. Names are compared as file systems may do: in one Unicode form, ignoring case.
     """
     pairs = [(_safe(Path(name).stem), _safe(Path(name).name)) for name in names]
     spelled: dict[str, set[str]] = {}
@@ -52,7 +52,7 @@ def safe_stems(names: Sequence[str]) -> list[str]:
 
 def _safe(name: str) -> str:
     plain = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]', "_", unicodedata.normalize("NFC", name))
-    # file systems count bytes: 255 for the whole name
+    # file systems allow 255 bytes for the whole name
     return plain.encode("utf-8", "replace")[:150].decode("utf-8", "ignore").strip(" .") or "picture"
 
 
@@ -61,10 +61,10 @@ def _key(name: str) -> str:
 
 
 class Manifest:
-    """Which files of a folder are cutouts that were made here, and of what. Safe for threads and processes."""
+    """Which files in a folder are cutouts made here, and from which picture. Safe for threads and processes."""
 
     def __init__(self, folder: Path) -> None:
-        """Read it; a folder without one has no cutouts of ours."""
+        """Read it; a folder without a manifest has no cutouts made here."""
         self._folder = folder
         self._lock = threading.Lock()
         self._made: dict[str, dict[str, Any]] = {}
@@ -76,11 +76,11 @@ class Manifest:
             try:
                 entry = json.loads(line)
                 self._made[_key(entry["file"])] = entry
-            except (ValueError, TypeError, KeyError):  # a line cut off when the machine went down
+            except (ValueError, TypeError, KeyError):  # a line truncated by a crash
                 continue
 
     def source(self, file: Path) -> str | None:
-        """Of which picture a file was made; None where it was not made here, or is no longer what was written."""
+        """The picture a file was made from; None if it was not made here, or was changed since."""
         entry = self._made.get(_key(file.name))
         try:
             stat = file.stat()
@@ -91,7 +91,7 @@ class Manifest:
         return str(entry.get("source"))
 
     def add(self, file: Path, source: Path) -> None:
-        """Note that a file was made of a picture.
+        """Record that a file was made from a picture.
 
         Raises:
             OSError: The manifest cannot be written.
@@ -101,7 +101,7 @@ class Manifest:
         with self._lock:
             self._made[_key(file.name)] = entry
             line = json.dumps(entry, ensure_ascii=False) + "\n"
-            # one write to its end: processes at the same time do not mix their lines
+            # a single appending write: concurrent processes do not interleave their lines
             handle = os.open(self._folder / MANIFEST, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
                 os.write(handle, line.encode("utf-8", "surrogatepass"))
@@ -110,7 +110,7 @@ class Manifest:
 
 
 class Outputs:
-    """The files of one batch in a person's folder."""
+    """The files of one batch in a user's folder."""
 
     def __init__(self, folder: Path, sources: Sequence[Path], *, overwrite: bool = False) -> None:
         """Nothing is written yet.
@@ -125,10 +125,10 @@ class Outputs:
         self._overwrite = overwrite
 
     def check(self, index: int, files: Iterable[Path]) -> None:
-        """Whether the cutouts of a picture may be written to these files.
+        """Check that the cutouts of a picture may be written to these files.
 
         Raises:
-            ImageError: One is a picture of this batch, or a file that was not made from this picture here.
+            ImageError: One is a picture of this batch, or a file that was not made here from this picture.
         """
         source = self._sources[index]
         for file in files:
@@ -144,7 +144,7 @@ class Outputs:
                 reason = (
                     Message("was made from {other}", other=made_of)
                     if made_of is not None
-                    else Message("was not made here from this picture, or was changed since")
+                    else Message("was not made here from this picture, or has been changed since")
                 )
                 raise ImageError(
                     Message(
@@ -156,7 +156,7 @@ class Outputs:
                 )  # fmt: skip
 
     def wrote(self, index: int, file: Path) -> None:
-        """Note what was written.
+        """Record that a file was written.
 
         Raises:
             OSError: The manifest cannot be written.
@@ -167,5 +167,5 @@ class Outputs:
 def _same(file: Path, other: Path) -> bool:
     try:
         return file.samefile(other)
-    except OSError:  # one is not there: on another file system it might be, by another spelling
+    except OSError:  # one does not exist; on another file system the other spelling might be the same file
         return _key(file.name) == _key(other.name) and file.parent.absolute() == other.parent.absolute()

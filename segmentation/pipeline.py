@@ -1,4 +1,4 @@
-"""Settings and a picture in, every stage of a cutout out: `predict` runs the network, `refine` all that follows it."""
+"""Settings and a picture in, every stage of a cutout out: `predict` runs the network, `refine` everything after it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +22,8 @@ from segmentation.picture.picture import Picture
 from segmentation.settings import Settings
 
 NO_SUBJECT = Message("No subject found. Try another model.")
-FOUND = 0.5  # a probability map that nowhere reaches this holds no subject
-WIDE = 0.4  # share of the picture from which an uncertain band is more than an outline
+FOUND = 0.5  # a probability map that never reaches this contains no subject
+WIDE = 0.4  # share of the picture above which an uncertain band is more than an outline
 
 Stage = Callable[[str], None]
 """Called with the name of each stage as it begins."""
@@ -31,50 +31,50 @@ Stage = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the network said about one picture."""
+    """Probability maps of one picture, and how they were computed."""
 
     maps: dict[str, ProbabilityMap]
-    """By class name; the name is "" where the network looks for one thing only."""
+    """By class name, which is "" if the network has only one class."""
     model: str
     provider: str
     provider_note: str
-    """Why not the GPU, where it was looked for in vain."""
+    """Why the GPU was not used, if `auto` could not use it."""
     network_memory: int
-    """Bytes that the loaded network takes, about; 0 where that is not known."""
+    """Approximate memory of the loaded network in bytes; 0 if unknown."""
     network_size: Size
     timings: dict[str, float]
     peak: float = 1.0
-    """The largest probability before it was stretched."""
+    """The largest probability before stretching."""
     warnings: tuple[str, ...] = ()
-    """Sentences about how the network was asked and read."""
+    """Sentences about the network's input and output."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its maps."""
+        """Size of the maps in bytes."""
         return sum(plane.nbytes for plane in self.maps.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Every stage of one cutout. Planes are at the picture's size, but for the probability map."""
+    """Every stage of one cutout. Planes are at the picture's size, except the probability map."""
 
     probability: ProbabilityMap
     mask: Mask
     trimap: Trimap | None
-    """None where nothing was matted."""
+    """None without matting."""
     alpha: Alpha
     foreground: RGB
-    """The subject's own colours where it is half transparent, the picture's elsewhere."""
+    """The subject's own colours where it is partly transparent, the picture's elsewhere."""
     timings: dict[str, float]
     """Seconds by stage."""
     warnings: tuple[str, ...]
-    """Sentences about what was not as asked for, each naming what to change."""
+    """Sentences about deviations from the settings, each naming what to change."""
     label: str = ""
-    """Which class this is, where the network tells several apart."""
+    """The class, if the network distinguishes several."""
 
     @property
     def cutout(self) -> RGBA:
-        """The subject over nothing, composed when asked for. `save_cutout` writes it without this array."""
+        """The subject on transparency, composed on each access. `save_cutout` writes it without this array."""
         return compose_cutout(self.foreground, self.alpha)
 
 
@@ -92,15 +92,15 @@ def predict(
     Args:
         picture: The picture.
         session: The network.
-        settings: mean, std and size matter here.
-        on_stage: Called as the stage begins.
-        cancelled: Asked now and then, while the network runs, whether the answer is no longer wanted.
-        run: Computes in the session's place, where a GPU is lent for this picture.
+        settings: Only mean, std and size are used.
+        on_stage: Called when the stage begins.
+        cancelled: Polled while the network runs; returns True to cancel.
+        run: Computes instead of the session, when a GPU is lent for this picture.
 
     Raises:
-        SettingsError: The model cannot take the size asked for.
-        SessionError: The network cannot be run, or its answer is none.
-        RunCancelledError: Nobody waits for it.
+        SettingsError: The model does not support this size.
+        SessionError: The network cannot be run, or its output is invalid.
+        RunCancelledError: The run was cancelled.
     """
     timings: dict[str, float] = {}
     spec = overridden(session.input, settings or Settings())
@@ -130,15 +130,15 @@ def refine(
     mask: Mask | None = None,
     max_unknown: int = FAST_UNKNOWN,
 ) -> Result:
-    """Everything after the network: mask, trimap, alpha, colours and cutout. The way to tune without running it again.
+    """Everything after the network: mask, trimap, alpha, colours and cutout. Tunes settings without running it again.
 
     Args:
         picture: The picture.
-        probability: (h, w), 0..1, at any resolution, as `predict` gave it.
+        probability: (h, w), 0..1, at any resolution, as returned by `predict`.
         settings: mean, std and size have no effect here.
-        on_stage: Called as each stage begins.
-        mask: The mask at the picture's size, where it is not to be made of the probability map.
-        max_unknown: Pixels that the fast matting solves at most, for those who want a preview sooner.
+        on_stage: Called when each stage begins.
+        mask: The mask at the picture's size, to use instead of one made from the probability map.
+        max_unknown: The most pixels that fast matting solves; lower it for a quicker preview.
     """
     settings = settings or Settings()
     timings: dict[str, float] = {}
@@ -158,7 +158,7 @@ def refine(
     if picture.opacity is not None:
         alpha = multiply_opacity(alpha, picture.opacity)
     if float(probability.max()) < FOUND or not np.any(alpha >= VISIBLE):
-        warnings = [NO_SUBJECT]  # what else would be said is about the outline of something
+        warnings = [NO_SUBJECT]  # the other warnings are about an outline that does not exist
     return Result(probability, mask, trimap, alpha, colours, timings, tuple(warnings))
 
 
@@ -168,19 +168,19 @@ def segment(picture: Picture, session: Session, settings: Settings | None = None
     Args:
         picture: The picture.
         session: The network.
-        settings: What to do; the defaults of `Settings` if not given.
-        label: Which class to cut out, where the network tells several apart; the first by default.
+        settings: The settings; the defaults of `Settings` if not given.
+        label: The class to cut out, if the network distinguishes several; the first by default.
 
     Raises:
-        SettingsError: The model cannot take the size asked for.
-        SessionError: The network cannot be run, or knows no such class.
+        SettingsError: The model does not support this size.
+        SessionError: The network cannot be run, or has no such class.
     """
     prediction = predict(picture, session, settings)
     label = next(iter(prediction.maps)) if label is None else label
     if label not in prediction.maps:
         raise SessionError(
             Message(
-                "{title} knows no class {label}; it knows {maps}.",
+                "{title} has no class {label}; it has {maps}.",
                 title=session.spec.title,
                 label=repr(label),
                 maps=", ".join(prediction.maps),
@@ -198,7 +198,7 @@ def segment(picture: Picture, session: Session, settings: Settings | None = None
 def _matte(
     rgb: RGB, probability: ProbabilityMap, mask: Mask, settings: Settings, max_unknown: int, warnings: list[str]
 ) -> tuple[Trimap, Opacity]:
-    """Trimap and opacity (0..1); what was not as asked for goes into `warnings`."""
+    """Trimap and opacity (0..1); deviations from the settings are appended to `warnings`."""
     erode_size = settings.alpha_matting_erode_size
     if erode_size == "auto":
         erode_size = auto_erode_size((mask.shape[0], mask.shape[1]), (probability.shape[0], probability.shape[1]))

@@ -1,4 +1,4 @@
-"""What tells where the subject is in each picture of a batch: a network, or predictions made before."""
+"""The source of a batch's predictions: a network, or predictions made earlier."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,32 +13,32 @@ from segmentation.settings import Settings
 
 
 class Predict(Protocol):
-    """Number of a picture and the picture -> its prediction."""
+    """A picture's index and the picture -> its prediction."""
 
     def __call__(self, index: int, picture: Picture, on_stage: Stage, cancelled: Cancelled, /) -> Prediction:
         """Predict one picture.
 
         Args:
-            index: Its number in the batch.
+            index: Its index in the batch.
             picture: The picture.
-            on_stage: Called as the network's stage begins, if it runs.
-            cancelled: Asked now and then, while the network runs, whether the answer is no longer wanted.
+            on_stage: Called when the network's stage begins, if it runs.
+            cancelled: Polled while the network runs; returns True to cancel.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """`predict`, and what is known before it is called."""
+    """`predict`, and what is known before calling it."""
 
     predict: Predict
     model: str
     """Id of the model."""
     labels: Callable[[int], Sequence[str]]
-    """Number of a picture -> classes that it may have cutouts of."""
+    """Index of a picture -> the classes it may have cutouts of."""
     provider: Callable[[int], tuple[str, str]]
-    """Number of a picture -> execution provider, and why it is not the GPU's; for those that fail before they run."""
+    """Index of a picture -> execution provider, and why it is not the GPU's; for pictures that fail before they run."""
     pictures: frozenset[int] | None = None
-    """Numbers of the pictures that it knows; None for any."""
+    """Indices of the pictures it can predict; None for any."""
 
 
 def from_session(session: Session, settings: Settings, run: Runner | None = None) -> Predictor:
@@ -46,11 +46,11 @@ def from_session(session: Session, settings: Settings, run: Runner | None = None
 
     Args:
         session: The network.
-        settings: mean, std and size matter here.
-        run: Computes in the session's place, where a GPU is lent.
+        settings: Only mean, std and size are used.
+        run: Computes instead of the session, when a GPU is lent.
 
     Raises:
-        SettingsError: The model cannot take the size asked for.
+        SettingsError: The model does not support this size.
     """
     overridden(session.input, settings)
     classes = [name for name in session.output.classes.values() if name != "background"] or [""]
@@ -65,11 +65,11 @@ def from_session(session: Session, settings: Settings, run: Runner | None = None
 
 
 def from_predictions(model: str, predictions: Mapping[int, Prediction]) -> Predictor:
-    """Use what was predicted before; no network runs.
+    """Use earlier predictions; no network runs.
 
     Args:
-        model: Id of the model that predicted.
-        predictions: By number of the picture.
+        model: Id of the model that made them.
+        predictions: By index of the picture.
     """
     timeless = {index: replace(prediction, timings={}) for index, prediction in predictions.items()}
     return Predictor(

@@ -1,4 +1,4 @@
-"""Model and settings of a run as one thing: kept, carried by a link, written beside the cutouts, and done again."""
+"""The model and settings of a run as one value: stored, shared by link, saved beside the cutouts, and repeatable."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,17 @@ from segmentation.settings import Export, Settings, parse_numbers, parse_size
 SETTINGS = {name: field.default for name, field in Settings.model_fields.items()}
 EXPORT = {name: field.default for name, field in Export.model_fields.items()}
 DEFAULTS: dict[str, Any] = SETTINGS | EXPORT
-"""Every setting by name, with its default, in the order in which page, API and README show them."""
+"""Every setting by name, with its default, in the order used by the page, the API and the README."""
 
 _HEAD = """\
-# The settings of these cutouts. To make them again:
+# The settings of these cutouts. To reproduce them:
 #     python -m segmentation cut {pictures} --settings {name}
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What turns pictures into these cutouts."""
+    """A model and its settings: what turns pictures into cutouts."""
 
     model: str
     """Id of the model."""
@@ -34,16 +34,16 @@ class Recipe:
 
     @classmethod
     def of(cls, model: str, values: Mapping[str, Any]) -> "Recipe":
-        """The recipe with these values by name, and the defaults for what they leave out.
+        """The recipe with these values by name, and defaults for the rest.
 
         Raises:
-            SettingsError: A value is wrong, or there is no such setting.
+            SettingsError: A value is wrong, or a setting is unknown.
         """
         unknown = [str(name)[:40] for name in values if name not in DEFAULTS]
         if unknown:
             raise SettingsError(
                 Message(
-                    "There is no setting {unknown}. There are: {defaults}.",
+                    "There is no setting {unknown}. Choose one of: {defaults}.",
                     unknown=repr(unknown[0]),
                     defaults=", ".join(DEFAULTS),
                 )
@@ -61,31 +61,33 @@ class Recipe:
 
     @property
     def changed(self) -> dict[str, Any]:
-        """The settings that are not the defaults, by name."""
+        """The settings that differ from the defaults, by name."""
         return {name: value for name, value in self.values.items() if value != DEFAULTS[name]}
 
 
 def write_value(value: Any) -> str:
-    """A setting as people type it."""
+    """A setting's value as people type it."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return repr(value).removesuffix(".0")  # every digit: means are given with eight
+        return repr(value).removesuffix(".0")  # keep every digit: some means have eight
     return ",".join(write_value(part) for part in value) if isinstance(value, tuple) else str(value)
 
 
 def parse_value(name: str, text: str) -> Any:
-    """Read a setting as people type it; `Settings` and `Export` say what is wrong with values of the wrong kind.
+    """The value of a setting as people type it; `Settings` and `Export` check it.
 
     Raises:
-        SettingsError: There is no such setting, or a list of numbers holds something else.
+        SettingsError: The setting is unknown, or a list of numbers cannot be parsed.
     """
     if name not in DEFAULTS:
         raise SettingsError(
             Message(
-                "There is no setting {name}. There are: {defaults}.", name=repr(name[:40]), defaults=", ".join(DEFAULTS)
+                "There is no setting {name}. Choose one of: {defaults}.",
+                name=repr(name[:40]),
+                defaults=", ".join(DEFAULTS),
             )
         )
     if name in ("mean", "std"):
@@ -112,8 +114,8 @@ def save_recipe(recipe: Recipe, path: Path, backdrop: str | None = None, picture
     Args:
         recipe: The recipe.
         path: The file.
-        backdrop: Name of the backdrop's file beside it, where there is one.
-        pictures: Names of the pictures that were made by it, for a remark.
+        backdrop: Name of the backdrop's file beside it, if any.
+        pictures: Names of the pictures it was used for, for the comment at the top.
 
     Raises:
         OSError: The file cannot be written.
@@ -128,10 +130,10 @@ def save_recipe(recipe: Recipe, path: Path, backdrop: str | None = None, picture
 
 
 def load_recipe(path: Path) -> tuple[Recipe, Path | None]:
-    """Read a recipe that `save_recipe` wrote, and where its backdrop lies, if it has one.
+    """A recipe that `save_recipe` wrote, and the path of its backdrop, if it has one.
 
     Raises:
-        SettingsError: The file cannot be read, or holds something else than settings.
+        SettingsError: The file cannot be read, or is not a settings file.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -142,7 +144,7 @@ def load_recipe(path: Path) -> tuple[Recipe, Path | None]:
         ) from error
     if not isinstance(values, dict) or not isinstance(values.get("model"), str):
         raise SettingsError(
-            Message("{path} holds no settings: it must name a model and then the settings, one a line.", path=path)
+            Message("{path} is not a settings file: it must name a model, then one setting per line.", path=path)
         )
     model, backdrop = values.pop("model"), values.pop("backdrop", None)
     return Recipe.of(model, values), path.parent / str(backdrop) if backdrop else None

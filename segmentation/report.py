@@ -1,4 +1,4 @@
-"""What is told about each picture of a batch."""
+"""The report on each picture of a batch."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,12 +20,12 @@ class Report:
     provider: str
     """The execution provider that computed it, or would have."""
     provider_note: str = ""
-    """Why that is not the GPU's, where it was looked for in vain."""
+    """Why that is not the GPU's, if `auto` could not use it."""
     width: int | None = None
     height: int | None = None
-    """Of the picture in pixels; None where it could not be read."""
+    """Of the picture in pixels; None if it could not be read."""
     network_mb: int = 0
-    """Megabytes that the loaded network takes, about; 0 where that is not known."""
+    """Approximate memory of the loaded network in megabytes; 0 if unknown."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """By stage."""
     warnings: tuple[str, ...] = ()
@@ -33,10 +33,10 @@ class Report:
     """Names of the cutouts."""
     error: str | None = None
     run: str | None = None
-    """Id of the run whose predictions are cached, where there is one."""
+    """Id of the run whose predictions are cached, if any."""
 
     def as_json(self) -> dict[str, Any]:
-        """The entry in the report of the API and the command line."""
+        """The entry in the report that the API and the command line give."""
         entry = {
             "name": self.name,
             "width": self.width,
@@ -54,26 +54,26 @@ class Report:
 
 
 class ReportDraft:
-    """A report while its picture is at work."""
+    """A report while its picture is being processed."""
 
     def __init__(self, report: Report) -> None:
-        """Begin with what is known before."""
+        """Begin with what is known beforehand."""
         self.report = report
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """A stage that runs now."""
+        """Time a stage."""
         start = time.perf_counter()
         yield
         self.add({stage: time.perf_counter() - start})
 
     def read(self, size: Size, notes: tuple[str, ...]) -> None:
-        """The picture is read."""
+        """Record that the picture was read."""
         self.report = replace(self.report, height=size[0], width=size[1])
         self.add({}, warnings=notes)
 
     def predicted(self, prediction: Prediction) -> None:
-        """It is known who computed."""
+        """Record the prediction's execution provider, memory, timings and warnings."""
         self.report = replace(
             self.report,
             provider=prediction.provider,
@@ -83,12 +83,12 @@ class ReportDraft:
         self.add(prediction.timings, warnings=prediction.warnings)
 
     def wrote(self, file: str, label: str, warnings: Iterable[str]) -> None:
-        """A cutout is written."""
+        """Record that a cutout was written."""
         self.report = replace(self.report, files=(*self.report.files, file))
         self.add({}, label, warnings)
 
     def failed(self, error: str) -> None:
-        """Nothing more comes."""
+        """Record the error that ended the work on this picture."""
         self.report = replace(self.report, error=error)
 
     def add(self, timings: Mapping[str, float], label: str = "", warnings: Iterable[str] = ()) -> None:

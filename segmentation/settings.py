@@ -1,7 +1,7 @@
-"""What a visitor can turn: names and defaults of the ComfyUI node *ImageSegmentationCustom* and more.
+"""A picture's settings, with the names and defaults of the ComfyUI node *ImageSegmentationCustom*, and more.
 
-Default, range, choices and help of a setting stand here alone. The page, the API, the command line and the README read
-them from `FIELDS`, `RANGES`, `CHOICES` and `help_text`.
+This is the only place that defines a setting's default, range, choices and help. The page, the API, the command line
+and the README read them from `FIELDS`, `RANGES`, `CHOICES` and `help_text`.
 """
 
 import re
@@ -38,20 +38,20 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Range(GroupedMetadata):
-    """From where to where a number may go, and how its slider moves."""
+    """The range of a number, and the step of its slider."""
 
     low: float
     high: float
     step: float = 1
     useful: float | None = None
-    """Where the slider ends, if it ends earlier. What is typed or linked may go on to `high`."""
+    """Where the slider ends, if below `high`. Typed and linked values may still go up to `high`."""
 
     def __iter__(self) -> Iterator[object]:
-        """The range in the words of pydantic."""
+        """The range as pydantic constraints."""
         return iter((Ge(self.low), Le(self.high)))
 
 
-def _shown(value: object) -> str:
+def _short_repr(value: object) -> str:
     return repr(value)[:60]
 
 
@@ -63,29 +63,31 @@ def _pair(value: object) -> object:
     if not isinstance(value, list | tuple):
         return value
     if len(value) != 2:
-        raise SettingsError(Message("size must be one number or height and width, not {value}.", value=_shown(value)))
+        raise SettingsError(
+            Message("size must be one number or height and width, not {value}.", value=_short_repr(value))
+        )
     return tuple(value)
 
 
 def _levels(value: object, check: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
-    listed = tuple(value) if isinstance(value, list | tuple) else (value,)
+    levels = tuple(value) if isinstance(value, list | tuple) else (value,)
     try:
-        return check(listed[0] if len(listed) == 1 else listed)
+        return check(levels[0] if len(levels) == 1 else levels)
     except ValidationError as error:
-        beyond = any(wrong["type"].endswith("than_equal") for wrong in error.errors())
+        out_of_range = any(wrong["type"].endswith("than_equal") for wrong in error.errors())
         raise SettingsError(
             Message(
                 "{setting} must be ordinary numbers between -1000 and 1000, not {value}."
-                if beyond
+                if out_of_range
                 else "{setting} must be one number or three (red, green, blue), not {value}.",
                 setting=info.field_name,
-                value=_shown(value),
+                value=_short_repr(value),
             )
         ) from None
 
 
 def _background(value: object) -> object:
-    """A colour as people and colour pickers write it (#f00, #ff0000, rgb(255, 0, 0), rgba(255, 0, 0, 1)): #rrggbb."""
+    """#rrggbb from any notation that people and colour pickers use: #f00, rgb(255, 0, 0), rgba(255, 0, 0, 1)."""
     if value in BACKGROUNDS:
         return value
     text = value.strip().lower() if isinstance(value, str) and len(value) < 60 else ""
@@ -101,7 +103,7 @@ def _background(value: object) -> object:
         Message(
             "background must be {backgrounds} or a colour such as #ffffff, not {value}.",
             backgrounds=", ".join(BACKGROUNDS),
-            value=_shown(value),
+            value=_short_repr(value),
         )
     )
 
@@ -131,11 +133,11 @@ class _Checked(BaseModel):
         try:
             return check(values)
         except ValidationError as error:
-            wrong = max(error.errors(), key=lambda each: len(each["loc"]))  # of a union the part that fits best
+            wrong = max(error.errors(), key=lambda each: len(each["loc"]))  # the union member that fits best
             name, kind = str(next(iter(wrong["loc"]), "")), wrong["type"]
-            if name not in cls.model_fields:  # the caller's mistake
+            if name not in cls.model_fields:  # a bug in the caller
                 raise
-            facts: dict[str, Any] = {"setting": name, "value": _shown(wrong["input"])}
+            facts: dict[str, Any] = {"setting": name, "value": _short_repr(wrong["input"])}
             named = CHOICES.get(name, ())
             if range_ := RANGES.get(name):
                 kind = "float_type" if isinstance(range_.low, float) else kind
@@ -149,31 +151,31 @@ class Settings(_Checked):
     """How a picture is segmented and matted.
 
     Raises:
-        SettingsError: A value is out of its range, or the thresholds cross.
+        SettingsError: A value is out of range, or the thresholds cross.
     """
 
     alpha_matting: bool = True
     """Solve for the opacity of the pixels around the outline (hair, fur, blur)."""
     alpha_matting_foreground_threshold: Annotated[int, Range(0, 255), WHOLE] = 240
-    """Mask values above it (0 to 255) are certainly subject."""
+    """Mask values above this (0 to 255) are certainly subject."""
     alpha_matting_background_threshold: Annotated[int, Range(0, 255), WHOLE] = 20
-    """Mask values below it (0 to 255) are certainly background."""
+    """Mask values below this (0 to 255) are certainly background."""
     alpha_matting_erode_size: Annotated[int, Range(0, MAX_ERODE_SIZE, useful=100), WHOLE] | Literal["auto"] = 10
-    """Pixels by which both certain regions shrink; what is between is solved. 'auto' fits picture and model."""
+    """Pixels to shrink both certain regions by; what lies between is solved. 'auto' fits the picture and the model."""
     matting_method: Method = "fast"
-    """'fast' solves at a megapixel and carries the answer up, 'closed-form' solves every pixel, as rembg."""
+    """'fast' solves at one megapixel and upsamples the result; 'closed-form' solves every pixel, like rembg."""
     trust_mask: Annotated[float, Range(0.0, 1.0, step=0.001, useful=0.1)] = 0.003
-    """What the mask has to say where the outline is solved: 0 is nothing (classic matting), 0.1 is nearly all."""
+    """How much the mask counts where the outline is solved: 0 is not at all (classic matting), 0.1 almost entirely."""
     post_process_mask: bool = False
-    """Remove specks, smooth the outline and make the mask yes or no."""
+    """Remove specks, smooth the outline and make the mask binary."""
     decontaminate: bool = False
-    """Clean the old background's colour off the edges without matting too; with matting it is always done."""
+    """Remove the old background's colour from the edges even without matting; matting always does it."""
     mean: Levels = None
     """Subtracted from the scaled colours: one number, or red, green, blue. Empty: the model's own."""
     std: Levels = None
-    """The colours are divided by it: one number, or red, green, blue. Empty: the model's own."""
+    """The colours are divided by this: one number, or red, green, blue. Empty: the model's own."""
     size: Annotated[Edge | tuple[Edge, Edge] | None, BeforeValidator(_pair)] = None
-    """Pixels of the network's input: one number, or height x width. Empty: the model's own."""
+    """Size of the network's input in pixels: one number, or height x width. Empty: the model's own."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -192,29 +194,29 @@ class Settings(_Checked):
 
 
 class Export(_Checked):
-    """How a cutout is written: what lies behind the subject, which part of it, in which format.
+    """How a cutout is written: background, crop and format.
 
     Raises:
-        SettingsError: A value is out of its range.
+        SettingsError: A value is out of range.
     """
 
     background: Annotated[Background | str, BeforeValidator(_background)] = "transparent"
     """What lies behind the subject: 'transparent', a colour such as '#ffffff', 'picture' (the backdrop), 'blur' (its
-    own background out of focus), or 'mask' for the alpha alone as a grey picture."""
+    own background out of focus), or 'mask' for only the alpha, as a grey picture."""
     background_fit: Literal["fill", "fit"] = "fill"
-    """'fill' covers everything with the backdrop and crops it, 'fit' shows all of it."""
+    """'fill' covers everything with the backdrop and crops it; 'fit' shows all of it."""
     background_blur: Annotated[float, Range(0.1, 20.0, step=0.1)] = 2.0
-    """How far out of focus, in percent of the picture's longer side."""
+    """Strength of the blur, in percent of the picture's longer side."""
     format: Literal["png", "webp", "jpeg"] = "png"
-    """'png' and 'webp' are lossless, 'jpeg' is small and holds no transparency."""
+    """'png' and 'webp' are lossless; 'jpeg' is small and has no transparency."""
     crop: bool = False
     """Crop to the subject."""
     crop_margin: Annotated[float, Range(0.0, 100.0)] = 5.0
-    """Room around a cropped subject, in percent of its longer side."""
+    """Margin around the cropped subject, in percent of its longer side."""
 
     @property
     def colour(self) -> tuple[int, int, int] | None:
-        """The colour behind the subject as red, green, blue, 0..255; None where it is something else."""
+        """The colour behind the subject as red, green, blue, 0..255; None if the background is not a colour."""
         if not self.background.startswith("#"):
             return None
         red, green, blue = bytes.fromhex(self.background[1:])
@@ -222,7 +224,7 @@ class Export(_Checked):
 
     @property
     def ending(self) -> str:
-        """Of the file's name."""
+        """The file name's extension."""
         return {"jpeg": ".jpg"}.get(self.format, f".{self.format}")
 
 
@@ -233,34 +235,31 @@ def _annotated(type_: Any) -> Iterator[Any]:
 
 
 FIELDS = Settings.model_fields | Export.model_fields
-"""Every setting, in the order in which page, API and README show them."""
+"""Every setting, in the order used by the page, the API and the README."""
 _PARTS = {name: [*field.metadata, *_annotated(field.annotation)] for name, field in FIELDS.items()}
 RANGES = {name: part for name, parts in _PARTS.items() for part in parts if isinstance(part, Range)}
 CHOICES = {name: named for name, parts in _PARTS.items() if (named := tuple(p for p in parts if isinstance(p, str)))}
 
 
 def help_text(name: str) -> str:
-    """What a setting does, for the page and the command line."""
+    """The description of a setting, for the page and the command line."""
     return " ".join((FIELDS[name].description or "").split())
 
 
 def with_values(model: _Model, **values: Any) -> _Model:
-    """The same settings but for these values, checked as all are.
+    """A validated copy of the settings with these values replaced.
 
     Raises:
-        SettingsError: As when they are made.
+        SettingsError: As in the constructor.
     """
     return type(model)(**(dict(model) | values))
 
 
-# ------------------------------------------------------------------- what people type, on the page and the command line
-
-
 def parse_numbers(name: str, text: str | None) -> float | tuple[float, ...] | None:
-    """Read "0.5" as 0.5, "0.485, 0.456, 0.406" as a triple and "" as None; decimal commas are understood.
+    """Parse "0.5" as 0.5, "0.485, 0.456, 0.406" as a triple and "" as None; decimal commas are accepted.
 
     Raises:
-        SettingsError: The text holds something else than numbers.
+        SettingsError: The text is not a list of numbers.
     """
     parts = _parts((text or "").strip(" ,;[]()"))
     if parts == [""]:
@@ -270,14 +269,16 @@ def parse_numbers(name: str, text: str | None) -> float | tuple[float, ...] | No
     except ValueError as error:
         raise SettingsError(
             Message(
-                "{setting} must be one number or three (red, green, blue), not {text}.", setting=name, text=_shown(text)
+                "{setting} must be one number or three (red, green, blue), not {text}.",
+                setting=name,
+                text=_short_repr(text),
             )
         ) from error
     return numbers[0] if len(numbers) == 1 else numbers
 
 
 def _parts(text: str) -> list[str]:
-    """The numbers of a text, with decimal points. Two numbers mean nothing here, so 0,485 is one."""
+    """The numbers in a text, with decimal points. No setting takes two numbers, so 0,485 is one."""
     if "." in text or "," not in text:
         return re.split(r"[,;\s]+", text)
     if re.search(r"[;\s]", text):
@@ -290,10 +291,10 @@ def _parts(text: str) -> list[str]:
 
 
 def parse_size(text: str | None) -> int | tuple[int, ...] | None:
-    """Read "512" as 512, "512x768" as (512, 768), which is (height, width), and "" as None.
+    """Parse "512" as 512, "512x768" as (512, 768), which is (height, width), and "" as None.
 
     Raises:
-        SettingsError: The text holds something else than whole numbers.
+        SettingsError: The text is not one or more whole numbers.
     """
     stripped = (text or "").strip(" []()")
     if not stripped:
@@ -302,6 +303,6 @@ def parse_size(text: str | None) -> int | tuple[int, ...] | None:
         numbers = tuple(int(part) for part in re.split(r"[x×,;\s]+", stripped.lower()))
     except ValueError as error:
         raise SettingsError(
-            Message("size must be one number, or height x width, not {text}.", text=_shown(text))
+            Message("size must be one number, or height x width, not {text}.", text=_short_repr(text))
         ) from error
     return numbers[0] if len(numbers) == 1 else numbers

@@ -483,7 +483,7 @@ def test_the_box_of_a_cutout_that_is_not_cropped_is_all_of_it(tiny: Session, tmp
 def test_what_the_file_says_stands_in_the_report(tiny: Session, tmp_path: Path, out: Path) -> None:
     (outcome,) = outcomes([paint(tmp_path / "a.png")], tiny, out, export=Export(format="jpeg"))
     assert outcome.report.error is None
-    assert ["JPEG holds no transparency" in warning for warning in outcome.report.warnings] == [True]
+    assert ["JPEG has no transparency" in warning for warning in outcome.report.warnings] == [True]
 
 
 def test_a_backdrop_lies_behind_every_picture(tiny: Session, tmp_path: Path, out: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_transparent_jpeg_says_on_stderr_what_it_became(
 ) -> None:
     assert cut(disc, "-o", out, "--format", "jpeg", "--no-alpha-matting") == 0
     printed = capsys.readouterr()
-    assert printed.err.startswith("disc.png: JPEG holds no transparency")
+    assert printed.err.startswith("disc.png: JPEG has no transparency")
     assert printed.out == f"{out / 'disc-cutout.jpg'}\n"
 
 
@@ -239,7 +239,7 @@ def test_the_backdrop_of_a_settings_file_lies_beside_it(
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--background", "picture"], "The background is to be a picture: name it with --backdrop."),
+        (["--background", "picture"], "--background picture needs a picture: name it with --backdrop."),
         (["--background", "red"], "background must be transparent, picture, blur, mask or a colour such as #ffffff"),
         (["--format", "bmp"], "format must be png, webp or jpeg, not 'bmp'."),
         (["--alpha-matting-erode-size", "-1"], "alpha_matting_erode_size must lie between 0 and 500, not -1."),
@@ -287,7 +287,7 @@ def test_a_report_can_be_had_as_json(disc: Path, out: Path, capsys: pytest.Captu
     (report,) = json.loads(printed.out)
     assert report["files"] == ["disc-cutout.jpg"]
     assert report["model"] == BRIGHT
-    assert "JPEG holds no transparency" in report["warnings"][0]
+    assert "JPEG has no transparency" in report["warnings"][0]
     assert printed.err == ""
 
 

@@ -90,7 +90,7 @@ def test_nothing_is_read_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_values_given_in_code_are_checked_as_well() -> None:
     with pytest.raises(SettingsError, match="SEGMATTE_QUEUE must be a whole number above 0, not '0'"):
         with_values(Config(), queue=0)
-    with pytest.raises(SettingsError, match="SEGMATTE_MCP would go round the login of SEGMATTE_AUTH"):
+    with pytest.raises(SettingsError, match="SEGMATTE_MCP would bypass the login of SEGMATTE_AUTH"):
         with_values(Config(auth="ann:secret"), mcp=True)
 
 

@@ -70,9 +70,9 @@ def test_a_card_with_all_its_libraries_is_asked_for_first(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("machine", "sentence"),
     [
-        ({"missing": "libcuda.so.1"}, r"There is no NVIDIA driver \(libcuda\.so\.1 not found\)"),
+        ({"missing": "libcuda.so.1"}, r"No NVIDIA driver is installed \(libcuda\.so\.1 not found\)"),
         ({"missing": "libcudnn.so.9"}, r"^libcudnn\.so\.9 not found: pip install 'onnxruntime-gpu\[cuda,cudnn\]==1"),
-        ({"cuda": 12040}, "driver is for CUDA 12.4, and this ONNX Runtime needs 13: install driver 580"),
+        ({"cuda": 12040}, "driver supports CUDA 12.4; this ONNX Runtime needs 13: install driver 580"),
         ({"cards": []}, "The NVIDIA driver finds no GPU"),
     ],
 )
@@ -122,7 +122,7 @@ def test_a_build_without_cuda_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_model_is_said_to_run_where_it_runs(two_models: Registry, tmp_path: Path) -> None:
     found = examine(Config(models_folder=tmp_path, device="cpu"), two_models)
     assert any(line.startswith("here ") and line.endswith("runs on CPU") for line in found.lines)
-    assert any(line.startswith("gone ") and "would run on CPU; not on this disk" in line for line in found.lines)
+    assert any(line.startswith("gone ") and "would run on CPU; not downloaded yet" in line for line in found.lines)
     assert f"ONNX Runtime {onnxruntime.__version__}" in "\n".join(found.lines)
     assert found.advice == []
 

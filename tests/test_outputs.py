@@ -107,7 +107,7 @@ def test_a_cutout_that_was_touched_up_is_not_replaced(tmp_path: Path, capsys: py
     mine = paint(out / "a-cutout.png", 77).read_bytes()
     assert cut(picture, "-o", out) == 1
     assert (out / "a-cutout.png").read_bytes() == mine
-    assert "was changed since" in capsys.readouterr().err
+    assert "has been changed since" in capsys.readouterr().err
 
 
 def test_a_file_that_was_there_before_is_not_replaced(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_folder_is_read_by_content(tmp_path: Path, capsys: pytest.CaptureFixtu
     ]  # fmt: skip
     said = capsys.readouterr().err
     assert "6 files are not pictures: note-0.jpg, note-1.jpg, note-2.jpg and 3 more." in said
-    assert "1 folder was not entered: place/deeper." in said
+    assert "1 folder was not searched: place/deeper." in said
 
 
 def test_a_folder_of_nothing_says_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -305,7 +305,7 @@ def test_each_class_has_a_cutout_of_its_own(
 
 @pytest.mark.parametrize("label", ["red", "background", "", "../green"])
 def test_a_class_that_is_not_there_is_named_with_the_known_ones(coloured: Session, flag: Picture, label: str) -> None:
-    with pytest.raises(SessionError, match=r"Labels knows no class .*it knows green, blue"):
+    with pytest.raises(SessionError, match=r"Labels has no class .*it has green, blue"):
         segment(flag, coloured, PLAIN, label)
 
 

@@ -147,7 +147,7 @@ def test_typed_values_are_read(name: str, text: str, value: Any) -> None:
         ("mean", "a", "mean must be one number or three"),
         ("background", "000000", "background must be .* or a colour such as #ffffff, not 0"),
         ("format", "bmp", "format must be png, webp or jpeg, not 'bmp'"),
-        ("colour", "red", "There is no setting 'colour'. There are: alpha_matting, "),
+        ("colour", "red", "There is no setting 'colour'. Choose one of: alpha_matting, "),
     ],
 )
 def test_typed_values_of_another_kind_are_refused_by_name(name: str, text: str, sentence: str) -> None:
@@ -195,13 +195,13 @@ def test_a_backdrop_that_is_not_used_is_not_written(tmp_path: Path, background: 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "holds no settings: it must name a model"),
-        ("- model: u2netp", "holds no settings"),
-        ("u2netp", "holds no settings"),
-        ("size: 320", "holds no settings: it must name a model"),
-        ("model: 12", "holds no settings"),
-        ("model: [u2netp]", "holds no settings"),
-        ("model: u2netp\ncolour: red", "There is no setting 'colour'. There are: alpha_matting, .*, crop_margin"),
+        ("", "is not a settings file: it must name a model"),
+        ("- model: u2netp", "is not a settings file"),
+        ("u2netp", "is not a settings file"),
+        ("size: 320", "is not a settings file: it must name a model"),
+        ("model: 12", "is not a settings file"),
+        ("model: [u2netp]", "is not a settings file"),
+        ("model: u2netp\ncolour: red", "There is no setting 'colour'. Choose one of: alpha_matting, .*, crop_margin"),
         ("model: u2netp\n12: red", "There is no setting '12'"),
         (f"model: u2netp\n{'x' * 100}: 1", f"There is no setting '{'x' * 40}'"),
         ("model: u2netp\nsize: big", "size must be a whole number"),

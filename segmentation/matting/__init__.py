@@ -1,1 +1,1 @@
-"""Probability map to mask, trimap, alpha and the subject's own colours."""
+"""From a probability map to mask, trimap, alpha and the subject's own colours."""

@@ -1,9 +1,9 @@
 """Trimap to alpha matte.
 
-Two ways to the matte: "closed-form" solves Levin's equations on every unknown pixel; "fast" solves them on a picture of
-at most FAST_PIXELS and carries the local line alpha = a . colour + b up to the full size (He and Sun, Fast Guided
-Filter, 2015). Both can lean on the network's mask by `trust`, which is worth more than it sounds: a trimap throws away
-all the network knew between its two thresholds.
+Two methods: "closed-form" solves Levin's equations on every unknown pixel; "fast" solves them on a picture of at most
+FAST_PIXELS and upsamples the local lines alpha = a . colour + b to the full size (He and Sun, Fast Guided Filter,
+2015). Both can use the network's mask, weighted by `trust`. That matters, as a trimap discards all the network knew
+between its two thresholds.
 """
 
 import threading
@@ -33,20 +33,20 @@ FAST_PIXELS = 1_000_000
 FAST_UNKNOWN = 250_000
 MAX_BYTES = 800_000_000
 LINE_RADIUS, LINE_EPSILON = 1, 1e-5  # guided upsampling: window and regularisation, colours in 0..1
-LEAST_PER_UNKNOWN = 400  # bytes of equations and factor; what they take exactly, the plan tells
-SMALLEST_SCALE = 0.02  # below it memory is not asked any more
-NOTABLE = 0.05  # share of the unknown pixels from which a region of its own is worth a warning
+LEAST_PER_UNKNOWN = 400  # bytes of equations and factor, as a lower bound; the plan has the exact number
+SMALLEST_SCALE = 0.02  # below this, the memory limit is ignored
+NOTABLE = 0.05  # share of the unknown pixels above which stray regions are worth a warning
 
 
 @dataclass(frozen=True)
 class Matte:
-    """An alpha matte and how it came about."""
+    """An alpha matte and how it was computed."""
 
     alpha: Opacity
     warnings: tuple[str, ...]  # sentences that name the setting to change
     working_size: tuple[int, int]  # (height, width) at which the picture was solved
     unknown: int  # pixels solved, at the working size
-    iterations: int  # conjugate gradient steps; 0 where the direct solution sufficed
+    iterations: int  # conjugate gradient steps; 0 if nothing was solved
 
 
 def estimate_alpha(
@@ -60,20 +60,20 @@ def estimate_alpha(
     max_unknown: int = FAST_UNKNOWN,
     max_bytes: int = MAX_BYTES,
 ) -> Matte:
-    """Solve for the opacity of the unknown pixels by closed-form matting, leaning on the network's mask.
+    """The opacity of the unknown pixels, solved by closed-form matting with the network's mask as a prior.
 
     Levin, Lischinski, Weiss: A Closed-Form Solution to Natural Image Matting, TPAMI 2008.
 
     Args:
         image: RGB, uint8 (h, w, 3).
         trimap: uint8 (h, w) of BACKGROUND, UNKNOWN and FOREGROUND.
-        mask: The network's mask, uint8 (h, w). Without it there is nothing to lean or fall back on.
-        output: The probability map that the mask was made from, at the network's resolution. Tells whether the network
-            resolves detail, and deserves to be held to. Leave it out where the mask was changed since.
-        trust: Weight of the mask between the thresholds; 0 is classic matting, 0.1 hardly leaves the mask.
-        method: "closed-form" with trust 0 gives pymatting's estimate_alpha_cf.
-        max_unknown: Pixels that "fast" solves at most; where there are more, it works at a smaller size.
-        max_bytes: Memory to stay under; a larger band is solved at a smaller size, with a warning.
+        mask: The network's mask, uint8 (h, w). Without it there is no prior and nothing to fall back on.
+        output: The probability map that the mask was made from, at the network's resolution. It shows whether the
+            network resolves detail, and so how far to trust it. Omit it if the mask was changed since.
+        trust: Weight of the mask between the thresholds; 0 is classic matting, 0.1 stays very close to the mask.
+        method: "closed-form" with trust 0 gives the result of pymatting's estimate_alpha_cf.
+        max_unknown: The most pixels that "fast" solves; with more, it works at a smaller size.
+        max_bytes: Memory limit; a larger band is solved at a smaller size, with a warning.
 
     Returns:
         The matte, float32 0..1 at the picture's size; certain pixels are exactly 0 or 1.
@@ -125,7 +125,7 @@ def _solve(
         warnings.append(
             Message("The matting equations have no solution here, so the mask was kept; change matting_method.")
         )
-    elif mask is not None and not (method == "closed-form" and trust == 0):  # that is rembg's answer, stray or not
+    elif mask is not None and not (method == "closed-form" and trust == 0):  # those settings give rembg's result as is
         share = _return_stray_regions(solved, work.trimap, work.mask)
         if share > NOTABLE:
             warnings.append(_stray(share))
@@ -139,7 +139,7 @@ def _solve(
 
 
 def warm_up() -> None:
-    """Compile everything, or load it from numba's cache, on a tiny picture. The first matting does it otherwise."""
+    """Compile all kernels, or load them from numba's cache, by matting a tiny picture; else the first matting does."""
     with _warming:
         if is_ready():
             return
@@ -147,14 +147,14 @@ def warm_up() -> None:
         trimap = np.full((32, 32), UNKNOWN, np.uint8)
         trimap[12:20, 12:20] = FOREGROUND
         trimap[:4] = BACKGROUND
-        # so little memory that it is solved at a smaller size
+        # too little memory for the full size, so that shrinking is compiled too
         matte = estimate_alpha(image, trimap, mask=trimap, max_bytes=250_000)
         estimate_foreground(image, matte.alpha)
         _ready.set()
 
 
 def is_ready() -> bool:
-    """Whether `warm_up` has come to its end in this process."""
+    """Whether `warm_up` has finished in this process."""
     return _ready.is_set()
 
 
@@ -197,8 +197,7 @@ def _too_large(size: tuple[int, int]) -> str:
     return Message(
         "The uncertain band is too large for the memory allowed, so it was matted at {width} x {height} pixels; lower "
         "alpha_matting_erode_size or alpha_matting_foreground_threshold, or raise "
-        "alpha_matting_background_threshold, to "
-        "narrow it.",
+        "alpha_matting_background_threshold, to narrow it.",
         width=size[1], height=size[0],
     )  # fmt: skip
 
@@ -212,7 +211,7 @@ def _stray(share: float) -> str:
 
 
 def _unknown_box(trimap: Trimap, margin: int) -> Box:
-    """The unknown pixels' bounding box, wide enough to hold every window and cell they lie in."""
+    """The unknown pixels' bounding box, with a margin for all the windows and cells they lie in."""
     unknown = _is_unknown(trimap)
     spans = []
     for axis in (1, 0):
@@ -223,7 +222,7 @@ def _unknown_box(trimap: Trimap, margin: int) -> Box:
 
 @dataclass(frozen=True)
 class _Work:
-    """The picture at the size at which it is solved."""
+    """The picture at its working size."""
 
     scale: float
     image: RGB
@@ -251,7 +250,7 @@ def _working_copy(image: RGB, trimap: Trimap, mask: Mask, scale: float, max_byte
 
 
 def _shrink(image: RGB, trimap: Trimap, mask: Mask, scale: float) -> tuple[RGB, Trimap, Mask]:
-    """Box averages at a smaller scale; certain only where every pixel below is."""
+    """Box averages at a smaller scale; a pixel is certain only if all the pixels it covers are."""
     if scale >= 1:
         return image, trimap, mask
     from segmentation.matting.kernels import picture as picture_kernels
@@ -266,7 +265,7 @@ def _shrink(image: RGB, trimap: Trimap, mask: Mask, scale: float) -> tuple[RGB, 
 def _prior(
     trimap: Trimap, mask: Mask, picture: tuple[int, ...], output: ProbabilityMap | None, box: Box, trust: float
 ) -> MaskPrior:
-    """The mask's prior on the unknown pixels of a box of the picture, at the working size."""
+    """The mask's prior on the unknown pixels in a box of the picture, at the working size."""
     cell = (1.0, 1.0) if output is None else _cell(picture, output)
     cell_of = []
     for axis in (0, 1):
@@ -283,9 +282,9 @@ def _cell(picture: tuple[int, ...], output: ProbabilityMap) -> tuple[float, floa
 
 
 def _return_stray_regions(alpha: Opacity, trimap: Trimap, mask: Mask) -> float:
-    """Give the mask back to regions of the band that touch no certain foreground, or no certain background.
+    """Restore the mask in regions of the band that touch no certain foreground, or no certain background.
 
-    The equations carry one side's value into all of such a region, whatever the mask says.
+    The equations would spread one side's value over such a region, whatever the mask says.
 
     Returns:
         Their share of the unknown pixels.
@@ -307,7 +306,7 @@ def _return_stray_regions(alpha: Opacity, trimap: Trimap, mask: Mask) -> float:
 def _upsample(
     small_image: RGB, small_alpha: Opacity, small_trimap: Trimap, image: RGB, trimap: Trimap, alpha: Opacity, box: Box
 ) -> None:
-    """Write the unknown pixels of alpha, which lie in box, from lines alpha = a . colour + b of the small size."""
+    """Write alpha's unknown pixels, which lie in box, from the lines alpha = a . colour + b of the small size."""
     from segmentation.matting.kernels import picture as picture_kernels
 
     near = ndimage.maximum_filter(_is_unknown(small_trimap).view(np.uint8), 3)
@@ -322,14 +321,14 @@ def _as_opacity(mask: Mask) -> Opacity:
 
 
 def _constant(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The array as contiguous and read-only, the one kind of input that kernels are compiled for."""
+    """The array, contiguous and read-only: the only kind of input that kernels are compiled for."""
     array = np.ascontiguousarray(array).view()
     array.flags.writeable = False
     return array
 
 
 def _plane_bytes(pixels: int, working_pixels: int) -> int:
-    """Bytes of all that has the size of the picture: a copy of the inputs, alpha; and of its working copy."""
+    """Bytes of all planes: at the picture's size, a copy of the inputs and alpha; and those at the working size."""
     return 6 * pixels + 8 * working_pixels
 
 

@@ -1,9 +1,9 @@
-"""The equations of closed-form matting over the unknown pixels alone, and their direct solution.
+"""The equations of closed-form matting over only the unknown pixels, and their direct solution.
 
 Levin, Lischinski, Weiss: A Closed-Form Solution to Natural Image Matting, TPAMI 2008. The unknown pixels form a thin
 band, which nested dissection cuts into small dense pieces: a multifrontal Cholesky factor (Liu, SIAM Review 1992) takes
-about 100 numbers and a few microseconds per unknown, does not depend on the conditioning and leaves no tolerance to
-tune. Importing this module imports numba.
+about 100 numbers and a few microseconds per unknown, does not depend on the conditioning and needs no tolerance to be
+tuned. Importing this module imports numba.
 """
 
 from collections.abc import Callable
@@ -18,15 +18,15 @@ from segmentation.arrays import FOREGROUND, RGB, UNKNOWN, Trimap
 from segmentation.matting.kernels import band as band_kernels
 from segmentation.matting.prior import MaskPrior
 
-# The factor is made of thousands of small BLAS products. OpenBLAS would wake threads for each, and their spinning costs
-# ten times the work itself; pictures are matted side by side instead. SciPy's BLAS is the one numba calls.
+# The factor takes thousands of small BLAS products. OpenBLAS would wake threads for each, and their spinning costs ten
+# times the work itself; pictures are matted in parallel instead. numba calls SciPy's BLAS.
 for _library in ThreadpoolController().lib_controllers:
     if _library.user_api == "blas" and "scipy" in _library.filepath.replace("libscipy", ""):
         _library.set_num_threads(1)
 
 EPSILON = 1e-7  # Levin's and pymatting's
 LEAF = 56  # pixels that are eliminated as one dense block rather than dissected further
-STEP = 5e-3  # opacity; the refinement ends when it moves no pixel by more
+STEP = 5e-3  # opacity; the refinement ends when no pixel changes by more
 MAX_ITERATIONS = 30
 
 Vector = NDArray[np.float64]  # (n,), a number per unknown pixel
@@ -43,7 +43,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Plan:
-    """The order in which the band is eliminated, and the room that takes."""
+    """The order in which the band is eliminated, and the memory it needs."""
 
     order: NDArray[np.int32]  # (n,) pixels, first eliminated first
     position: NDArray[np.int32]  # (n,) its inverse
@@ -51,11 +51,11 @@ class Plan:
     indptr: NDArray[np.int64]  # (nodes + 1,) where a node's front starts in indices
     indices: NDArray[np.int32]  # positions of the later pixels its elimination touches
     offset: NDArray[np.int64]  # (nodes + 1,) where a node's block of the factor starts
-    waiting: int  # the most numbers that wait for a parent at once
+    waiting: int  # the most numbers that wait for a parent at any time
 
     @property
     def nbytes(self) -> int:
-        """Bytes that factor, equations and this plan hold at the peak."""
+        """Peak size in bytes of factor, equations and this plan."""
         equations = 8 * (13 + 8) * self.order.size
         return 4 * int(self.offset[-1]) + 8 * self.waiting + 4 * self.indices.size + equations
 
@@ -69,7 +69,7 @@ def find_band(trimap: Trimap) -> Band:
 
 
 def plan_elimination(band: Band) -> Plan:
-    """Dissect the band and count what its factor will hold."""
+    """An elimination order by nested dissection, with the size of the factor."""
     n = band.ys.size
     order = np.arange(n, dtype=np.int32)
     node = np.empty((2 * n + 1, 3), np.int32)
@@ -97,7 +97,7 @@ def plan_elimination(band: Band) -> Plan:
 def solve_band(image: RGB, band: Band, plan: Plan, prior: MaskPrior | None = None) -> tuple[NDArray[np.float64], int]:
     """Opacity of the band's pixels, not yet clipped to 0..1, and the number of conjugate gradient steps taken.
 
-    The factor is kept in single precision and holds no prior on cells (that would fill it): it preconditions.
+    The factor is in single precision and without the prior on cells, which would make it dense: it is a preconditioner.
     """
     n = band.ys.size
     stencil = np.zeros((n, 13))
@@ -143,7 +143,7 @@ def _factorise(band: Band, plan: Plan, stencil: NDArray[np.float64]) -> NDArray[
 def _conjugate_gradients(
     multiply: Callable[[Vector], Vector], precondition: Callable[[Vector], Vector], rhs: Vector, x: Vector
 ) -> tuple[Vector, int]:
-    """Refine x until a step moves no pixel by more than STEP; the residual says little of an ill-conditioned band."""
+    """Refine x until a step changes no pixel by more than STEP; with ill conditioning the residual says little."""
     residual = rhs - multiply(x)
     direction = z = precondition(residual)
     energy = _dot(residual, z)

@@ -6,15 +6,15 @@ from numpy.typing import NDArray
 from segmentation.arrays import RGB, Opacity
 
 TILE, TILE_MARGIN = 256, 16  # pixels
-REGULARIZATION, GRADIENT_WEIGHT = 1e-3, 0.1  # pull of neighbours on colours: always, and per step of alpha
+REGULARIZATION, GRADIENT_WEIGHT = 1e-3, 0.1  # pull of neighbours on colours: constant, and per step of alpha
 SMALL, SMALL_ITERATIONS, BIG_ITERATIONS = 32, 10, 2  # sweeps per level of at most 32 pixels a side, and above
 
 
 def estimate_foreground(image: RGB, alpha: Opacity) -> RGB:
-    """Estimate the subject's own colours where the background shines through; without it edges keep a fringe.
+    """The subject's own colours, estimated where the background shines through; otherwise edges keep a fringe.
 
-    Germer, Uelwer, Conrad, Harmeling: Fast Multi-Level Foreground Estimation, ICPR 2020. Solved on tiles around
-    0 < alpha < 1 only. Opaque pixels keep the picture's bytes, invisible ones become 0.
+    Germer, Uelwer, Conrad, Harmeling: Fast Multi-Level Foreground Estimation, ICPR 2020. Solved only on tiles around
+    0 < alpha < 1. Opaque pixels keep the picture's bytes, invisible ones become 0.
 
     Args:
         image: RGB, uint8 (h, w, 3).

@@ -1,4 +1,4 @@
-"""Probability map -> mask of the picture's size -> trimap."""
+"""Probability map -> mask at the picture's size -> alpha without matting."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 from segmentation.arrays import Alpha, Mask, ProbabilityMap, Size
 from segmentation.picture.resize import resize
 
-_REACH = 8  # pixels that a Gaussian of sigma 2 sees: scipy cuts it at 4 sigma
+_REACH = 8  # radius in pixels of a Gaussian of sigma 2: scipy truncates it at 4 sigma
 _TILE = 192
 
 
@@ -16,15 +16,15 @@ def to_mask(probability: ProbabilityMap, size: Size, post_process: bool = False)
     Args:
         probability: (h, w), 0..1, at any resolution.
         size: (height, width) of the picture.
-        post_process: Remove specks, smooth the outline and make it yes or no, as rembg's post_process_mask does.
+        post_process: Remove specks, smooth the outline and make the mask binary, like rembg's post_process_mask.
     """
-    levels = (probability * 255.0).astype(np.uint8)  # cut off, not rounded: rembg's masks, to the level
+    levels = (probability * 255.0).astype(np.uint8)  # truncated, not rounded, to match rembg's masks exactly
     mask: Mask = resize(levels, size, "bicubic")
     return post_processed(mask) if post_process else mask
 
 
 def to_alpha(mask: Mask) -> Alpha:
-    """A mask as alpha. Its levels are cut off, so where the network is sure it says 254: that is opaque."""
+    """A mask as alpha. Its levels are truncated, so 254 already means certain, and becomes opaque."""
     alpha: Alpha = mask + (mask == 254)
     return alpha
 
@@ -32,8 +32,8 @@ def to_alpha(mask: Mask) -> Alpha:
 def post_processed(mask: Mask) -> Mask:
     """Opening by a disk of radius 1, Gaussian of sigma 2, threshold at 127 (rembg's `post_process`).
 
-    The Gaussian is a weighted mean, so where all it can see lies on one side of the threshold the answer is known:
-    only tiles along the outline are smoothed, with the identical result.
+    The Gaussian is a weighted mean, so where all pixels in its reach lie on one side of the threshold the result is
+    known: only tiles along the outline are smoothed, with the identical result.
     """
     opened = _dilated(_eroded_by_cross(mask))
     answer = np.empty_like(opened)
@@ -58,7 +58,7 @@ def post_processed(mask: Mask) -> Mask:
 
 
 def _eroded_by_cross(plane: Mask) -> Mask:
-    """Minimum over the 3 x 3 cross, which is the disk of radius 1; the picture goes on unchanged beyond its border."""
+    """Minimum over the 3 x 3 cross, which is the disk of radius 1; pixels beyond the border are ignored."""
     out = plane.copy()
     np.minimum(out[1:], plane[:-1], out=out[1:])
     np.minimum(out[:-1], plane[1:], out=out[:-1])

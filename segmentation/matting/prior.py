@@ -1,8 +1,8 @@
-"""What the network's mask says about the unknown pixels, as a quadratic prior on their opacity.
+"""The network's mask as a quadratic prior on the opacity of the unknown pixels.
 
 Every pixel is drawn to the mask by weight (2 m - 1)^2 (alpha - m)^2: hardly where the mask is undecided, more where it
-is sure. A network that resolves detail at its own resolution says more: there the mean opacity under one pixel of its
-output, a cell, should be what it put out, and how the opacity is spread inside the cell is left to the photograph.
+is certain. A network that resolves detail at its own resolution adds more: there the mean opacity under one pixel of
+its output, a cell, should equal that output, and the photograph decides how the opacity is spread inside the cell.
 """
 
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 from segmentation.arrays import FOREGROUND, UNKNOWN, Mask, ProbabilityMap, Trimap
 
-CELL_GAIN = 100.0  # weight of a trusted cell over that of a pixel
-PLAIN = 1.6  # how much of it holds for each pixel too, times area^-2: a small cell has little to spread
-ROUGH = 0.8, 1.0  # roughness of an output that is smooth, or detailed, at its own resolution
-SHARP = 0.23, 0.3  # sharpness of an output that is vague, or definite
+CELL_GAIN = 100.0  # weight of a trusted cell relative to that of a pixel
+PLAIN = 1.6  # share of it that applies to each pixel too, times area^-2: a small cell has little to spread
+ROUGH = 0.8, 1.0  # roughness of an output that is smooth, and of one that is detailed, at its own resolution
+SHARP = 0.23, 0.3  # sharpness of an output that is vague, and of one that is definite
 
 
 @dataclass(frozen=True)
 class Cells:
     """Draws the mean opacity of each cell to the network's output there."""
 
-    index: NDArray[np.int64]  # (n,) the cell an unknown pixel lies in
+    index: NDArray[np.int64]  # (n,) the cell that an unknown pixel lies in
     share: NDArray[np.float64]  # (cells,) weight / pixels of the cell
-    wanted: NDArray[np.float64]  # (cells,) share x the sum of opacity its unknown pixels should have
-    pull: float  # what a single pixel feels of it, about
+    wanted: NDArray[np.float64]  # (cells,) share x the sum of opacity that its unknown pixels should have
+    pull: float  # approximate effect on a single pixel
 
     def multiply(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """The cells' matrix times x."""
@@ -34,7 +34,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class MaskPrior:
-    """A pull of `weight` to `target` on each unknown pixel, and perhaps one on the means of cells."""
+    """A pull of `weight` towards `target` on each unknown pixel, and optionally one on the means of cells."""
 
     weight: NDArray[np.float64]  # (n,)
     target: NDArray[np.float64]  # (n,) 0..1
@@ -44,8 +44,8 @@ class MaskPrior:
 def detail(output: ProbabilityMap) -> float:
     """How far a network's output resolves detail at its own resolution: 0 (interpolated, vague) to 1.
 
-    Judged by its roughness, the energy of second over that of first differences, which interpolation and doubt both
-    lower, and its sharpness, the usual step from one pixel to the next where there are steps.
+    Measured by its roughness, the energy of second over that of first differences, which interpolation and doubt both
+    lower, and its sharpness, the typical step from one pixel to the next where there are steps.
     """
     second = steps = squares = 0.0
     for plane in (output, output.T):
@@ -75,10 +75,10 @@ def build_prior(
     Args:
         trimap: (h, w) 0, 128, 255.
         mask: (h, w) the network's mask at the same size.
-        trust: Weight of the prior at a pixel the mask is sure of.
-        output: The network's output at its own resolution, 0..1; None where that is not known.
-        cell_of_row: (h,) row of `output` that each row lies in.
-        cell_of_column: (w,) column of `output` that each column lies in.
+        trust: Weight of the prior at a pixel where the mask is certain.
+        output: The network's output at its own resolution, 0..1; None if unknown.
+        cell_of_row: (h,) the row of `output` that each row lies in.
+        cell_of_column: (w,) the column of `output` that each column lies in.
     """
     unknown = trimap == UNKNOWN
     target = mask[unknown] / 255.0

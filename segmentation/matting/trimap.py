@@ -1,4 +1,4 @@
-"""Mask -> trimap: what is certain, and how much of it."""
+"""Mask -> trimap: certain subject, certain background, and the unknown band."""
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +13,14 @@ def to_trimap(
     background_threshold: int,
     erode_size: int,
 ) -> Trimap:
-    """Certain foreground, certain background, and the unknown between them.
+    """A trimap: certain foreground, certain background, and the unknown between them.
 
     Args:
         mask: (h, w), 0..255.
-        foreground_threshold: Values above it are foreground.
-        background_threshold: Values below it are background.
-        erode_size: Both regions are eroded by a square of so many ones; beyond the border lies background, as in rembg.
-            The time does not depend on it, and 0 means no erosion (rembg's 0 erodes by a cross).
+        foreground_threshold: Values above this are foreground.
+        background_threshold: Values below this are background.
+        erode_size: Side in pixels of the square that erodes both regions; beyond the border lies background, as in
+            rembg. It does not affect the run time, and 0 means no erosion (rembg's 0 erodes by a cross).
     """
     trimap = np.full(mask.shape, UNKNOWN, np.uint8)
     trimap[_eroded(mask > foreground_threshold, erode_size, border=0)] = FOREGROUND
@@ -37,7 +37,7 @@ def to_certain_trimap(
     """`to_trimap` with the erosion halved, down to 0, until some foreground and some background are certain.
 
     Returns:
-        The trimap, and the erosion it was made with.
+        The trimap, and the erosion used.
     """
     while True:
         trimap = to_trimap(mask, foreground_threshold, background_threshold, erode_size)
@@ -47,10 +47,10 @@ def to_certain_trimap(
 
 
 def auto_erode_size(picture: Size, network: Size) -> int:
-    """An erosion that fits picture and network: a little over one pixel of the network's output, 5 pixels or more.
+    """An erosion that fits picture and network: a little over one pixel of the network's output, at least 5 pixels.
 
-    Odd, as an even square reaches one pixel further up and left; at most a fortieth of the shorter side, so that
-    icons survive.
+    Odd, as an even square reaches one pixel further up and left; at most a fortieth of the shorter side, so that icons
+    survive.
 
     Args:
         picture: (height, width) of the picture.

@@ -1,1 +1,1 @@
-"""Which networks there are, and their verified files on this disk."""
+"""The available networks, and their verified files on this disk."""

@@ -1,4 +1,4 @@
-"""Whether a file is the pinned one: by size, then by sha256."""
+"""Verifies that a file is the pinned one, by size and then sha256."""
 
 import hashlib
 from pathlib import Path
@@ -9,11 +9,11 @@ _verified: dict[Path, tuple[int, int, int]] = {}  # path -> (inode, size, mtime)
 
 
 class DamagedError(Exception):
-    """A file that is there but is not the pinned one."""
+    """The file exists but is not the pinned one."""
 
 
 def verify(path: Path, weights: Weights) -> Path:
-    """The path, if the file has the pinned size and hash; hashed once per process as long as it does not change."""
+    """The path, if the file has the pinned size and hash; hashed once per process unless the file changes."""
     stat = path.stat()
     if stat.st_size == 0:
         raise DamagedError("is empty")

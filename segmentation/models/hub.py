@@ -13,14 +13,14 @@ from segmentation.errors import WeightsError
 from segmentation.messages import Message
 from segmentation.models.spec import HubSource, Progress, Weights
 
-HUB_ANSWER_SECONDS = 4.0  # a Hub that says nothing for so long is passed over; hf_hub_download alone waits a minute
+HUB_ANSWER_SECONDS = 4.0  # timeout of the first request; hf_hub_download alone would wait a minute
 
 
 def fetch_from_hub(source: HubSource, weights: Weights, on_progress: Progress) -> Path:
-    """Download one file into the Hub's cache; it is not verified yet.
+    """Download one file into the Hub's cache, without verifying it.
 
     Raises:
-        WeightsError: The Hub cannot be reached, or does not give it.
+        WeightsError: The Hub cannot be reached, or refuses the file.
     """
     if constants.HF_HUB_OFFLINE:
         raise WeightsError(Message("the Hub is switched off (HF_HUB_OFFLINE)"))
@@ -31,7 +31,7 @@ def fetch_from_hub(source: HubSource, weights: Weights, on_progress: Progress) -
             source.repo_id,
             source.filename,
             revision=source.revision,
-            # what is in the cache by now was refused above
+            # a file still in the cache at this point has failed verification
             force_download=isinstance(
                 try_to_load_from_cache(source.repo_id, source.filename, revision=source.revision), str
             ),
@@ -40,15 +40,15 @@ def fetch_from_hub(source: HubSource, weights: Weights, on_progress: Progress) -
     except GatedRepoError as error:
         raise WeightsError(
             Message(
-                "the Hub gives {repo_id} only to those who accepted its terms: do so on {endpoint}/{repo_id} and set "
-                "HF_TOKEN to a token of that account",
+                "the Hub requires accepting the terms of {repo_id}: do so at {endpoint}/{repo_id} and set HF_TOKEN to "
+                "a token of that account",
                 repo_id=source.repo_id,
                 endpoint=constants.ENDPOINT,
             )
         ) from error
     except RepositoryNotFoundError as error:
         raise WeightsError(
-            Message("the Hub does not show {repo_id} (gone, or HF_TOKEN is needed)", repo_id=source.repo_id)
+            Message("the Hub has no {repo_id} (removed, or HF_TOKEN is needed)", repo_id=source.repo_id)
         ) from error
     except HfHubHTTPError as error:
         raise WeightsError(
@@ -66,7 +66,7 @@ def fetch_from_hub(source: HubSource, weights: Weights, on_progress: Progress) -
         raise WeightsError(
             Message("the Hub cannot be reached ({first_line})", first_line=_first_line(error))
         ) from error
-    except Exception as error:  # httpx2's errors have no common ground with OSError, and their package is not ours
+    except Exception as error:  # httpx2's errors do not derive from OSError, and httpx2 is not our dependency
         if type(error).__module__.partition(".")[0] not in {"httpx", "httpx2", "httpcore", "httpcore2", "hf_xet"}:
             raise
         raise WeightsError(
@@ -77,7 +77,7 @@ def fetch_from_hub(source: HubSource, weights: Weights, on_progress: Progress) -
 
 def _reporting_tqdm(name: str, on_progress: Progress) -> "type[tqdm[Any]]":
     class Reporting(tqdm):  # type: ignore[type-arg]
-        """The Hub's progress bar, speaking to our callback instead of the terminal."""
+        """The Hub's progress bar, reporting to our callback instead of the terminal."""
 
         def __init__(self, *args: Any, **options: Any) -> None:
             options.pop("name", None)

@@ -1,4 +1,4 @@
-"""What an `.onnx` file is, told from its bytes without loading it: whole or not, and which files hold its data."""
+"""Facts about an `.onnx` file, read from its bytes without loading it: whether it is whole, and its data files."""
 
 import mmap
 import re
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from segmentation.messages import Message
 
-_HEAD = 512  # bytes that tell what else a file may be
+_HEAD = 512  # bytes that show what else a file may be
 _LFS = b"version https://git-lfs"
 _PAGE = re.compile(rb"\s*(?:<!doctype\s+html|<html|<\?xml|<head)", re.IGNORECASE)
 # StringStringEntryProto{key: "location", value: <name>} of TensorProto.external_data (onnx.proto3)
 _LOCATION = re.compile(rb"\x0a\x08location\x12([\x80-\xff]{0,2}[\x00-\x7f])")
-_FIELDS = 64  # of the file's outermost message; exporters write a dozen, and a few of metadata
+_FIELDS = 64  # of the file's outermost message; exporters write a dozen, plus some metadata
 
 
 def file_problem(path: Path) -> str:
-    """Why a file is no whole ONNX network, as the rest of a sentence; "" where nothing speaks against it."""
+    """Why a file is not a whole ONNX network, as the end of a sentence; "" if no problem was found."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -32,12 +32,12 @@ def file_problem(path: Path) -> str:
     if _PAGE.match(head):
         return Message("it is a web page, not a network. Download the file itself ('raw' or 'resolve' in its address).")
     if not _is_whole(path, size):
-        return Message("it is cut off, or no ONNX file. Download it again.")
+        return Message("it is truncated, or not an ONNX file. Download it again.")
     return ""
 
 
 def external_files(path: Path) -> list[Path]:
-    """The files beside a network that hold its data, as far as they are there."""
+    """The existing files beside a network that hold its data."""
     stat = path.stat()
     names = _external_names(path, stat.st_size, stat.st_mtime_ns)
     return [file for name in names if (file := path.parent / name).is_file() and file.parent == path.parent]
@@ -68,7 +68,7 @@ def _is_whole(path: Path, size: int) -> bool:
                 break
             tag, at = _varint(content, at)
             kind = tag & 7
-            if kind == 2:  # what follows is counted: text, messages
+            if kind == 2:  # length-delimited: text, messages
                 length, at = _varint(content, at)
                 at += length
             elif kind == 0:
@@ -81,7 +81,7 @@ def _is_whole(path: Path, size: int) -> bool:
 
 
 def _varint(content: mmap.mmap, at: int) -> tuple[int, int]:
-    """A number and where it ends; beyond the file where it has no end."""
+    """A number and the offset of its end, which is beyond the file if the number is not terminated."""
     data = content[at : at + 10]
     for used, byte in enumerate(data, 1):
         if byte < 0x80:

@@ -1,4 +1,4 @@
-"""`model_registry.yaml` -> `ModelSpec`: what differs between models is data, checked strictly once."""
+"""`model_registry.yaml` -> `ModelSpec`: the differences between models are data, validated strictly once."""
 
 import json
 import logging
@@ -59,7 +59,7 @@ class Registry(Mapping[str, ModelSpec]):
         return Registry([self[model_id] for model_id in model_ids])
 
     def with_folder(self, folder: Path) -> "Registry":
-        """This registry and every other `.onnx` file of the models folder, each a model by its file name."""
+        """This registry plus every other `.onnx` file in the models folder, each a model named after its file."""
         taken = {spec.weights.file for spec in self._models.values()}
         files = sorted(path for path in folder.glob("*.onnx") if path.is_file() and not path.name.startswith("."))
         own = []
@@ -69,7 +69,7 @@ class Registry(Mapping[str, ModelSpec]):
                     own.append(own_file_spec(path))
                     problem = f"{path.name}: {damage}" if (damage := file_problem(path)) else ""
                 except (ValidationError, OSError, ValueError):
-                    problem = f"{path.name!r} has a name that cannot be a model's: rename it."
+                    problem = f"{path.name!r} is not a valid model name: rename the file."
                 if problem:
                     _log_once(problem)
         return Registry([*self._models.values(), *own])
@@ -81,7 +81,7 @@ def _log_once(problem: str) -> None:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys without a word; here that is an error."""
+    """PyYAML silently keeps the last of two equal keys; here that is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         own = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
@@ -89,7 +89,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         doubled = {str(key) for key in keys if keys.count(key) > 1}
         if doubled:
             raise yaml.constructor.ConstructorError(
-                None, None, f"key {', '.join(sorted(doubled))} stands twice", node.start_mark
+                None, None, f"key {', '.join(sorted(doubled))} appears twice", node.start_mark
             )
         return super().construct_mapping(node, deep)
 
@@ -100,12 +100,12 @@ def _loaded(extra: str) -> Registry:
 
 
 def load_offered(extra: str, folder: Path, only: Iterable[str] = ()) -> Registry:
-    """The models that whoever runs the app offers: ours, those of a second file, own files, or just the named ones.
+    """The models on offer: built-in ones, those of a second file and of the models folder; or only the named ones.
 
     The registry files are read once, the models folder each time.
 
     Raises:
-        RegistryError: See `load_registry`; or a named model is not there.
+        RegistryError: See `load_registry`; or a named model does not exist.
     """
     registry = _loaded(extra).with_folder(folder)
     named = list(only)
@@ -113,10 +113,10 @@ def load_offered(extra: str, folder: Path, only: Iterable[str] = ()) -> Registry
 
 
 def load_registry(path: Path | str = DEFAULT_REGISTRY, extra: Path | str | None = None) -> Registry:
-    """Load a registry file; the models of a second file of your own replace or join those of the first.
+    """The models of a registry file; those of an optional second file replace or join them.
 
     Raises:
-        RegistryError: A file is missing or wrong; the message names file, model and field of every problem.
+        RegistryError: A file is missing or wrong; the message names the file, model and field of every problem.
     """
     licences: dict[str, Any] = {}
     models: dict[str, ModelSpec] = {}
@@ -128,8 +128,8 @@ def load_registry(path: Path | str = DEFAULT_REGISTRY, extra: Path | str | None 
     registry = Registry(models.values())
     if registry.default.licence.needs_acceptance:
         raise RegistryError(
-            f"{path}: model {registry.default.id}: licence: the first model is the default and must not "
-            "need a licence acceptance."
+            f"{path}: model {registry.default.id}: licence: the first model is the default, so its licence must not "
+            "need acceptance."
         )
     return registry
 
@@ -176,7 +176,7 @@ def _models(file: Path, content: dict[str, Any], licences: dict[str, Any]) -> li
             problems.append(f"{file}: model {label}: {error}")
         else:
             if any(other.id == spec.id for other in specs):
-                problems.append(f"{file}: model {label}: id: stands twice")
+                problems.append(f"{file}: model {label}: id: appears twice")
             specs.append(spec)
     if problems:
         raise RegistryError("\n".join(problems))
@@ -193,7 +193,7 @@ def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, 
     if not isinstance(entry.get("id"), str) or not _ID.fullmatch(entry["id"]):
         raise ValueError("id: must be lower-case letters, digits, '.', '_' and '-'")
     merged = {**defaults, **entry}
-    merged.pop("precision", None)  # of earlier files; nothing reads it
+    merged.pop("precision", None)  # written by earlier versions; unused
     for section in ("input", "output"):
         if isinstance(entry.get(section, {}), dict):
             merged[section] = {**defaults.get(section, {}), **entry.get(section, {})}
@@ -201,10 +201,10 @@ def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, 
     if not isinstance(licence, str) or licence not in licences:
         raise ValueError(f"licence: {licence!r} is not one of the file's licences ({', '.join(licences)})")
     merged["licence"] = {**_mapping_of_licence(licences[licence]), "id": licence}
-    # the JSON detour is pydantic's strict mode: lists may become tuples, but no text becomes a number or a boolean
+    # via JSON, strict mode lets lists become tuples, but never text a number or a boolean
     spec = ModelSpec.model_validate_json(json.dumps(merged, default=str), strict=True)
     if spec.weights.sha256 is None or spec.weights.size is None:
-        raise ValueError("weights: size and sha256 are needed (a file without them belongs into the models folder)")
+        raise ValueError("weights: size and sha256 are needed (a file without them belongs in the models folder)")
     if not spec.weights.sources:
         raise ValueError("weights.sources: at least one is needed")
     if spec.input.size is None:

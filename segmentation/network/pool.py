@@ -13,29 +13,29 @@ log = logging.getLogger(__name__)
 
 
 def threads_for(spec: ModelSpec, pictures: int) -> int | None:
-    """Cores to give one run, by how many pictures wait: all for one picture, one each for a batch.
+    """Threads for one run: None (all cores) for few pictures, one for a large batch.
 
-    As many pictures at once as there are cores, each on one thread, are up to a third faster than one after the other
-    on all (benchmarks/throughput.py). That takes a session of its own, so not for weights of hundreds of megabytes.
+    Processing one picture per core, each on one thread, is up to a third faster than one after the other on all cores
+    (benchmarks/throughput.py). It needs a separate session, so it is not for weights of hundreds of megabytes.
     """
     return 1 if spec.is_small and pictures >= 2 * available_cores() else None
 
 
-_Key = tuple[str, Weights, int | None]  # model id, its file (an own one may change), threads
+_Key = tuple[str, Weights, int | None]  # model id, its file (which may be replaced), threads
 
 
 class SessionPool:
-    """Sessions shared by all requests: each built once, the least recently used dropped beyond a memory budget.
+    """Sessions shared by all requests: each built once, the least recently used dropped above a memory budget.
 
-    A dropped session lives on for the requests that still hold it.
+    A dropped session stays alive for the requests that still hold it.
     """
 
     def __init__(self, load: Callable[[ModelSpec, int | None], Session], budget: int = 4 << 30) -> None:
         """Make an empty pool.
 
         Args:
-            load: Builds a session of a model with so many threads.
-            budget: Bytes that the loaded networks may take together; the newest one stays whatever it takes.
+            load: Builds a session from a model and a number of threads.
+            budget: Bytes for all loaded networks together; the newest one always stays.
         """
         self._load = load
         self._budget = budget
@@ -44,7 +44,7 @@ class SessionPool:
         self._lock = threading.Lock()
 
     def get(self, spec: ModelSpec, threads: int | None = None) -> Session:
-        """The session of a model, built on the first request; those who ask meanwhile wait for that one.
+        """The session of a model, built on the first request; concurrent requests wait for it.
 
         Raises:
             WeightsError: See `load_session`.
@@ -67,14 +67,14 @@ class SessionPool:
             return session
 
     def rest(self, idle_seconds: float) -> None:
-        """Let every session that has had nothing to do for so long give its memory back."""
+        """Let every session that has been idle for this long release its memory."""
         with self._lock:
             sessions = list(self._sessions.values())
         for session in sessions:
             session.give_memory_back(idle_seconds)
 
     def loaded(self) -> dict[str, Session]:
-        """What is loaded now, by model id."""
+        """The loaded sessions, by model id."""
         with self._lock:
             return {model_id: session for (model_id, *_), session in self._sessions.items()}
 
@@ -85,5 +85,5 @@ class SessionPool:
 
 
 def _bytes_held(spec: ModelSpec) -> int:
-    """Weights, their packed copies and the runtime's own, roughly: u2netp (4.6 MB) holds 100 MB, ISNet (88 MB) 470."""
+    """A rough estimate of weights, packed copies and runtime: u2netp (4.6 MB) holds 100 MB, ISNet (88 MB) 470 MB."""
     return 4 * (spec.weights.size or 200 << 20) + (80 << 20)

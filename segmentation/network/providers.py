@@ -1,4 +1,4 @@
-"""The execution providers of ONNX Runtime that are used here."""
+"""The execution providers of ONNX Runtime used here."""
 
 from typing import TypeAlias
 

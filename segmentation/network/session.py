@@ -1,4 +1,4 @@
-"""A network loaded in ONNX Runtime, checked against its contract, and shared by all who ask for it."""
+"""A network loaded in ONNX Runtime and checked against its contract, safe to share."""
 
 import threading
 import time
@@ -25,26 +25,26 @@ from segmentation.network.watchdog import Cancelled
 from segmentation.settings import MAX_SIZE
 
 DEFAULT_GPU = GpuOptions()
-OWN_MODELS_MB = 4096  # that unregistered files may take together on the CPU, unless the caller says otherwise
+OWN_MODELS_MB = 4096  # default limit on the CPU for all unregistered files together
 
-_MOST_VALUES = 4 * MAX_SIZE**2  # of an answer
+_MOST_VALUES = 4 * MAX_SIZE**2  # of an output
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a network computed, and where."""
+    """A network's output, and where it was computed."""
 
     output: npt.NDArray[Any]
     provider: str
     """The execution provider that computed it."""
     provider_note: str
-    """Why that is not the GPU's, where `auto` found none that can; else ""."""
+    """Why that is not the GPU's, if `auto` could not use it; else ""."""
     memory: int
-    """Bytes that the loaded network takes, about; 0 where that is not known."""
+    """Approximate memory of the loaded network in bytes; 0 if unknown."""
 
 
 Runner: TypeAlias = Callable[[Tensor, Cancelled | None], Answer]
-"""Computes a network's answer to a tensor of its input contract: `Session.run`, or a GPU lent for a moment."""
+"""Computes a network's output for a tensor of its input contract: `Session.run`, or a GPU lent for one picture."""
 
 
 class Session:
@@ -53,11 +53,11 @@ class Session:
     Attributes:
         spec: The model.
         path: Its weights.
-        input: Its input contract, completed by what the graph fixes.
-        output: How its output is read, completed by what the graph tells.
-        notes: Sentences about what was guessed of that, for whoever looks at the result.
-        memory: Bytes of this process that loading it and its first run took, about: what else happened meanwhile counts
-            too, and what lies on a GPU does not. 0 where the system does not tell.
+        input: Its input contract, completed from the graph.
+        output: How to read its output, completed from the graph.
+        notes: Sentences about guesses in these, to show with the result.
+        memory: Approximate bytes by which loading it and its first run grew this process: other allocations at that
+            time are counted too, GPU memory is not. 0 if unknown.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class Session:
         Args:
             spec: The model.
             path: Its weights, verified.
-            device: Where to compute. `auto` takes the GPU where there is one that works.
+            device: Where to compute. `auto` uses the GPU if one works.
             threads: Cores one run may use on the CPU; all by default.
-            gpu: Limits of the GPU, where it takes one.
+            gpu: GPU limits, if it uses one.
             seconds: A run that takes longer is ended.
-            own_models_mb: Megabytes that files without an entry in the registry may take together on the CPU.
+            own_models_mb: Megabytes on the CPU for all files without a registry entry together.
 
         Raises:
-            SessionError: The device is unavailable, or the file is not a network of that contract.
+            SessionError: The device is unavailable, or the file does not fit the contract.
         """
         if problem := file_problem(path):
             raise SessionError(
@@ -109,26 +109,26 @@ class Session:
 
     @property
     def provider(self) -> str:
-        """The execution provider now; which one computed a picture, its answer says."""
+        """The current execution provider; each answer has the one that computed it."""
         return self._engine.provider
 
     @property
     def provider_note(self) -> str:
-        """Why `provider` is not the GPU's, where `auto` found none that can; else ""."""
+        """Why `provider` is not the GPU's, if `auto` could not use it; else ""."""
         return self._engine.note
 
     def run(self, tensor: Tensor, cancelled: Cancelled | None = None) -> Answer:
-        """The network's answer to a tensor of its input contract.
+        """The network's output for a tensor of its input contract.
 
-        If the GPU runs out of memory, the network is reloaded and the run retried once; then, with the device `auto`,
-        it continues on the CPU until it has been idle (`give_memory_back`).
+        If the GPU runs out of memory, the network is reloaded and the run retried once; after that, with the device
+        `auto`, it continues on the CPU until it has been idle (`give_memory_back`).
 
         Args:
-            tensor: What goes in.
-            cancelled: Asked now and then whether the answer is no longer wanted.
+            tensor: The input.
+            cancelled: Polled during the run; returns True to cancel.
 
         Raises:
-            SessionError: The network cannot compute it (a size it does not take, memory, time).
+            SessionError: The run failed (unsupported size, memory, time).
             RunCancelledError: It was cancelled.
         """
         computed = None if self._measured else self._first_run(tensor, cancelled)
@@ -137,7 +137,7 @@ class Session:
         if output.size > _MOST_VALUES:
             raise SessionError(
                 Message(
-                    "{title} answers with {values} values, too many for a mask.",
+                    "{title} returns {values} values, too many for a mask.",
                     title=self.spec.title, values=output.size,
                 )
             )  # fmt: skip
@@ -145,12 +145,12 @@ class Session:
         return Answer(output, computed.provider, computed.note, self.memory)
 
     def _first_run(self, tensor: Tensor, cancelled: Cancelled | None) -> Computed | None:
-        """The memory of its activations is kept, so what the process grew by is what one run takes at most.
+        """Run and measure: the activations stay allocated, so the process's growth is the most that one run needs.
 
         Returns:
-            None where another run was the first.
+            None if another run was first.
         """
-        with self._measuring:  # others wait: two at once would count each other's
+        with self._measuring:  # others wait: concurrent runs would count each other's memory
             if self._measured:
                 return None
             before = resident_bytes()
@@ -160,14 +160,14 @@ class Session:
             return computed
 
     def give_memory_back(self, idle_seconds: float) -> bool:
-        """Give the memory of the activations back if the network has had nothing to do for so long.
+        """Release the memory of the activations if the network has been idle for this long.
 
-        Between runs it is kept: without, each run takes a fifth longer (u2netp: 300 MB kept; MODNet at 1024: 560,
-        130 once given back). ONNX Runtime does it at the end of a run only, so this costs one. A network that went to
-        the CPU because the GPU's memory was short tries the GPU again.
+        Between runs it stays allocated: otherwise each run takes a fifth longer (u2netp: 300 MB held; MODNet at 1024:
+        560 MB, 130 MB after release). ONNX Runtime only releases it at the end of a run, so this costs one run. A
+        network that moved to the CPU because the GPU ran out of memory tries the GPU again.
 
         Returns:
-            Whether there was something to give back.
+            Whether there was anything to release.
         """
         last = self._last_input
         if last is None or time.monotonic() - self._resting_since < idle_seconds:
@@ -189,22 +189,22 @@ def load_session(
     seconds: float | None = None,
     own_models_mb: int = OWN_MODELS_MB,
 ) -> Session:
-    """Fetch a model's weights where needed and load them.
+    """A session of a model, whose weights are downloaded if needed.
 
     Args:
         spec: The model.
-        path: Weights of your own instead of those of the registry; they are not verified.
+        path: Your own weights instead of the registry's; they are not verified.
         folder: The models folder.
         device: "auto", "cpu", "cuda" or "tensorrt".
         threads: Cores one run may use on the CPU; all by default. See `threads_for`.
-        gpu: Limits of the GPU, where it takes one.
-        accepted_licences: Ids of the licences that need an acceptance and have it.
+        gpu: GPU limits, if it uses one.
+        accepted_licences: Ids of the licences that were accepted.
         on_progress: Called while bytes arrive.
         seconds: A run that takes longer is ended.
-        own_models_mb: Megabytes that files without an entry in the registry may take together on the CPU.
+        own_models_mb: Megabytes on the CPU for all files without a registry entry together.
 
     Raises:
-        WeightsError: The weights cannot be had, or may not be used.
+        WeightsError: The weights cannot be downloaded, or may not be used.
         SessionError: They cannot be loaded on that device.
     """
     file = path or fetch_weights(spec, folder, accepted_licences=accepted_licences, on_progress=on_progress)

@@ -13,19 +13,19 @@ from segmentation.models.spec import InputSpec, OutputSpec
 from segmentation.picture.resize import resize
 from segmentation.settings import MIN_SIZE, Settings
 
-DEFAULT_SIZE = 1024  # of a graph that takes any size and says nothing
+DEFAULT_SIZE = 1024  # for a graph that accepts any size and does not suggest one
 
-NOTHING = 0.1  # probabilities that stay below it hold no subject: stretching them would make one of noise
-# Probabilities lie in 0..1; a network in half precision, or one that ends in no activation, may overshoot a little.
-# Logits of a photo run to -10 and 10.
+NOTHING = 0.1  # if all probabilities are below this there is no subject: stretching would make one out of noise
+# Probabilities lie in 0..1; a network in half precision, or without a last activation, may overshoot a little.
+# Logits of a photo range from -10 to 10.
 _LOWEST, _HIGHEST = -4.0, 8.0
 _SIGMOID_OF_0, _SIGMOID_OF_1 = 0.5, 0.7310586
-_SQUASHED = 0.02  # share of the network's own range of inputs below which all colours are one to it
+_SQUASHED = 0.02  # share of the network's own input range below which it can hardly tell colours apart
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the picture lies in the network's input: the canvas, and the picture's box on it."""
+    """The picture's place in the network's input: the canvas, and the picture's box on it."""
 
     canvas: Size
     top: int
@@ -36,19 +36,19 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a network's output says."""
+    """Probability maps read from a network's output."""
 
     maps: dict[str, ProbabilityMap]
-    """At the network's own resolution by class name; the name is "" where there is only one thing to find."""
+    """At the network's own resolution, by class name, which is "" if there is only one class."""
     peak: float
-    """The largest probability before it was stretched; 1 where the output holds no probabilities."""
+    """The largest probability before stretching; 1 if the output does not hold probabilities."""
 
 
 def overridden(spec: InputSpec, settings: Settings) -> InputSpec:
-    """The model's input with the visitor's mean, std and size in place of its own.
+    """The model's input contract with the visitor's mean, std and size in place of its own.
 
     Raises:
-        SettingsError: The model cannot take that size, or takes no normalisation.
+        SettingsError: The model does not support that size, or takes raw pixels.
     """
     changes: dict[str, Any] = {}
     for name in ("mean", "std"):
@@ -61,7 +61,7 @@ def overridden(spec: InputSpec, settings: Settings) -> InputSpec:
         _check_size(spec, settings.size)
         changes["size"] = settings.size
         if isinstance(settings.size, tuple) and spec.resize.startswith("fit"):
-            changes["resize"] = "stretch"  # both edges were named, so nothing is left to fit
+            changes["resize"] = "stretch"  # both edges are given, so there is nothing left to fit
     return spec.model_copy(update=changes)
 
 
@@ -98,7 +98,7 @@ def _check_size(spec: InputSpec, size: int | Size) -> None:
 
 
 def place(spec: InputSpec, picture: Size) -> Placement:
-    """Where a picture of this size goes in the network's input."""
+    """The place of a picture of this size in the network's input."""
     height, width = picture
     size = spec.size or DEFAULT_SIZE
     if spec.resize == "stretch":
@@ -124,10 +124,10 @@ def _rounded(edge: float, spec: InputSpec) -> int:
 
 
 def to_tensor(rgb: RGB, spec: InputSpec) -> tuple[Tensor, Placement]:
-    """The picture as the network reads it: resized, placed, scaled, normalised, in its layout and dtype.
+    """The network's input: the picture resized, placed, scaled and normalised, in the network's layout and dtype.
 
     Returns:
-        The tensor, (1, 3, h, w) or (1, h, w, 3), and where on it the picture lies.
+        The tensor, (1, 3, h, w) or (1, h, w, 3), and the picture's place on it.
     """
     at = place(spec, rgb.shape[:2])
     small = resize(rgb, (at.height, at.width), spec.interpolation)
@@ -143,7 +143,7 @@ def to_tensor(rgb: RGB, spec: InputSpec) -> tuple[Tensor, Placement]:
 
 
 def _normalised(small: RGB, spec: InputSpec) -> npt.NDArray[Any]:
-    """(3, h, w) of (pixel / scale - mean) / std. There are 256 answers a channel, so they are looked up."""
+    """(3, h, w) of (pixel / scale - mean) / std, from a table, as a channel has only 256 values."""
     scale = max(int(small.max()), 1e-6) if spec.scale == "image_max" else spec.scale
     levels = np.arange(256) / scale
     statistics = list(zip(spec.mean, spec.std, strict=True))  # of red, green, blue
@@ -158,11 +158,11 @@ def _normalised(small: RGB, spec: InputSpec) -> npt.NDArray[Any]:
 
 
 def squashed(spec: InputSpec, own: InputSpec) -> str:
-    """A sentence where mean and std leave the network next to nothing of the colours; else "".
+    """A warning if mean and std leave the network almost no colour differences; else "".
 
     Args:
-        spec: With the visitor's mean and std.
-        own: With the model's.
+        spec: The input contract with the visitor's mean and std.
+        own: The one with the model's.
     """
     if spec.dtype == "uint8":
         return ""
@@ -180,27 +180,25 @@ def _white(spec: InputSpec) -> float:
 
 
 def to_probability(output: npt.NDArray[Any], spec: OutputSpec, layout: str, at: Placement) -> Reading:
-    """One probability map of the whole picture for each thing the network tells apart.
+    """One probability map of the whole picture for each class of the network.
 
     Args:
-        output: What the network gave: (1, c, h, w), (1, h, w, c), (c, h, w) or (h, w); or whole class numbers.
+        output: The network's output: (1, c, h, w), (1, h, w, c), (c, h, w) or (h, w); or integer class numbers.
         spec: How to read it.
-        layout: "NCHW" or "NHWC", that of the input.
-        at: Where the picture lay in the input; what was padding is cut off.
+        layout: Layout of the input, "NCHW" or "NHWC".
+        at: The picture's place in the input; padding is cropped.
 
     Raises:
-        SessionError: The output does not have the shape that the registry promises, is not a number, or cannot be
-            what the contract says it is.
+        SessionError: The output does not have the shape given in the registry, contains values that are not numbers,
+            or contradicts the contract.
     """
     planes = _planes(output, layout)
     height, width = planes.shape[1:]
     rows = slice(*(round(edge * height / at.canvas[0]) for edge in (at.top, at.top + at.height)))
     columns = slice(*(round(edge * width / at.canvas[1]) for edge in (at.left, at.left + at.width)))
-    planes = planes[:, rows, columns]  # first: what stands in the padding is nobody's concern
+    planes = planes[:, rows, columns]  # first, so that values in the padding are not checked
     if not np.isfinite(planes).all():
-        raise SessionError(
-            Message("The network answered with values that are not numbers. Try another mean, std or size.")
-        )
+        raise SessionError(Message("The network returned values that are not numbers. Try another mean, std or size."))
     if spec.kind == "labels":
         return Reading(_class_maps(planes, spec), 1.0)
     plane = _channel(_activated(planes, spec.activation), spec.channel)
@@ -213,19 +211,18 @@ def to_probability(output: npt.NDArray[Any], spec: OutputSpec, layout: str, at: 
 
 
 def _check_values(plane: npt.NDArray[np.float32], raw: npt.NDArray[Any], spec: OutputSpec) -> None:
-    """Whether they can be a mask: a wrong one looks right in nothing but a picture.
+    """Check that the values can be a mask, as a wrong mask would only show in the picture.
 
     Raises:
         SessionError: They cannot; the sentence says what they are instead.
     """
     low, high = float(plane.min()), float(plane.max())
-    # bytes, or anything from 0 on, may be stretched
+    # bytes, or any values from 0 up, may be stretched
     far = low < _LOWEST or (high > _HIGHEST and spec.normalise == "none")
     if spec.activation == "none" and raw.dtype != np.uint8 and far:
         raise SessionError(
             Message(
-                "The network answered with values from {low:.3g} to {high:.3g}, which are no probabilities. If it "
-                "lacks "
+                "The network returned values from {low:.3g} to {high:.3g}, which are not probabilities. If it lacks "
                 "its last sigmoid, describe it in a registry file (output: kind logits, activation sigmoid).",
                 low=low, high=high,
             )
@@ -235,22 +232,21 @@ def _check_values(plane: npt.NDArray[np.float32], raw: npt.NDArray[Any], spec: O
         if 0.0 <= first < 0.1 and 0.9 < last <= 1.0:
             raise SessionError(
                 Message(
-                    "The network answered with probabilities already, so its sigmoid would be applied twice. "
-                    "Describe it "
+                    "The network already returns probabilities, so the sigmoid would be applied twice. Describe it "
                     "in a registry file with output: kind alpha."
                 )
             )
     elif _SIGMOID_OF_0 - 1e-3 <= low < high - 0.02 and high <= _SIGMOID_OF_1 + 1e-3:
         raise SessionError(
             Message(
-                "The network's answers all lie between 0.5 and 0.73: it applies a sigmoid twice, so it says nothing "
-                "certain of any pixel. Export it without the last sigmoid."
+                "The network's outputs all lie between 0.5 and 0.73: it applies a sigmoid twice, so it is certain of "
+                "no pixel. Export it without the last sigmoid."
             )
         )
 
 
 def _planes(output: npt.NDArray[Any], layout: str) -> npt.NDArray[Any]:
-    """(c, h, w) from whatever number of axes."""
+    """(c, h, w) from any number of axes."""
     if output.ndim == 4 and output.shape[0] == 1:
         output = output[0]
     if output.ndim == 2:
@@ -280,7 +276,7 @@ def _channel(planes: npt.NDArray[Any], channel: int) -> npt.NDArray[Any]:
 def _activated(planes: npt.NDArray[Any], activation: str) -> npt.NDArray[np.float32]:
     values: npt.NDArray[np.float32] = planes.astype(np.float32)
     if activation == "sigmoid":
-        values = 0.5 + 0.5 * np.tanh(0.5 * values)  # the same curve, without overflow
+        values = 0.5 + 0.5 * np.tanh(0.5 * values)  # a sigmoid, without overflow
     elif activation == "softmax" and not _sum_to_one(values):
         values = np.exp(values - values.max(axis=0))
         values /= values.sum(axis=0)
@@ -288,13 +284,13 @@ def _activated(planes: npt.NDArray[Any], activation: str) -> npt.NDArray[np.floa
 
 
 def _sum_to_one(values: npt.NDArray[np.float32]) -> bool:
-    """Whether the channels are probabilities already: a graph may end in a softmax of its own."""
+    """Whether the channels are probabilities already: the graph itself may end in a softmax."""
     return bool(values.min() >= 0 and np.abs(values.sum(axis=0) - 1).max() < 1e-2)
 
 
 def _stretched(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     low, high = float(plane.min()), float(plane.max())
-    if high - low < 1e-6:  # a flat answer holds nothing to stretch
+    if high - low < 1e-6:  # a flat output cannot be stretched
         return plane
     return (plane - low) / (high - low)
 
@@ -306,7 +302,7 @@ def _class_maps(planes: npt.NDArray[Any], spec: OutputSpec) -> dict[str, Probabi
     elif max(spec.classes) >= planes.shape[0]:
         raise SessionError(
             Message(
-                "The network tells {shape} classes apart; the registry names {classes}.",
+                "The network has {shape} classes; the registry names class {classes}.",
                 shape=planes.shape[0],
                 classes=max(spec.classes),
             )

@@ -1,4 +1,4 @@
-"""Ends runs of a network that take too long, or whose answer nobody waits for any longer."""
+"""Ends runs of a network that take too long or were cancelled."""
 
 import threading
 import time
@@ -7,22 +7,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-POLL_SECONDS = 0.1  # between two looks at the runs under way
+POLL_SECONDS = 0.1  # between checks of the runs in progress
 
 Cancelled: TypeAlias = Callable[[], bool]
-"""Whether nobody waits for the answer any longer."""
+"""Whether the run was cancelled: nobody needs its answer."""
 
 
 class RunTimeoutError(Exception):
-    """A run took longer than it may."""
+    """A run exceeded its time limit."""
 
 
 class RunCancelledError(Exception):
-    """Nobody waits for the run any longer."""
+    """A run was cancelled."""
 
 
 class Options(Protocol):
-    """What of ONNX Runtime's RunOptions matters here: set, it ends the run before its next node."""
+    """The relevant part of ONNX Runtime's RunOptions: setting `terminate` ends the run before its next node."""
 
     terminate: bool
 
@@ -35,7 +35,7 @@ class _Watched:
     verdict: type[Exception] | None = None
 
     def look(self) -> None:
-        """Decide; called while it is known to be under way."""
+        """Decide whether to end the run; called only while it is in progress."""
         if time.monotonic() > self.deadline:
             self.verdict = RunTimeoutError
         elif self.cancelled and self.cancelled():
@@ -46,16 +46,16 @@ class _Watched:
 
 _under_way: set[_Watched] = set()
 _changed = threading.Condition()
-_watching = False  # whether there is a thread that looks; guarded by `_changed`
+_watching = False  # whether the watching thread exists; guarded by `_changed`
 
 
 @contextmanager
 def watched(options: Options, seconds: float | None, cancelled: Cancelled | None = None) -> Iterator[None]:
-    """End what runs with these options after so many seconds, or once it is cancelled.
+    """End the run with these options after this many seconds, or once it is cancelled.
 
     Raises:
-        RunTimeoutError: It was ended for its time.
-        RunCancelledError: It was ended because nobody waits for it.
+        RunTimeoutError: It took too long.
+        RunCancelledError: It was cancelled.
     """
     if seconds is None and cancelled is None:
         yield
@@ -69,7 +69,7 @@ def watched(options: Options, seconds: float | None, cancelled: Cancelled | None
             raise
         raise run.verdict(str(error)) from None
     else:
-        if run.verdict is RunTimeoutError:  # a single node cannot be ended; its answer comes too late all the same
+        if run.verdict is RunTimeoutError:  # a single node cannot be ended, but its answer is still too late
             raise RunTimeoutError
     finally:
         with _changed:
@@ -88,13 +88,13 @@ def _add(run: _Watched) -> None:
 
 
 def _watch() -> None:
-    """Look at all runs now and then; the thread ends after a while without any."""
+    """Check all runs periodically; the thread ends after a while without any."""
     global _watching
     while True:
         with _changed:
             if not _under_way and not _changed.wait_for(lambda: bool(_under_way), timeout=30):
                 _watching = False
                 return
-            for run in _under_way:  # none ends meanwhile, so no flag is set on the next one's options
+            for run in _under_way:  # none can end meanwhile, so no flag is set on a later run's options
                 run.look()
         time.sleep(POLL_SECONDS)

@@ -1,1 +1,1 @@
-"""Files to pictures, and cutouts to files."""
+"""Pictures from files, and cutouts to files."""

@@ -1,4 +1,4 @@
-"""Colour spaces: from one ICC profile to another."""
+"""Colours converted from one ICC profile to another."""
 
 import io
 
@@ -10,15 +10,15 @@ from segmentation.picture.decoding import SRGB, rgb_array
 
 
 def to_profile(rgb: RGB, own: bytes | None, wanted: bytes | None) -> tuple[RGB, tuple[str, ...]]:
-    """Colours in another colour space, so that they can lie beside a picture of that one.
+    """Colours in another colour space, to combine them with a picture in that space.
 
     Args:
         rgb: The colours.
-        own: ICC profile of the RGB space they are of; None is sRGB.
-        wanted: That of the space they are to be in.
+        own: ICC profile of their RGB space; None is sRGB.
+        wanted: ICC profile of the target space.
 
     Returns:
-        The colours, and a sentence where a profile could not be used and they are what they were.
+        The colours, and a warning if a profile could not be used and they are unchanged.
     """
     if own == wanted:
         return rgb, ()
@@ -29,5 +29,5 @@ def to_profile(rgb: RGB, own: bytes | None, wanted: bytes | None) -> tuple[RGB, 
         converted = ImageCms.profileToProfile(Image.fromarray(rgb), source, target, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError):
         return rgb, (Message("A colour profile could not be used, so the background's colours may differ a little."),)
-    assert converted is not None  # it would be with inPlace
+    assert converted is not None  # None only with inPlace
     return rgb_array(converted), ()

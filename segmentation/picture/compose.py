@@ -1,4 +1,4 @@
-"""Colours and opacity -> cutout, as an array or straight into a file; cutout over a colour, a picture or a blur."""
+"""Colours and opacity -> cutout, as an array or directly as a file; cutout over a colour, a picture or a blur."""
 
 import math
 from collections.abc import Iterator
@@ -12,20 +12,20 @@ from segmentation.arrays import RGB, RGBA, Alpha, Mask, Size
 from segmentation.picture.png import save_png_strips
 from segmentation.picture.resize import resize
 
-VISIBLE = 8  # alpha of 255 from which a pixel counts as subject: haze below it is noise of the network
+VISIBLE = 8  # alpha (of 255) from which a pixel counts as subject: below it is noise from the network
 
-_STRIP_PIXELS = 1 << 16  # composed at a time: a strip stays in the processor's cache until it is compressed
+_STRIP_PIXELS = 1 << 16  # composed at a time: a strip stays in the CPU cache until it is compressed
 
 
 def compose_cutout(colours: RGB, alpha: Alpha) -> RGBA:
-    """RGBA with straight alpha. Colours of fully transparent pixels are 0: nothing of the background stays hidden."""
+    """RGBA with straight alpha. Colours of fully transparent pixels are 0, so the background is not hidden in them."""
     cutout = np.empty((*alpha.shape, 4), np.uint8)
     _compose(colours, alpha, cutout)
     return cutout
 
 
 def save_cutout(colours: RGB, alpha: Alpha, path: str | Path, icc_profile: bytes | None = None) -> None:
-    """The same bytes as `save_png(compose_cutout(colours, alpha), path)`, without ever holding the whole cutout.
+    """`save_png(compose_cutout(colours, alpha), path)`, byte for byte, without holding the whole cutout in memory.
 
     Raises:
         OSError: The file cannot be written.
@@ -44,7 +44,7 @@ def save_cutout(colours: RGB, alpha: Alpha, path: str | Path, icc_profile: bytes
 
 
 def _compose(colours: RGB, alpha: Alpha, cutout: RGBA) -> None:
-    for channel in range(3):  # four times faster than [..., :3], whose inner loop is three bytes long
+    for channel in range(3):  # four times faster than [..., :3], whose inner loop spans only three bytes
         cutout[..., channel] = colours[..., channel]
     cutout[..., 3] = alpha
     pixels = cutout.view(np.uint32)[..., 0]
@@ -52,15 +52,15 @@ def _compose(colours: RGB, alpha: Alpha, cutout: RGBA) -> None:
 
 
 def multiply_opacity(alpha: Alpha, own: Mask) -> Alpha:
-    """Alpha x own / 255, rounded: what was transparent in the picture stays so."""
+    """Alpha x own / 255, rounded: transparent parts of the picture stay transparent."""
     product = alpha.astype(np.uint16) * own
-    # (p + 128 + (p + 128 >> 8)) >> 8 is p / 255 rounded, for every p up to 255 * 255 (Blinn 1995)
+    # (p + 128 + (p + 128 >> 8)) >> 8 equals p / 255 rounded, for every p up to 255 * 255 (Blinn 1995)
     product += 128
     return ((product + (product >> 8)) >> 8).astype(np.uint8)
 
 
 def compose_over(colours: RGB, alpha: Alpha, behind: RGB | tuple[int, int, int]) -> RGB:
-    """The subject over something opaque: alpha x colours + (1 - alpha) x behind, rounded (Porter and Duff 1984).
+    """The subject over an opaque background: alpha x colours + (1 - alpha) x behind, rounded (Porter and Duff 1984).
 
     Args:
         colours: The subject's own colours, (h, w, 3).
@@ -81,18 +81,18 @@ def compose_over(colours: RGB, alpha: Alpha, behind: RGB | tuple[int, int, int])
 
 
 def fit_backdrop(backdrop: RGB, size: Size, fit: str) -> RGB:
-    """A picture made to lie behind another.
+    """A backdrop at the size of the picture it lies behind.
 
     Args:
-        backdrop: The picture, of any size.
+        backdrop: The backdrop, of any size.
         size: (height, width) to cover.
-        fit: "fill" covers everything and crops what is beyond, from the middle; "fit" shows all of it, and continues
-            its mean colour beside it.
+        fit: "fill" covers everything and crops the backdrop centrally; "fit" shows all of it, with its mean colour
+            beside it.
     """
     ratios = size[0] / backdrop.shape[0], size[1] / backdrop.shape[1]
     scale = max(ratios) if fit == "fill" else min(ratios)
     height, width = (max(1, round(side * scale)) for side in backdrop.shape[:2])
-    if fit == "fill":  # crop first: what is beyond need not be scaled
+    if fit == "fill":  # crop first, to scale no more than needed
         taken = [min(side, max(1, round(wanted / scale))) for side, wanted in zip(backdrop.shape, size, strict=False)]
         top, left = (backdrop.shape[0] - taken[0]) // 2, (backdrop.shape[1] - taken[1]) // 2
         part = np.ascontiguousarray(backdrop[top : top + taken[0], left : left + taken[1]])
@@ -105,19 +105,19 @@ def fit_backdrop(backdrop: RGB, size: Size, fit: str) -> RGB:
     return whole
 
 
-_BLUR_PIXELS = 4.0  # sigma at which the blur is done
+_BLUR_PIXELS = 4.0  # sigma at which the blur is computed
 _REACH = 0.02  # share of the longer side by which a mask may miss the subject
-_FILL_WEIGHT = 0.02  # of what continues the surroundings, beside what was seen there
-_FILL_SIDE = 512  # pixels of the longer side at which the place of the subject is filled: nothing there is sharp
+_FILL_WEIGHT = 0.02  # of the filled-in colours, relative to the visible background
+_FILL_SIDE = 512  # pixels on the longer side at which the subject's area is filled in: nothing there is sharp
 
 
 def blur_background(image: RGB, alpha: Alpha, percent: float) -> RGB:
-    """The picture out of focus, without the subject: nothing of its colours glows into what is behind it.
+    """The picture out of focus, without the subject, whose colours do not bleed into the background.
 
-    A Gaussian of what lies outside the subject and outside a rim around it as wide as masks go wrong, divided by how
-    much of it lies there: normalized convolution (Knutsson and Westin 1993). What no such pixel reaches continues its
-    surroundings (pull-push, Gortler et al. 1996). It is done at a size at which the blur is about four pixels wide, as
-    nothing finer is left of it.
+    A Gaussian over the pixels outside the subject and a rim around it, as wide as typical mask errors, divided by
+    their weight: normalized convolution (Knutsson and Westin 1993). Areas that no such pixel reaches continue their
+    surroundings (pull-push, Gortler et al. 1996). Computed at a size where the blur is about four pixels wide, as no
+    finer detail survives it.
 
     Args:
         image: The picture.
@@ -144,16 +144,16 @@ def blur_background(image: RGB, alpha: Alpha, percent: float) -> RGB:
 
 
 def _background(alpha: Alpha, size: Size) -> npt.NDArray[np.float32]:
-    """How much each pixel says of the background at that size: 1 well outside the subject, next to nothing inside."""
+    """Weight of each pixel as background at that size: 1 well outside the subject, almost 0 inside."""
     reach = _REACH * max(size)
     subject = resize((alpha >= VISIBLE).astype(np.uint8) * np.uint8(255), size, "box") > 0
     outside = ~maximum_filter(subject, 2 * math.ceil(reach) + 1)
-    # where all is subject, what shines through it is all that is known
+    # if everything is subject, only what shines through it is known
     return np.maximum(outside, 1e-12 + 1e-9 * (1 - resize(alpha, size, "box") / 255)).astype(np.float32)
 
 
 def _filled(plane: npt.NDArray[np.float32], known: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A plane whose unknown pixels (known 0; 1 is known) continue the others, coarser the farther they are."""
+    """A plane whose unknown pixels (known = 0; 1 is known) continue the others, the coarser the farther away."""
     if known.min() >= 1 or max(plane.shape) == 1:
         return plane
     half = (plane.shape[0] + 1) // 2, (plane.shape[1] + 1) // 2
@@ -164,7 +164,7 @@ def _filled(plane: npt.NDArray[np.float32], known: npt.NDArray[np.float32]) -> n
 
 
 def thumbnail(colours: RGB, alpha: Alpha, longest: int) -> RGBA:
-    """A cutout made smaller, so that its longer side has at most so many pixels; each pixel counts by its opacity."""
+    """A cutout shrunk to at most `longest` pixels on its longer side, its colours averaged by opacity."""
     height, width = alpha.shape
     scale = min(1.0, longest / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))

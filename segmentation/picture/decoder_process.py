@@ -1,7 +1,7 @@
-"""Decodes a picture in a process of its own, which is stopped when it takes too long or too much memory.
+"""Decodes a picture in a separate process, which is stopped when it takes too long or too much memory.
 
-A warm process waits for the next picture for a while, so that ordinary ones pay for no start. What goes through its
-pipes is plain: JSON and pixels, as a decoder that was broken into must not be believed.
+The process stays warm for a while, so that the next picture need not wait for a start. Its pipes carry only JSON and
+pixels, as a compromised decoder must not be trusted.
 """
 
 import atexit
@@ -20,9 +20,9 @@ from segmentation.messages import Message
 from segmentation.picture.decoding import decode
 from segmentation.picture.picture import Limits, Picture
 
-IDLE_SECONDS = 60.0  # a process that had nothing to do for so long ends
+IDLE_SECONDS = 60.0  # a process that has been idle for this long ends
 _PACKAGE = Path(__file__).resolve().parents[1]
-# The package's own __init__ loads ONNX Runtime, which no decoder needs: half a second and 60 MB.
+# Bypasses the package's __init__, which loads ONNX Runtime: half a second and 60 MB that no decoder needs.
 _PROGRAM = f"""
 import sys, types
 package = types.ModuleType("segmentation")
@@ -33,11 +33,11 @@ serve()
 """
 _PIPE_BYTES = 1 << 20
 _PROFILE_BYTES = 4 << 20
-_BASE_BYTES, _BYTES_A_PIXEL = 1 << 30, 24  # address space beside what the process has at its start
+_BASE_BYTES, _BYTES_A_PIXEL = 1 << 30, 24  # address space on top of what the process has at its start
 
 
 def decode_apart(data: bytes, kind: str, name: str, limits: Limits) -> Picture:
-    """`decode` in a process of its own.
+    """`decode` in a separate process.
 
     Raises:
         ImageError: It is damaged, has too many pixels, or takes too much time or memory.
@@ -53,11 +53,11 @@ def decode_apart(data: bytes, kind: str, name: str, limits: Limits) -> Picture:
             answer = worker.receive_json()
             picture = None if answer.get("error") else _picture(worker, answer, name, kind, limits)
     except (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError) as error:
-        # it was stopped, or died, or says what makes no sense
+        # it was stopped, died, or sent nonsense
         worker.close()
         raise ImageError(
             Message(
-                "{name} took longer than {seconds:g} s to read and was given up. Save it again as an ordinary JPEG "
+                "Reading {name} took longer than {seconds:g} s and was stopped. Save it again as an ordinary JPEG "
                 "or PNG.",
                 name=name, seconds=limits.seconds,
             )
@@ -78,7 +78,7 @@ def _ended(name: str) -> Message:
 
 
 def _picture(worker: "_Worker", answer: dict[str, Any], name: str, kind: str, limits: Limits) -> Picture:
-    """What the process says, and no more of it than a picture may have."""
+    """The picture sent by the process, checked against the limits."""
     height, width = (int(edge) for edge in answer["size"])
     lengths = [int(length) for length in answer["lengths"]]
     pixels = height * width
@@ -112,18 +112,18 @@ def _parts(text: str) -> list[Any]:
 
 
 class _Worker:
-    """A process that decodes one picture after the other."""
+    """A process that decodes one picture after another."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            # -P: nothing is imported from the current folder, which may be a stranger's
+            # -P: import nothing from the current folder, which may not be trusted
             [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
         self._idle: threading.Timer | None = None
-        with contextlib.suppress(ImportError, OSError, AttributeError):  # Linux: fewer turns between the two
+        with contextlib.suppress(ImportError, OSError, AttributeError):  # Linux: fewer switches between processes
             import fcntl
 
             for pipe in (self._process.stdin, self._process.stdout):
@@ -132,7 +132,7 @@ class _Worker:
 
     @contextlib.contextmanager
     def deadline(self, seconds: float) -> Any:
-        """Kill the process after so many seconds; the event says that it was."""
+        """Kill the process after this many seconds, and set the event if that happened."""
         late = threading.Event()
 
         def end() -> None:
@@ -186,7 +186,7 @@ class _Worker:
     def close(self) -> None:
         self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):  # what was not sent is lost with it
+            with contextlib.suppress(OSError):  # unsent data is lost with the process
                 assert pipe is not None
                 pipe.close()
         self._process.wait()
@@ -217,7 +217,7 @@ def _give_back(worker: _Worker) -> None:
 def _drop(worker: _Worker) -> None:
     with _lock:
         if worker not in _resting:
-            return  # it was taken in this very moment
+            return  # it has just been taken
         _resting.remove(worker)
     worker.close()
 
@@ -235,9 +235,9 @@ def _drop_all() -> None:
 
 
 def serve() -> None:
-    """Decode what comes through standard input until it ends."""
+    """Decode the pictures from standard input until it ends."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # whatever prints must not stand among the pixels
+    sys.stdout = sys.stderr  # printed text must not mix with the pixels
     while line := requests.readline():
         request = json.loads(line)
         limits = Limits(*request["limits"])
@@ -253,9 +253,7 @@ def _answer(pipe: IO[bytes], data: bytes, kind: str, name: str, limits: Limits) 
     except ImageError as error:
         answer = {"error": _parts(error.message)}
     except MemoryError:
-        text = Message(
-            "{name} needs more memory to be read than one picture may take. Make it smaller first.", name=name
-        )
+        text = Message("Reading {name} needs more memory than one picture may use. Make it smaller first.", name=name)
         answer = {"error": _parts(text)}
     else:
         opacity = b"" if picture.opacity is None else np.ascontiguousarray(picture.opacity).data.cast("B")
@@ -277,7 +275,7 @@ def _limit_memory(limits: Limits) -> None:
         import resource
 
         begun = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    except (ImportError, OSError):  # Windows, macOS: time alone is limited there
+    except (ImportError, OSError):  # Windows, macOS: only time is limited there
         return
     global _begun
     _begun = _begun or begun
@@ -286,4 +284,4 @@ def _limit_memory(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
-_begun = 0  # bytes of address space when the first picture came
+_begun = 0  # bytes of address space at the first picture

@@ -1,4 +1,4 @@
-"""The bytes of a picture -> `Picture`, in this process: cleaned, as much of it as is there, upright, 8-bit RGB."""
+"""The bytes of a picture -> `Picture`, in this process: cleaned, as complete as the file, upright, 8-bit RGB."""
 
 import contextlib
 import io
@@ -24,18 +24,18 @@ from segmentation.picture.side_data import (
     tiff_problem,
 )
 
-# Pillow's own limit is one for the whole process and at first only a warning; each picture is checked here itself.
+# Pillow's own limit applies to the whole process and starts as a warning; each picture is checked here instead.
 Image.MAX_IMAGE_PIXELS = None
 
-STRIP_BYTES = 1 << 18  # large pictures are worked on in strips that stay in the processor's cache
+STRIP_BYTES = 1 << 18  # large pictures are processed in strips that fit into the CPU cache
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
-_ALL_OR_NOTHING = ("AVIF", "HEIF", "WEBP")  # whose decoders give no part of a picture
+_ALL_OR_NOTHING = ("AVIF", "HEIF", "WEBP")  # their decoders never return part of a picture
 _HARMLESS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-# scans times megapixels of a JPEG that is decoded in about a second; 50 megapixels in the usual ten scans have 500
+# scans times megapixels of a JPEG that takes about a second to decode; 50 megapixels in the usual ten scans are 500
 _SCANS_MEGAPIXELS = 600
-_MAX_PROFILE_BYTES = 4 << 20  # larger ones are no colour profile anybody needs
-_ENOUGH = 0.5  # share of the rows that must be there
+_MAX_PROFILE_BYTES = 4 << 20  # no useful colour profile is larger
+_ENOUGH = 0.5  # share of the rows that must be present
 _TRANSPOSED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -48,18 +48,18 @@ _TRANSPOSED = {
 
 
 def is_harmless(data: bytes, kind: str) -> bool:
-    """Whether decoding it takes no more time and memory than its pixels do, as its header shows.
+    """Whether the header shows that decoding needs no more time and memory than the pixels themselves.
 
-    The rest is decoded too, but where it can be stopped: see `decoder_process`.
+    Other files are decoded too, but in a process that can be stopped: see `decoder_process`.
 
     Raises:
-        CostlyError: It has more parts than any honest file.
+        CostlyError: It has more parts than any legitimate file.
     """
     if kind == "TIFF":
         return not tiff_problem(data)
     if kind not in _HARMLESS or (kind == "WEBP" and is_animated(data, kind)):
         return False
-    # run lengths of a bitmap are read by Python itself (BITMAPINFOHEADER: biCompression; OS/2's header has none)
+    # run-length encoded bitmaps are read in Python (BITMAPINFOHEADER: biCompression; OS/2's header has none)
     if kind == "BMP" and int.from_bytes(data[14:18], "little") >= 40 and data[30] not in (0, 3, 6):
         return False
     return kind != "JPEG" or _jpeg_pixels(data) * jpeg_scans(data) <= _SCANS_MEGAPIXELS * 1e6
@@ -73,80 +73,76 @@ def _jpeg_pixels(data: bytes) -> int:
 
 
 def decode(data: bytes, kind: str, name: str, limits: Limits) -> Picture:
-    """Decode a picture.
+    """A decoded picture.
 
     Args:
         data: The file.
-        kind: What it is, in Pillow's words.
-        name: What to call it in sentences.
-        limits: What it may take.
+        kind: Its format, as Pillow names it.
+        name: Its name in error messages.
+        limits: Limits on its pixels.
 
     Raises:
         ImageError: It is damaged, or has too many pixels.
     """
-    with _told(name):
+    with _image_errors(name):
         return _decode(data, kind, name, limits)
 
 
 def check_header(data: bytes, kind: str, name: str, limits: Limits) -> None:
-    """Whether a picture's header makes sense and announces no more pixels than may be; what is not plainly harmless is
-    not looked at here.
+    """Check that a harmless picture's header is valid and its size within the limits; other files are not opened here.
 
     Raises:
-        ImageError: It does not.
+        ImageError: The header is damaged, or announces too many pixels.
     """
-    with _told(name):
+    with _image_errors(name):
         if is_harmless(data, kind):
             check_size(*Image.open(io.BytesIO(cleaned(data, kind)), formats=[kind]).size, name, limits)
 
 
 @contextlib.contextmanager
-def _told(name: str) -> Iterator[None]:
-    """Whatever goes wrong with a file becomes the sentence about it."""
+def _image_errors(name: str) -> Iterator[None]:
+    """Turn any exception about a file into an `ImageError`."""
     try:
         yield
     except (ImageError, MemoryError):
         raise
     except CostlyError as error:
         raise ImageError(costly(name)) from error
-    except Exception as error:  # decoders raise anything on damaged files; whatever it is, it is about this file
+    except Exception as error:  # decoders may raise anything on damaged files
         raise ImageError(
             Message("{name} is damaged and cannot be decoded ({reason}).", name=name, reason=_reason(error))
         ) from error
 
 
 def costly(name: str) -> Message:
-    """The sentence about a file that is made to take long."""
-    return Message(
-        "{name} is made so that reading it takes too long. Save it again as an ordinary JPEG or PNG.", name=name
-    )
+    """The sentence about a file constructed to take long."""
+    return Message("Reading {name} would take too long. Save it again as an ordinary JPEG or PNG.", name=name)
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):  # whose text names an object in memory
-        return "its header makes no sense"
+    if isinstance(error, UnidentifiedImageError):  # its text names an object in memory
+        return "its header is invalid"
     return (str(error) or type(error).__name__).splitlines()[0][:120]
 
 
 def check_size(width: int, height: int, name: str, limits: Limits) -> None:
-    """Whether a picture has not too many pixels.
+    """Check that a picture is within the limits.
 
     Raises:
-        ImageError: It has.
+        ImageError: It has too many pixels.
     """
     if width * height > limits.max_pixels:
         raise ImageError(
             Message(
-                "{name} has {megapixels:.0f} megapixels ({width} x {height}); at most {most:g} are taken. Make it "
-                "smaller "
-                "first.",
+                "{name} has {megapixels:.0f} megapixels ({width} x {height}); at most {most:g} are allowed. Make it "
+                "smaller first.",
                 name=name, megapixels=width * height / 1e6, width=width, height=height, most=limits.max_pixels / 1e6,
             )
         )  # fmt: skip
     if max(width, height) > limits.max_side:
         raise ImageError(
             Message(
-                "{name} has {width} x {height} pixels; at most {most} a side are taken. Cut it into pieces first.",
+                "{name} has {width} x {height} pixels; at most {most} a side are allowed. Cut it into pieces first.",
                 name=name, width=width, height=height, most=limits.max_side,
             )
         )  # fmt: skip
@@ -182,9 +178,9 @@ def _decode(data: bytes, kind: str, name: str, limits: Limits) -> Picture:
         image.info = info
     rgb, opacity = _planes(image, profile, name, notes)
     if missing is not None:
-        there = Image.fromarray(np.repeat(missing[:, None] * np.uint8(255), pixels.image.width, axis=1))
-        there = there.transpose(_TRANSPOSED[turned]) if turned in _TRANSPOSED else there
-        opacity = np.asarray(there) if opacity is None else np.minimum(opacity, np.asarray(there))
+        present = Image.fromarray(np.repeat(missing[:, None] * np.uint8(255), pixels.image.width, axis=1))
+        present = present.transpose(_TRANSPOSED[turned]) if turned in _TRANSPOSED else present
+        opacity = np.asarray(present) if opacity is None else np.minimum(opacity, np.asarray(present))
     return Picture(
         rgb=rgb,
         opacity=None if opacity is None or opacity.min() == 255 else opacity,
@@ -205,25 +201,22 @@ def _register_heif() -> None:
 def _orientation(data: bytes, kind: str, image: Image.Image) -> int:
     if kind != "AVIF":
         return orientation(data, kind)
-    try:  # Pillow puts the turn of AVIF's own boxes where EXIF has it; the EXIF itself was cleaned away
+    try:  # Pillow reports the rotation in AVIF's own boxes as EXIF; the file's EXIF was removed by cleaning
         turned = image.getexif().get(0x112)
-    except Exception:  # what is left of a damaged one raises anything, and is no reason to refuse the pixels
+    except Exception:  # a damaged one may raise anything, but is no reason to refuse the pixels
         return 1
     return turned if isinstance(turned, int) else 1
 
 
-# ------------------------------------------------------------------------------------------------ as much as is there
-
-
 class _Pixels(NamedTuple):
     image: Image.Image
-    rows: npt.NDArray[np.bool_] | None = None  # which were decoded; None for all
+    rows: npt.NDArray[np.bool_] | None = None  # whether each row was decoded; None for all
     is_whole: bool = True
 
 
 def _pixels(data: bytes, kind: str, name: str, limits: Limits) -> _Pixels:
-    """Decode all that is there. What was not is found by decoding once more over another ground: it differs there."""
-    # a PNG may end early without an error, so it always lies on a known ground
+    """Decode all that is present. Missing rows are those that differ when decoded onto another background value."""
+    # a PNG may end early without an error, so it is always decoded onto a known value
     image, error = _attempt(data, kind, name, limits, 1 if kind == "PNG" else None)
     if error is None:
         last = np.asarray(image.crop((0, image.height - 1, image.width, image.height))) if kind == "PNG" else None
@@ -239,7 +232,7 @@ def _pixels(data: bytes, kind: str, name: str, limits: Limits) -> _Pixels:
 
 
 def _pixels_of_jpeg(data: bytes, name: str, limits: Limits) -> _Pixels:
-    """Of a JPEG whose end is missing: libjpeg makes up what is not there, differently behind other bytes."""
+    """Decode a JPEG whose end is missing: what libjpeg makes up for it depends on the bytes appended to the file."""
     image, error = _attempt(data + b"\xff\xd9", "JPEG", name, limits, None)  # the end marker alone may be missing
     if error:
         raise error
@@ -254,7 +247,7 @@ def _pixels_of_jpeg(data: bytes, name: str, limits: Limits) -> _Pixels:
 def _attempt(
     data: bytes, kind: str, name: str, limits: Limits, ground: int | None
 ) -> tuple[Image.Image, Exception | None]:
-    """Decode, over pixels of one value where one is given, down to where an error stops it."""
+    """Decode as far as possible, onto pixels of one value if `ground` is given."""
     image = Image.open(io.BytesIO(data), formats=[kind])
     check_size(*image.size, name, limits)
     if kind == "TIFF" and tiff_problem(data, image.width * image.height):
@@ -276,7 +269,7 @@ def _attempt(
         if getattr(image, "_im", None) is None:
             raise
         image.tile = []
-        with contextlib.suppress(Exception):  # it would read what stands behind the pixels
+        with contextlib.suppress(Exception):  # it would read what follows the pixels
             image.load_end()
         return image, error
     return image, None
@@ -288,16 +281,13 @@ def _same_rows(one: Image.Image, other: Image.Image) -> npt.NDArray[np.bool_]:
 
 
 def _continue_rows(image: Image.Image, rows: npt.NDArray[np.bool_]) -> None:
-    """Let missing rows continue the next one that is there, so that the network sees no edge that is none."""
+    """Fill missing rows with the nearest decoded row, so that the network sees no false edge."""
     last = int(rows.argmax())
     for top in range(image.height):
         if rows[top]:
             last = top
         elif top != last:
             image.paste(image.crop((0, last, image.width, last + 1)), (0, top))
-
-
-# ---------------------------------------------------------------------------------------------- colours of any mode
 
 
 def _planes(image: Image.Image, profile: bytes | None, label: str, notes: list[str]) -> tuple[RGB, Mask | None]:
@@ -310,7 +300,7 @@ def _planes(image: Image.Image, profile: bytes | None, label: str, notes: list[s
         image = _to_srgb(image, None, notes)
     clear = image.info.get("transparency")
     if image.mode == "RGB" and isinstance(clear, tuple) and max(clear) > 255:
-        image.info["transparency"] = tuple(value >> 8 for value in clear)  # of 16 bits; the pixels have 8 by now
+        image.info["transparency"] = tuple(value >> 8 for value in clear)  # 16 bits; the pixels have 8 by now
     if image.has_transparency_data:
         rgba = np.asarray(image.convert("RGBA"))
         return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
@@ -318,7 +308,7 @@ def _planes(image: Image.Image, profile: bytes | None, label: str, notes: list[s
 
 
 def rgb_array(image: Image.Image) -> RGB:
-    """`np.asarray(image)` in half its time: strip by strip, without joining a second copy of the whole."""
+    """`np.asarray(image)` in half the time: strip by strip, without a second copy of the whole picture."""
     rgb = np.empty((image.height, image.width, 3), np.uint8)
     rows = max(1, STRIP_BYTES // (4 * image.width))
     for top in range(0, image.height, rows):
@@ -328,7 +318,7 @@ def rgb_array(image: Image.Image) -> RGB:
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
-    """Colours of a profile that is not RGB cannot be kept in an RGB file: convert them by it."""
+    """Colours converted by a profile that is not RGB, which an RGB file cannot keep."""
     if image.mode == "LA":
         grey, opacity = image.convert("L"), image.getchannel("A")
         converted = _to_srgb(grey, profile, notes).convert("RGB")
@@ -342,12 +332,12 @@ def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Ima
             raise
         notes.append(Message("Its colour profile could not be used, so colours may differ a little."))
         return image.convert("RGB")
-    assert in_srgb is not None  # it would be with inPlace
+    assert in_srgb is not None  # None only with inPlace
     return in_srgb
 
 
 def _deep_planes(image: Image.Image, label: str) -> tuple[RGB, Mask | None]:
-    """16-bit grey, scaled to 8 bits. Wider integers and floats have no agreed white: taken only if they fit."""
+    """16-bit grey, scaled to 8 bits. Wider integers and floats have no agreed white: accepted only if in range."""
     values = np.asarray(image)
     top = 1.0 if image.mode == "F" else 65535.0
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= top):

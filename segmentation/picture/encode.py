@@ -12,7 +12,7 @@ from PIL import Image
 from segmentation.errors import ImageError
 from segmentation.messages import Message
 
-_LONGEST = {"WebP": 16383, "JPEG": 65500}  # pixels of a side that the formats can hold
+_LONGEST = {"WebP": 16383, "JPEG": 65500}  # the most pixels a side that the formats can hold
 
 JPEG_QUALITY = 95
 
@@ -24,12 +24,12 @@ def save_webp(pixels: npt.NDArray[np.uint8], path: Path, icc_profile: bytes | No
         ImageError: It is too long or too wide for the format.
         OSError: The file cannot be written.
     """
-    # quality 0 and method 0 are about effort where nothing is lost: a fifth of the time for a tenth more bytes
+    # in lossless mode, quality 0 and method 0 only lower the effort: a fifth of the time for a tenth more bytes
     _save(pixels, path, "WebP", lossless=True, exact=True, quality=0, method=0, icc_profile=icc_profile)
 
 
 def save_lossy_webp(pixels: npt.NDArray[np.uint8], path: Path, icc_profile: bytes | None = None) -> None:
-    """Write a grey, RGB or RGBA picture as small as a look at it needs.
+    """Write a grey, RGB or RGBA picture as a small lossy WebP for viewing.
 
     Raises:
         ImageError: It is too long or too wide for the format.
@@ -39,7 +39,7 @@ def save_lossy_webp(pixels: npt.NDArray[np.uint8], path: Path, icc_profile: byte
 
 
 def save_jpeg(pixels: npt.NDArray[np.uint8], path: Path, icc_profile: bytes | None = None) -> None:
-    """Write a grey or RGB picture as JPEG with full colour resolution, which cut edges need.
+    """Write a grey or RGB picture as JPEG with full colour resolution, as cut edges need it.
 
     Raises:
         ImageError: It is too long or too wide for the format.
@@ -64,7 +64,7 @@ def _save(pixels: npt.NDArray[np.uint8], path: Path, kind: str, **options: Any) 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name when it is complete: a full disk leaves no half picture."""
+    """A file that appears under its name only when complete, so that a full disk leaves no partial picture."""
     partial = path.with_name(f".{path.name}.part")
     try:
         with partial.open("wb") as file:

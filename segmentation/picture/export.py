@@ -1,4 +1,4 @@
-"""A cutout as a file of its owner's choice: format, crop, and what lies behind the subject."""
+"""A cutout as a file: format, crop and background."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,12 +28,12 @@ from segmentation.settings import Export
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels, the last two exclusive."""
 
-NO_BACKDROP = Message("The background is to be a picture, but there is none: add a backdrop.")
+NO_BACKDROP = Message("The background is set to a picture, but there is none: add a backdrop.")
 WHITE = (255, 255, 255)
 
 
 def export_box(alpha: Alpha, export: Export) -> Box:
-    """The part of the picture that is written: all of it, or the subject with room around it."""
+    """The part of the picture to write: all of it, or the subject with a margin."""
     height, width = alpha.shape
     visible = alpha >= VISIBLE
     rows, columns = (np.flatnonzero(visible.any(axis)) for axis in (1, 0))
@@ -50,22 +50,22 @@ def save_export(
     """Write a cutout.
 
     Args:
-        picture: Where it was cut from.
+        picture: The original picture.
         colours: The subject's own colours, (h, w, 3).
         alpha: Its opacity, (h, w).
-        path: The file, ending as `export.ending` says.
-        export: How.
-        backdrop: The picture behind, where `export` asks for one; white where it is transparent itself.
+        path: The file, with the extension `export.ending`.
+        export: How to write it.
+        backdrop: The picture behind the subject, if `export` needs one; its transparent parts become white.
 
     Returns:
-        Sentences about what is not as asked for.
+        Sentences about deviations from the settings.
 
     Raises:
         SettingsError: There is no backdrop.
         ImageError: The format cannot hold so many pixels.
         OSError: The file cannot be written.
     """
-    if export.background == "transparent" and export.format == "png":  # without ever holding the whole cutout
+    if export.background == "transparent" and export.format == "png":  # never holds the whole cutout in memory
         left, top, right, bottom = export_box(alpha, export)
         part = np.s_[top:bottom, left:right]
         save_cutout(colours[part], alpha[part], path, picture.icc_profile)
@@ -79,7 +79,7 @@ def save_export(
 def compose_export(
     picture: Picture, colours: RGB, alpha: Alpha, export: Export, backdrop: Picture | None
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    """What `save_export` writes: a grey, RGB or RGBA picture, and what is to be said about it.
+    """The pixels that `save_export` writes, grey, RGB or RGBA, and warnings about them.
 
     Raises:
         SettingsError: There is no backdrop.
@@ -93,18 +93,18 @@ def compose_export(
     notes: tuple[str, ...] = ()
     if export.background == "transparent":
         notes = (
-            Message("JPEG holds no transparency, so the cutout was put over white; choose another background, or PNG."),
+            Message("JPEG has no transparency, so the cutout was put on white; choose another background, or PNG."),
         )
-    # what is behind fits the whole picture, whatever is cropped of it
-    behind, said = _behind(picture, alpha, export, backdrop)
+    # the background fits the whole picture, and is cropped with it
+    behind, more = _behind(picture, alpha, export, backdrop)
     composite = compose_over(colours[part], alpha[part], behind[part] if isinstance(behind, np.ndarray) else behind)
-    return composite, (*notes, *said)
+    return composite, (*notes, *more)
 
 
 def _behind(
     picture: Picture, alpha: Alpha, export: Export, backdrop: Picture | None
 ) -> tuple[RGB | tuple[int, int, int], tuple[str, ...]]:
-    """What lies behind, in the picture's colour space, and what is to be said about it."""
+    """The background, in the picture's colour space, and warnings about it."""
     if export.background == "blur":
         return blur_background(_opaque(picture), alpha, export.background_blur), ()
     if export.background == "picture":
@@ -118,12 +118,12 @@ def _behind(
 
 
 def _opaque(picture: Picture) -> RGB:
-    """Its colours, over white where it is transparent: what is hidden there must not come to light."""
+    """Its colours, over white where it is transparent, so that hidden colours are not revealed."""
     return picture.rgb if picture.opacity is None else compose_over(picture.rgb, picture.opacity, WHITE)
 
 
 def save_picture(picture: Picture, path: Path) -> None:
-    """Write a picture as PNG with its own transparency; colours that are not seen are not written.
+    """Write a picture as PNG with its own transparency, without the colours of invisible pixels.
 
     Raises:
         OSError: The file cannot be written.
@@ -137,15 +137,15 @@ def save_picture(picture: Picture, path: Path) -> None:
 def save_small(
     picture: Picture, colours: RGB, alpha: Alpha, path: Path, export: Export, backdrop: Picture | None, longest: int
 ) -> None:
-    """A cutout made smaller, with the background and crop of the file itself: PNG, or lossy WebP, which loads sooner.
+    """Write a small version of a cutout, with the same background and crop: PNG, or lossy WebP, which loads faster.
 
     Args:
-        picture: Where it was cut from.
+        picture: The original picture.
         colours: The subject's own colours.
         alpha: Its opacity.
-        path: The file; its ending says which.
+        path: The file; its extension selects the format.
         export: How the cutout itself is written.
-        backdrop: The picture behind, where `export` asks for one.
+        backdrop: The picture behind the subject, if `export` needs one.
         longest: Its longer side in pixels, before cropping.
 
     Raises:
@@ -153,7 +153,7 @@ def save_small(
     """
     small = thumbnail(colours, alpha, longest)
     own, opacity = np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(small[..., 3])
-    # only a blur shows anything of the picture but its subject
+    # only a blur shows any of the picture besides its subject
     seen = resize(_opaque(picture), small.shape[:2], "box") if export.background == "blur" else own
     pixels, _ = compose_export(replace(picture, rgb=seen, opacity=None), own, opacity, export, backdrop)
     write = save_lossy_webp if path.suffix == ".webp" else save_png
@@ -161,7 +161,7 @@ def save_small(
 
 
 def save_small_picture(picture: Picture, path: Path, longest: int) -> None:
-    """The picture itself made smaller, as lossy WebP; colours that are not seen are not written.
+    """Write a small version of the picture itself as lossy WebP, without the colours of invisible pixels.
 
     Raises:
         OSError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes; its name says nothing."""
+"""The kind of a file, by its first bytes; its name is ignored."""
 
 import re
 import zlib
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEAD_BYTES = 1 << 16
-"""What `kind_of` wants to see of a file, where there is so much."""
+"""How much of a file `kind_of` needs, if it is that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +14,9 @@ class FileKind:
     """A kind of file."""
 
     name: str
-    """In Pillow's words where it can be read, such as "JPEG"; else for people, such as "a camera raw file (CR2)"."""
+    """As Pillow names it if readable, such as "JPEG"; else for people, such as "a camera raw file (CR2)"."""
     is_readable: bool = False
-    """Whether it is a picture that can be decoded here."""
+    """Whether it is a picture that we can decode."""
 
 
 READABLE = {
@@ -63,11 +63,11 @@ _BRANDS = {
     b"jxl ": JPEG_XL,
     **dict.fromkeys((b"jp2 ", b"jpx ", b"jph "), JPEG_2000),
 }
-_OF_ANY_CODEC = (b"mif1", b"msf1", b"mif2")  # brands of the container; the next ones say what is in it
+_OF_ANY_CODEC = (b"mif1", b"msf1", b"mif2")  # brands of the container; later brands name the content
 
 
 def file_kind(path: Path) -> FileKind:
-    """What a file is; unknown where it cannot be read."""
+    """The kind of a file; `UNKNOWN` if it cannot be read."""
     try:
         with path.open("rb") as file:
             return kind_of(file.read(HEAD_BYTES))
@@ -76,7 +76,7 @@ def file_kind(path: Path) -> FileKind:
 
 
 def kind_of(data: bytes) -> FileKind:
-    """What a file is that begins with these bytes."""
+    """The kind of a file that begins with these bytes."""
     if kind := next((kind for start, kind in _START.items() if data.startswith(start)), None):
         return kind
     if data[:4] == b"RIFF":
@@ -91,15 +91,15 @@ def kind_of(data: bytes) -> FileKind:
 
 
 def _of_brands(data: bytes) -> FileKind:
-    """Of an ISO base media file (ISO/IEC 14496-12), by its brands in order."""
+    """The kind of an ISO base media file (ISO/IEC 14496-12), by its brands in order."""
     size = int.from_bytes(data[:4], "big")
     brands = [data[8:12], *(data[at : at + 4] for at in range(16, min(size, 256), 4))]
-    told = [brand for brand in brands if brand not in _OF_ANY_CODEC] + brands[:1]
-    return next((_BRANDS[brand] for brand in told if brand in _BRANDS), _VIDEO)
+    specific = [brand for brand in brands if brand not in _OF_ANY_CODEC] + brands[:1]
+    return next((_BRANDS[brand] for brand in specific if brand in _BRANDS), _VIDEO)
 
 
 def _of_tiff(data: bytes) -> FileKind:
-    """Camera raws are TIFFs whose first picture is a small preview; TIFF 6.0, DNG 1.7, TIFF/EP."""
+    """TIFF, or a camera raw: a TIFF whose first picture is a small preview (TIFF 6.0, DNG 1.7, TIFF/EP)."""
     if data[8:10] == b"CR":
         return FileKind("a camera raw file (CR2)")
     order = "little" if data[:2] == b"II" else "big"
@@ -126,12 +126,12 @@ def _of_tiff(data: bytes) -> FileKind:
 
 def _of_text(data: bytes) -> FileKind:
     head = data[:4096]
-    if head[:2] == b"\x1f\x8b":  # drawings are often packed
+    if head[:2] == b"\x1f\x8b":  # drawings are often compressed
         try:
             head = zlib.decompressobj(31).decompress(data, 4096)
         except zlib.error:
             return UNKNOWN
     text = head.replace(b"\0", b"").lower()  # UTF-16 as well
-    if b"<html" in text or b"<!doctype html" in text:  # which may have drawings in it
+    if b"<html" in text or b"<!doctype html" in text:  # first, as a page may contain drawings
         return WEB_PAGE
     return SVG if re.search(rb"<(\w+:)?svg[\s>]", text) else UNKNOWN

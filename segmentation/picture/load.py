@@ -1,4 +1,4 @@
-"""Files <-> pictures: safe decoding by content, resizing, and a fast lossless PNG writer."""
+"""A picture file -> `Picture`, decoded safely and by content."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from segmentation.picture.side_data import CostlyError
 
 MAX_PIXELS, MAX_SIDE, DECODE_SECONDS = Limits()
 
-_MAX_BYTES = 1 << 30  # of a file: more is no picture that fits the other limits
+_MAX_BYTES = 1 << 30  # a larger file cannot be a picture within the other limits
 
 
 def load_image(
@@ -23,19 +23,19 @@ def load_image(
     max_side: int = MAX_SIDE,
     seconds: float = DECODE_SECONDS,
 ) -> Picture:
-    """Decode a picture by its content, whatever its name says, and turn it upright as browsers do.
+    """A picture decoded by its content, whatever its name, and turned upright as browsers do.
 
-    Grey, palette, CMYK, LAB and 16-bit pictures become 8-bit RGB; transparency is kept apart. Of an animation the
-    first frame is taken, of a burst the primary picture, and of a file that is cut off what is there, if that is at
-    least half; a note says so. What stands beside the pixels and cannot be read is left out.
+    Grey, palette, CMYK, LAB and 16-bit pictures become 8-bit RGB; transparency is kept separately. Animations give
+    their first frame, bursts their primary picture, and truncated files what is present if that is at least half; a
+    note says so. Unreadable metadata is ignored.
 
     Args:
         source: The file's bytes, or its path.
-        name: What to call it in messages; the path's last part by default.
-        max_pixels: Pictures with more are refused before they are decoded.
-        max_side: So are pictures with a longer side of more pixels.
-        seconds: Decoding may take so long. Files that are not plainly harmless are decoded in a process of their own,
-            which is stopped then.
+        name: Its name in messages; the path's last part by default.
+        max_pixels: Larger pictures are refused before decoding.
+        max_side: So are pictures whose longer side has more pixels.
+        seconds: Time limit for decoding. Files that are not clearly harmless are decoded in a separate process, which
+            is stopped after this time.
 
     Raises:
         ImageError: It is not a picture, is damaged, has too many pixels, or cannot be read.
@@ -56,7 +56,7 @@ def _read(path: Path, label: str) -> bytes:
         if path.stat().st_size > _MAX_BYTES:
             raise ImageError(
                 Message(
-                    "{name} has {size:.0f} MB, too many for one picture.", name=label, size=path.stat().st_size / 1e6
+                    "{name} is {size:.0f} MB, too large for one picture.", name=label, size=path.stat().st_size / 1e6
                 )
             )
         return path.read_bytes()
@@ -83,7 +83,7 @@ def _readable_kind(data: bytes, label: str) -> FileKind:
 
 
 def picture_ending(path: Path, label: str, max_pixels: int = MAX_PIXELS) -> str:
-    """The ending that fits a file's content; its pixels are not decoded.
+    """The file extension that matches a file's content; its pixels are not decoded.
 
     Raises:
         ImageError: It is not a picture, or its header is damaged or announces too many pixels.
@@ -92,12 +92,3 @@ def picture_ending(path: Path, label: str, max_pixels: int = MAX_PIXELS) -> str:
     kind = _readable_kind(data, label).name
     check_header(data, kind, label, Limits(max_pixels))
     return {"JPEG": ".jpg", "TIFF": ".tif", "HEIF": ".heic"}.get(kind, f".{kind.lower()}")
-
-
-# ---------------------------------------------------------------------------------------------------------- resizing
-
-
-# ------------------------------------------------------------------------------------------------------ WebP and JPEG
-
-
-# --------------------------------------------------------------------------------------------------------------- PNG

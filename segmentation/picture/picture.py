@@ -1,4 +1,4 @@
-"""A decoded picture, and what a file may ask of this machine to become one."""
+"""A decoded picture, and the limits on decoding."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,15 +8,15 @@ from segmentation.arrays import RGB, Mask, Size
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture: upright colours and what must be kept beside them."""
+    """A decoded picture: upright colours, and the rest of what must be kept."""
 
     rgb: RGB
-    opacity: Mask | None = None  # the file's own transparency; None where it is opaque
+    opacity: Mask | None = None  # the file's own transparency; None if it is opaque
     icc_profile: bytes | None = None  # of an RGB colour space, to be written into the result
     name: str = "picture"
-    notes: tuple[str, ...] = ()  # what was done that the owner may not expect
-    kind: str = ""  # the file's format in Pillow's words, such as "JPEG"; "" where it did not come from a file
-    is_whole: bool = True  # False where the end of the file is missing
+    notes: tuple[str, ...] = ()  # sentences about anything in decoding that the owner may not expect
+    kind: str = ""  # the file's format as Pillow names it, such as "JPEG"; "" if it did not come from a file
+    is_whole: bool = True  # False if the end of the file is missing
 
     @property
     def size(self) -> Size:
@@ -25,11 +25,11 @@ class Picture:
 
 
 class Limits(NamedTuple):
-    """What one picture may take."""
+    """Limits for decoding one picture."""
 
     max_pixels: int = 50_000_000
-    """Checked before it is decoded."""
+    """Checked before decoding."""
     max_side: int = 30_000
-    """Pixels of the longer side."""
+    """Pixels on the longer side."""
     seconds: float = 20.0
-    """For decoding, where the file is not plainly harmless."""
+    """For decoding, unless the header shows that the file is harmless."""

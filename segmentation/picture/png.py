@@ -18,10 +18,10 @@ _COLOUR_TYPE = {1: 0, 3: 2, 4: 6}  # channels -> PNG colour type: grey, RGB, RGB
 
 
 def save_png(pixels: npt.NDArray[np.uint8], path: str | Path, icc_profile: bytes | None = None) -> None:
-    """Write a grey (h, w), RGB or RGBA picture as PNG, lossless and fast, with no metadata but the colour profile.
+    """Write a grey (h, w), RGB or RGBA picture as PNG, lossless and fast, without metadata except the colour profile.
 
-    Filter "up" for every row and the first level of ISA-L: 20 times less CPU than Pillow's default at 12 megapixels
-    for 10 % more bytes. PNG specification, third edition, W3C 2025.
+    Filter "up" for every row and ISA-L's level 1: 20 times less CPU than Pillow's default at 12 megapixels for 10 %
+    more bytes. PNG specification, third edition, W3C 2025.
 
     Raises:
         OSError: The file cannot be written.
@@ -40,7 +40,7 @@ def save_png_strips(
     path: str | Path,
     icc_profile: bytes | None = None,
 ) -> None:
-    """`save_png` of a picture that comes in strips of whole rows, from top to bottom; a strip may be reused."""
+    """`save_png` for a picture in strips of whole rows, from top to bottom; a strip's buffer may be reused."""
     with whole_file(Path(path)) as file:
         _write_png(file, strips, size, channels, icc_profile)
 

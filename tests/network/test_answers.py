@@ -80,9 +80,9 @@ def test_an_empty_cutout_is_said_to_be_one(tiny: Session, picture: Picture, sett
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (graphs.scores, "it is no segmentation network"),
-        (graphs.brightest_channel, "answers with 3 planes, and nothing says which is the subject"),
-        (graphs.words, "answers with string of shape"),
+        (graphs.scores, "it is not a segmentation network"),
+        (graphs.brightest_channel, "returns 3 planes, and nothing says which is the subject"),
+        (graphs.words, "returns string of shape"),
         (lambda path: graphs.brightness(path, (9000, 9000)), "works at 9000 x 9000 pixels only"),
         (lambda path: graphs.brightness(path, (0, 0)), "works at 0 x 0 pixels only"),
     ],
@@ -98,7 +98,7 @@ def test_a_file_that_cannot_give_a_mask_is_refused_when_loaded(
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (graphs.brightness_logits, "which are no probabilities"),
+        (graphs.brightness_logits, "which are not probabilities"),
         (graphs.two_sigmoids, "applies a sigmoid twice"),
     ],
     ids=["logits", "two sigmoids"],
@@ -163,7 +163,7 @@ def test_an_ordinary_mean_and_std_need_no_words(u2netp: Session, settings: Any) 
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n", "Git LFS pointer"),
         (b"<!DOCTYPE html>\n<html><body>not found</body></html>", "web page"),
         (b"", "empty"),
-        (b"PK\x03\x04 something", "no ONNX file"),
+        (b"PK\x03\x04 something", "not an ONNX file"),
     ],
 )
 def test_a_file_that_is_something_else_is_named(tmp_path: Path, content: bytes, words: str) -> None:
@@ -231,7 +231,7 @@ def test_a_run_that_nobody_waits_for_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_network_that_wants_too_much_memory_is_refused_and_others_go_on(tmp_path: Path) -> None:
-    with pytest.raises(SessionError, match=r"could not be run at .* it needs more memory than it may take"):
+    with pytest.raises(SessionError, match=r"could not be run at .* it needs more memory than is allowed"):
         predict(Picture(SUBJECT), own(graphs.greedy(tmp_path / "own.onnx")))
     assert segment(Picture(SUBJECT), own(graphs.brightness(tmp_path / "tiny.onnx"))).alpha[32, 32] == 255
 

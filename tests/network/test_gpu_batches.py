@@ -305,7 +305,7 @@ def test_a_network_that_only_says_that_it_takes_several_is_found_out(
     assert_each_its_own(answers, tensors, path)
     until(lambda: bool(caplog.records))  # the callers have their answers before it is weighed
     (record,) = caplog.records
-    assert record.message.startswith("net.onnx: at most 1 at once from now on: ")
+    assert record.message.startswith("net.onnx: at most 1 per run from now on: ")
     assert reason in record.message
     assert str(tmp_path) not in record.message
     card.shapes.clear()

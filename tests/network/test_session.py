@@ -105,7 +105,7 @@ def test_a_session_may_be_used_by_many_threads(tiny: Session) -> None:
         (graphs.brightness, {"dtype": "float16"}, "input.dtype is float32 in the file and float16 in the registry"),
         (graphs.brightness, {"layout": "NHWC"}, "input.layout is NCHW in the file and NHWC in the registry"),
         (graphs.brightness_bytes, {}, "input.layout is NHWC.*input.dtype is uint8"),
-        (graphs.two_inputs, {}, r"wants 2 inputs \(image, points\); only pictures can be given"),
+        (graphs.two_inputs, {}, r"needs 2 inputs \(image, points\), but only a picture can be given"),
         (graphs.not_for_pictures, {}, r"does not take pictures: its input is tensor\(int64\) of shape \[1, 16\]"),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_network_of_another_contract_is_refused(
     ("output", "sentence"),
     [
         ({"name": "nothing"}, "Net has no output nothing; it has matte"),
-        ({"index": 3}, "Net has 1 outputs, so there is none at index 3"),
+        ({"index": 3}, "Net has 1 outputs, so index 3 does not exist"),
     ],
 )
 def test_an_output_that_is_not_there_is_named(tmp_path: Path, output: dict[str, Any], sentence: str) -> None:

@@ -393,7 +393,7 @@ def test_a_single_class_beside_the_background_needs_no_name() -> None:
 
 
 def test_fewer_classes_than_promised_are_refused() -> None:
-    with pytest.raises(SessionError, match="tells 2 classes apart; the registry names 2"):
+    with pytest.raises(SessionError, match="has 2 classes; the registry names class 2"):
         maps_of(np.zeros((1, 2, 4, 6), np.float32), LABELS, "NCHW", FULL)
 
 

@@ -95,7 +95,7 @@ def test_a_transparent_png_is_the_very_file_of_the_cutout(tmp_path: Path) -> Non
 
 def test_a_transparent_jpeg_lies_over_white_and_says_so(tmp_path: Path) -> None:
     (note,) = save_export(PICTURE, COLOURS, ALPHA, tmp_path / "a.jpg", Export(format="jpeg"))
-    assert "JPEG holds no transparency" in note
+    assert "JPEG has no transparency" in note
     assert "white" in note
     assert read(tmp_path / "a.jpg")[:5].min() >= 254
 

@@ -653,7 +653,7 @@ def test_packed_content_that_hides_it_is_no_picture(site: Site) -> None:
         ),
         (b"root:x:0:0:root", "is not a picture that can be read here"),
         (b"%PDF-1.7", "is a PDF document, which cannot be read here"),
-        (png_header(60_000, 60_000), r"has 3600 megapixels \(60000 x 60000\); at most 4 are taken"),
+        (png_header(60_000, 60_000), r"has 3600 megapixels \(60000 x 60000\); at most 4 are allowed"),
         (png_header(9, 9)[:20], "is damaged and cannot be decoded"),
     ],
 )

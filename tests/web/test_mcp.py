@@ -134,7 +134,7 @@ def test_it_is_off_by_default(server: Server) -> None:
 
 
 def test_it_is_refused_beside_a_login_and_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingsError, match="SEGMATTE_MCP would go round the login"):
+    with pytest.raises(SettingsError, match="SEGMATTE_MCP would bypass the login"):
         Config.from_environment({"SEGMATTE_MCP": "1", "SEGMATTE_AUTH": "ann:secret"})
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with gr.Blocks() as page, pytest.raises(SettingsError, match=r"pip install 'gradio\[mcp\]==6"):

@@ -1,1 +1,1 @@
-"""Loops compiled by numba, for arrays of one type each."""
+"""Loops compiled by numba, each for arrays of one type."""

@@ -1,7 +1,7 @@
 """Compiled kernels of the closed-form equations. Nothing compiles before the first call.
 
-Every kernel is serial, releases the GIL (so pictures can be matted in several threads at once) and is compiled for one
-set of types. Plain loops over preallocated arrays keep the compilation short: array expressions cost seconds each.
+Every kernel is serial, releases the GIL (so several threads can matte pictures at once) and is compiled for one set of
+types. Plain loops over preallocated arrays keep the compilation short: array expressions cost seconds each.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Compile loops over arrays with numba. The door of numba; importing this module imports it."""
+"""Compile loops over arrays with numba. Only this module imports numba."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,5 +14,5 @@ def compiled(function: Callable[..., Any]) -> Any:
     """
     try:
         return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:  # no folder to cache in can be written to: NUMBA_CACHE_DIR may name one
+    except RuntimeError:  # no writable cache folder; NUMBA_CACHE_DIR can set one
         return numba.njit(nogil=True, error_model="numpy")(function)

@@ -1,1 +1,1 @@
-"""What a GPU changes: whether one works, how it is given its work, and what happens when its memory is short."""
+"""Computing on a GPU: whether one works, how to run on it, and what happens when it runs out of memory."""

@@ -1,4 +1,4 @@
-"""Runs on a GPU: tensor and answer lie in buffers on the device, and each is copied once."""
+"""Runs on a GPU: input and output lie in buffers on the device, and each is copied once."""
 
 import itertools
 import logging
@@ -24,16 +24,16 @@ log = logging.getLogger(__name__)
 _NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 _Answer: TypeAlias = tuple[npt.NDArray[Any], int | None]
-"""A run's output, and which picture of it is meant; None for all."""
+"""A run's output, and the index of one picture in it; None for all."""
 
 
 class BoundEngine(Engine):
     """A network on a GPU.
 
-    Everything waiting while the GPU computes goes through it in one run, if the network takes several pictures and
-    they have one shape; nothing ever waits for company. A graph may claim to take several and yet fail, or mix its
-    pictures up. So the first batch is a trial: all are computed one by one as well, that is what their callers get,
-    and the two must agree.
+    All calls that wait while the GPU computes are batched into its next run, if the network accepts several pictures
+    and they have the same shape; no call ever waits for a batch to fill. A graph may claim to accept several and yet
+    fail, or mix the pictures up. So the first batch is a trial: its pictures are also computed one by one, the callers
+    get those outputs, and both must agree.
     """
 
     def __init__(
@@ -50,34 +50,34 @@ class BoundEngine(Engine):
         Args:
             path: Its weights.
             providers: The execution providers to use, best first, each with its options.
-            threads: Cores that its nodes without a GPU kernel may use; all by default.
-            batch: Pictures that may go through the GPU in one run, where the network takes several.
+            threads: Cores for nodes without a GPU kernel; all by default.
+            batch: The most pictures in one GPU run, if the network accepts several.
             seconds: A run that takes longer is ended.
 
         Raises:
-            OutOfMemoryError: The GPU's memory does not suffice for the weights.
+            OutOfMemoryError: The GPU has too little memory for the weights.
             Exception: ONNX Runtime cannot load it there; its exceptions have no common base.
         """
         super().__init__(path, providers, threads, seconds=seconds)
         graphs = any(settings.get("enable_cuda_graph") == "1" for _, settings in providers)
         if graphs and not all(fixed_shape(node) for node in (*self.inputs, *self.outputs)):
-            raise ValueError("CUDA graphs need a network whose inputs and outputs have one size.")
-        # a captured graph replays into memory that it does not hold, so that memory must stay
+            raise ValueError("CUDA graphs need a network whose inputs and outputs have a fixed size.")
+        # a captured graph replays into memory that it does not own, so that memory must stay allocated
         self.gives_back = self.gives_back and not graphs
-        # the GPU computes one run at a time, and those that go together share their options
+        # the GPU computes one run at a time, and batched calls share their options
         self._keeping, self._giving_back = self.options(False), self.options(True)
         self._title = path.name  # for the log
-        # One thread of its own: the CUDA provider keeps handles and captured graphs by thread, and the threads of a
-        # batch come and go. It ends with this object.
+        # A dedicated thread: the CUDA provider keeps handles and captured graphs per thread, and the threads of a
+        # batch are short-lived. It ends with this object.
         self._worker = ThreadPoolExecutor(1, "gpu")
         self._waiting: deque[_Call] = deque()
-        self._lock = threading.Lock()  # of those who wait
+        self._lock = threading.Lock()  # guards `_waiting`
         self._limit = 1 if graphs else max(1, batch)
         self._proven = False
         nodes = (*self.inputs, *self.outputs)
         self._free = {node.name for node in nodes if node.shape and not isinstance(node.shape[0], int)}
-        self._bindings: OrderedDict[tuple[Any, ...], _Binding] = OrderedDict()  # the least recently used one first
-        self._most_bindings = self._limit  # a batch may be of any size up to it
+        self._bindings: OrderedDict[tuple[Any, ...], _Binding] = OrderedDict()  # the least recently used first
+        self._most_bindings = self._limit  # one for each batch size
 
     def run(
         self, name: str, output: str, tensor: Tensor, give_back: bool = False, cancelled: Cancelled | None = None
@@ -88,13 +88,13 @@ class BoundEngine(Engine):
         waiting = call.answer
         with self._lock:
             self._waiting.append(call)
-        self._worker.submit(self._serve)  # as often as there are calls, so none is left behind
+        self._worker.submit(self._serve)  # once for each call, so that none is left behind
         try:
             with out_of_memory_by_name():
                 answer, at = waiting.result()
         finally:
-            del call, waiting  # an error would hold them, and they it, and so this network
-        return answer if at is None else answer[at : at + 1].copy()  # a picture must not keep its neighbours' answers
+            del call, waiting  # an error's reference cycle with them would keep this network alive
+        return answer if at is None else answer[at : at + 1].copy()  # a view would keep the whole batch's output alive
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -104,11 +104,11 @@ class BoundEngine(Engine):
         calls = self._take()
         if len(calls) == 1:
             self._answer(calls[0])
-        elif calls:  # none where they went along with an earlier one
+        elif calls:  # empty if an earlier batch took them
             self._answer_together(calls)
 
     def _take(self) -> list["_Call"]:
-        """The call that has waited longest, and those behind it that may go along."""
+        """The call that has waited longest, and later ones that can share its batch."""
         with self._lock:
             if not self._waiting:
                 return []
@@ -126,7 +126,7 @@ class BoundEngine(Engine):
         try:
             answer = self._compute(call, [call.tensor])
         except Exception as error:
-            # its frames hold the network, whose memory may have to go, and its caller adds those of another thread
+            # the traceback's frames would keep the network alive, whose memory may have to be freed
             call.answer.set_exception(error.with_traceback(None))
             return None
         call.answer.set_result((answer, None))
@@ -134,7 +134,7 @@ class BoundEngine(Engine):
 
     def _answer_together(self, calls: list["_Call"]) -> None:
         tensors = [call.tensor for call in calls]
-        if not self._proven:  # filled up, so that TensorRT builds one more engine and not one for each size
+        if not self._proven:  # filled up to the limit, so that TensorRT builds one engine rather than one for each size
             tensors = list(itertools.islice(itertools.cycle(tensors), self._limit))
         answer: npt.NDArray[Any] | None = None
         problem, memory = "", False
@@ -143,34 +143,34 @@ class BoundEngine(Engine):
             if joint.shape[:1] == (len(tensors),):
                 answer = joint
             else:
-                problem = f"{len(tensors)} of them gave an answer of shape {joint.shape}"
+                problem = f"a batch of {len(tensors)} gave an output of shape {joint.shape}"
         except Exception as error:
             problem, memory = str(error), is_out_of_memory(error)
         if answer is not None and self._proven:
             for at, call in enumerate(calls):
                 call.answer.set_result((answer, at))
             return
-        # out of that block: its error must not hold on to anything
+        # outside that block, so that its error keeps nothing alive
         alone = [single for call in calls if (single := self._answer(call)) is not None]
         if memory:
             self._lower(len(tensors) // 2, problem)
         elif len(alone) < len(calls):
-            pass  # they fail alone as well: the batch is not to blame
+            pass  # they also fail one by one: the batch is not to blame
         elif answer is None:
             self._lower(1, problem)
         elif not all(_agree(answer[at : at + 1], single) for at, single in enumerate(alone)):
-            self._lower(1, "together they gave other answers than one by one")
-        else:  # the same picture several times would agree even so
+            self._lower(1, "the outputs of a batch differ from those computed one by one")
+        else:  # proves nothing if all pictures are the same
             self._proven = any(not np.array_equal(alone[0], single) for single in alone[1:])
 
     def _lower(self, limit: int, problem: str) -> None:
         self._limit = max(1, limit)
-        log.warning("%s: at most %d at once from now on: %s", self._title, self._limit, " ".join(problem.split())[:300])
+        log.warning("%s: at most %d per run from now on: %s", self._title, self._limit, " ".join(problem.split())[:300])
 
     def _compute(self, call: "_Call", tensors: list[Tensor]) -> npt.NDArray[Any]:
         first = call.tensor
         shape = first.shape if len(tensors) == 1 else (len(tensors), *first.shape[1:])
-        if call.give_back:  # buffers as well
+        if call.give_back:  # release the buffers too
             self._bindings.clear()
         key = call.name, call.output, shape, first.dtype
         binding = self._bindings.pop(key, None) or self._bind(call.name, call.output, shape, first.dtype)
@@ -179,12 +179,12 @@ class BoundEngine(Engine):
         else:
             binding.input.update_inplace(np.concatenate(tensors, out=binding.together))
         binding.io.synchronize_inputs()
-        # a batch goes on while any of its callers waits for it
+        # a batch is not cancelled, as other callers may still need it
         with watched(call.options, self._seconds, call.cancelled if len(tensors) == 1 else None):
             self._session.run_with_iobinding(binding.io, call.options)
         binding.io.synchronize_outputs()
         (answer,) = binding.io.copy_outputs_to_cpu()
-        self._bindings[key] = binding  # only now: one that failed holds no memory
+        self._bindings[key] = binding  # only now, so that a failed run holds no memory
         return answer  # type: ignore[no-any-return]
 
     def _bind(self, name: str, output: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "_Binding":
@@ -195,10 +195,10 @@ class BoundEngine(Engine):
         io.bind_ortvalue_input(name, tensor)
         node = next(node for node in self.outputs if node.name == output)
         fixed = fixed_shape(node)
-        if fixed and node.type in _NUMPY:  # a captured graph writes to this place for good
+        if fixed and node.type in _NUMPY:  # a captured graph always writes to the same buffer
             answer = self._session.create_ortvalue_from_shape_and_type(fixed, _NUMPY[node.type], "cuda")
             io.bind_ortvalue_output(output, answer)
-        else:  # allocated by the first run, and right as long as the input's shape is
+        else:  # allocated by the first run, and valid for this input shape
             io.bind_output(output, "cuda")
         return _Binding(io, tensor, np.empty(shape, dtype) if shape[0] > 1 else None)
 
@@ -222,15 +222,15 @@ class _Call:
 
 @dataclass(slots=True)
 class _Binding:
-    """Buffers for tensors of one shape, from the session's own arena, so that its limit holds for them as well."""
+    """Buffers for tensors of one shape, from the session's own arena, so that its limit includes them."""
 
     io: Any
     input: Any
-    together: Tensor | None  # in this machine's memory, where several tensors become one
+    together: Tensor | None  # in main memory, where several tensors are concatenated
 
 
 def _agree(together: npt.NDArray[Any], alone: npt.NDArray[Any]) -> bool:
-    """Whether they differ by how a GPU rounds at most: by 1/255 on average, of 1 or of the answer's span."""
+    """Whether they differ by no more than a GPU's rounding: 1/255 on average, of 1 or of the output's range."""
     if together.shape != alone.shape:
         return False
     mine, theirs = together.astype(np.float32), alone.astype(np.float32)

@@ -1,4 +1,4 @@
-"""The GPUs of this machine as NVIDIA's driver lists them (NVML): no CUDA library and no context is needed."""
+"""This machine's GPUs as NVIDIA's driver lists them (NVML), without a CUDA library or context."""
 
 from dataclasses import dataclass
 
@@ -17,9 +17,9 @@ class Gpu:
 
 
 def gpus() -> list[Gpu] | None:
-    """All GPUs in the driver's order; None where there is no driver, or it does not answer.
+    """All GPUs in the driver's order; None if there is no driver, or it does not respond.
 
-    `CUDA_VISIBLE_DEVICES` is CUDA's and hides nothing here.
+    `CUDA_VISIBLE_DEVICES` only affects CUDA and hides nothing here.
     """
     try:
         pynvml.nvmlInit()

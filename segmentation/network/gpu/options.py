@@ -1,4 +1,4 @@
-"""What the operator decides about GPUs, and the options that ONNX Runtime gets for it."""
+"""The operator's GPU configuration, and the ONNX Runtime options it leads to."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,42 +11,42 @@ _DEFAULTS = Config()
 
 @dataclass(frozen=True, slots=True)
 class GpuOptions:
-    """The operator's choices about GPUs."""
+    """The operator's GPU configuration."""
 
     memory_mb: int = _DEFAULTS.gpu_mb
-    """GPU memory of one network: its weights and activations."""
+    """Megabytes of GPU memory for one network: its weights and activations."""
     graphs: bool = _DEFAULTS.cuda_graphs
-    """Replay the kernels of a network of one fixed size as a CUDA graph."""
+    """Replay the kernels of a fixed-size network as a CUDA graph."""
     engines: Path = _DEFAULTS.engines_folder
-    """Where TensorRT keeps the engines that it builds for minutes."""
+    """Where TensorRT caches its engines, which take minutes to build."""
     batch: int = _DEFAULTS.gpu_batch
-    """Pictures that may go through a small network in one run."""
+    """Pictures that a small network may process in one run."""
 
     @classmethod
     def of(cls, config: Config) -> "GpuOptions":
-        """Those of the environment."""
+        """The GPU part of a configuration."""
         return cls(config.gpu_mb, config.cuda_graphs, config.engines_folder, config.gpu_batch)
 
 
 def with_options(names: list[str], gpu: GpuOptions, graphs: bool) -> list[Provider]:
-    """The providers with their options, as ONNX Runtime wants them.
+    """The providers with their options, as ONNX Runtime expects them.
 
     Args:
         names: The providers, best first.
-        gpu: The limits.
+        gpu: The configuration.
         graphs: Capture CUDA graphs for this network.
     """
     options = {
         CUDA: {
-            # The default, EXHAUSTIVE, tries every algorithm at the first run: seconds, and gigabytes of workspace that
-            # the arena keeps, for the same speed after (onnxruntime#19838, #7612). DEFAULT can be 4 to 50 times slower
-            # (#22705).
+            # The default, EXHAUSTIVE, tries every algorithm on the first run: it takes seconds, and gigabytes of
+            # workspace that the arena keeps, and is no faster afterwards (onnxruntime#19838, #7612). DEFAULT can be 4
+            # to 50 times slower (#22705).
             "cudnn_conv_algo_search": "HEURISTIC",
-            # the default doubles the arena at each step, and it gives nothing back by itself
+            # the default doubles the arena at each step, and releases nothing by itself
             "arena_extend_strategy": "kSameAsRequested",
             "gpu_mem_limit": str(gpu.memory_mb << 20),
             "enable_cuda_graph": "1" if graphs else "0",
-            # use_tf32 stays on: it moves a mask by a thousandth
+            # use_tf32 stays on: it changes a mask by a thousandth
         },
         TENSORRT: {
             "trt_engine_cache_enable": "1",

@@ -1,4 +1,4 @@
-"""Which execution provider ONNX Runtime can really use here, and if not the GPU, why not."""
+"""The execution providers that ONNX Runtime can actually use here, and why the GPU's is not among them."""
 
 import ctypes
 import importlib.metadata
@@ -15,7 +15,7 @@ from segmentation.network.gpu.devices import gpus
 from segmentation.network.providers import CPU, CUDA, TENSORRT
 
 # What the CUDA provider of onnxruntime-gpu 1.31 (a CUDA 13 build) links or loads. get_available_providers() lists it
-# on every machine and a session falls back to the CPU with no more than a log line, so we look before we ask.
+# on every machine, and a session falls back to the CPU with only a log line, so we check first.
 _WINDOWS = sys.platform == "win32"
 _CUDA = 13
 _DRIVER = "nvcuda.dll" if _WINDOWS else "libcuda.so.1"
@@ -35,10 +35,10 @@ _TENSORRT_LIBRARIES = ("nvinfer_10.dll",) if _WINDOWS else ("libnvinfer.so.10", 
 
 
 def usable_providers(device: Device) -> tuple[list[str], str]:
-    """The providers to ask for, best first, and why the GPU is not among them ("" where it is, or was not asked for).
+    """The providers to request, best first, and why the GPU is not among them ("" if it is, or was not requested).
 
     Raises:
-        SessionError: The device was named and cannot be had; the text says what is missing.
+        SessionError: The requested device is unavailable; the text says what is missing.
     """
     if device not in DEVICES:
         raise SessionError(f"There is no device {str(device)[:40]!r}. Choose one of: {', '.join(DEVICES)}.")
@@ -49,14 +49,14 @@ def usable_providers(device: Device) -> tuple[list[str], str]:
         return ([TENSORRT] if device == "tensorrt" else []) + [CUDA, CPU], ""
     if device == "auto":
         return [CPU], problem
-    raise SessionError(f"The device {device} cannot be used: {problem} Use the device auto or cpu to go on without it.")
+    raise SessionError(f"The device {device} cannot be used: {problem} Use the device auto or cpu to work without it.")
 
 
 @cache
 def gpu_problem(tensorrt: bool = False) -> str:
-    """Why ONNX Runtime cannot compute on an NVIDIA GPU here, as a sentence; "" if nothing stands in its way.
+    """Why ONNX Runtime cannot compute on an NVIDIA GPU here, as a sentence; "" if it can.
 
-    Nothing here starts CUDA (cuInit): a process that did could not be forked into one that uses the GPU, as Spaces do.
+    Nothing here initialises CUDA (cuInit): a process that has done so cannot fork one that uses the GPU, as Spaces do.
     """
     if CUDA not in onnxruntime.get_available_providers():
         return _problem_of_the_build()
@@ -64,7 +64,7 @@ def gpu_problem(tensorrt: bool = False) -> str:
     if problem:
         return problem
     if importlib.util.find_spec("nvidia") is not None:
-        onnxruntime.preload_dlls()  # finds the libraries of the nvidia-* packages beside it
+        onnxruntime.preload_dlls()  # finds the libraries in the installed nvidia-* packages
     missing = [name for name in _CUDA_LIBRARIES if not _loads(name)]
     if missing:
         return f"{', '.join(missing)} not found: pip install 'onnxruntime-gpu[cuda,cudnn]=={onnxruntime.__version__}'."
@@ -76,7 +76,7 @@ def gpu_problem(tensorrt: bool = False) -> str:
 
 def _problem_of_the_build() -> str:
     installed = {name for name in ("onnxruntime", "onnxruntime-gpu") if _is_installed(name)}
-    if len(installed) == 2:  # both write into the same folder, and the last one wins
+    if len(installed) == 2:  # both write into the same folder; the last one installed wins
         return (
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: "
             "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu."
@@ -96,11 +96,11 @@ def _problem_of_the_driver() -> str:
     try:
         driver = ctypes.CDLL(_DRIVER)
     except OSError:
-        return f"There is no NVIDIA driver ({_DRIVER} not found)."
+        return f"No NVIDIA driver is installed ({_DRIVER} not found)."
     version = ctypes.c_int()
     if driver.cuDriverGetVersion(ctypes.byref(version)) == 0 and version.value < _CUDA * 1000:
         has = f"{version.value // 1000}.{version.value % 1000 // 10}"
-        return f"The NVIDIA driver is for CUDA {has}, and this ONNX Runtime needs {_CUDA}: install driver 580 or newer."
+        return f"The NVIDIA driver supports CUDA {has}; this ONNX Runtime needs {_CUDA}: install driver 580 or newer."
     if gpus() == []:
         return "The NVIDIA driver finds no GPU on this machine."
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -110,7 +110,7 @@ def _problem_of_the_driver() -> str:
 
 
 def runtime() -> str:
-    """Which ONNX Runtime this is and what it was built with, for people."""
+    """ONNX Runtime's version and the providers it was built with, as text."""
     built = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
     return f"ONNX Runtime {onnxruntime.__version__}, built with {built}"
 

@@ -1,4 +1,4 @@
-"""A network on the best execution provider that takes it, whatever happens to the GPU's memory meanwhile."""
+"""A network on the best execution provider that can run it, recovering when the GPU runs out of memory."""
 
 import logging
 import threading
@@ -41,22 +41,22 @@ class _Loaded:
 
     engine: Engine
     note: str
-    """Why not the GPU, where `auto` found none that can; else ""."""
+    """Why it is not on the GPU, if `auto` could not use it; else ""."""
     ran_out: bool = False
-    """It is on the CPU because the GPU's memory was short."""
+    """It is on the CPU because the GPU ran out of memory."""
 
 
 class RecoveringEngine:
     """Loads and runs one network.
 
-    If the GPU runs out of memory, the network is reloaded, which frees what it held, and the run is retried once. If
-    that fails as well and the device is `auto`, it continues on the CPU until it has been idle (`give_back`).
+    If the GPU runs out of memory, the network is reloaded, which frees its memory, and the run is retried once. If
+    that fails too and the device is `auto`, it continues on the CPU until it has been idle (`give_back`).
 
     Attributes:
-        provider: The execution provider of the latest load. Which one computed an answer, the answer says.
-        note: Why that is not the GPU's, where `auto` found none that can; else "".
-        inputs: What goes in, as ONNX Runtime describes it.
-        outputs: What comes out.
+        provider: The execution provider of the latest load. Each answer has the one that computed it.
+        note: Why that is not the GPU's, if `auto` could not use it; else "".
+        inputs: The inputs, as ONNX Runtime describes them.
+        outputs: The outputs.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class RecoveringEngine:
         Args:
             path: Its weights.
             title: Its name in sentences.
-            device: Where to compute. `auto` takes the GPU where one works.
+            device: Where to compute. `auto` uses the GPU if one works.
             threads: Cores one run may use on the CPU; all by default.
-            gpu: Limits of the GPU.
-            fixed_size: Whether its inputs have one size, so that CUDA graphs can be captured.
-            small: Whether several runs at once fit into any memory.
+            gpu: GPU limits.
+            fixed_size: Whether its input has a fixed size, so that CUDA graphs can be captured.
+            small: Whether concurrent runs fit into any machine's memory.
             seconds: A run that takes longer is ended.
             limit_mb: See `Engine`.
 
@@ -91,12 +91,12 @@ class RecoveringEngine:
         self._path, self._title, self._device, self._threads, self._gpu = path, title, device, threads, gpu
         self._graphs = gpu.graphs and fixed_size
         self._seconds, self._limit_mb = seconds, limit_mb
-        self._batch = gpu.batch  # pictures in one run of the GPU; one once its memory was short
-        self._loads = 0  # which load this is, for those whose run failed on an earlier one
-        self._loaded: _Loaded | None = None  # none after a lack of memory, until the next run
+        self._batch = gpu.batch  # pictures per GPU run; 1 after running out of memory
+        self._loads = 0  # number of loads, to recognise a run that failed on an earlier one
+        self._loaded: _Loaded | None = None  # None after running out of memory, until the next run
         loaded = self._load()
-        # A run of a large network may need gigabytes: those take turns, so that no batch forms that needs a multiple.
-        # Of a small one the next batch gathers while the GPU computes one; waiting takes none of its memory.
+        # A run of a large network may need gigabytes: these take turns, so that no batch needs a multiple of that.
+        # For a small one, the next batch gathers while the GPU computes; waiting runs use none of its memory.
         many = available_cores() if loaded.engine.provider == CPU and not loaded.ran_out else 2 * gpu.batch
         self._callers = many if small else 1
         self._turns = threading.Semaphore(self._callers)
@@ -105,29 +105,29 @@ class RecoveringEngine:
 
     @property
     def engine(self) -> Engine | None:
-        """The load that runs now; None while there is none for lack of memory."""
+        """The engine in use; None after running out of memory, until the next run."""
         return self._loaded.engine if self._loaded else None
 
     def run(self, name: str, output: str, tensor: Tensor, cancelled: Cancelled | None = None) -> Computed:
         """Compute one output.
 
         Args:
-            name: Of the input.
-            output: Of the output.
-            tensor: What goes in.
-            cancelled: Asked now and then whether the answer is no longer wanted.
+            name: Name of the input.
+            output: Name of the output.
+            tensor: The input.
+            cancelled: Polled during the run; returns True to cancel.
 
         Raises:
-            SessionError: The network cannot compute it (a size it does not take, memory, time).
+            SessionError: The run failed (unsupported size, memory, time).
             RunCancelledError: It was cancelled.
         """
         return self._run(name, output, tensor, False, cancelled)
 
     def give_back(self, name: str, output: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-        """Return the memory of the activations, which takes a run; or retry the GPU after a lack of its memory.
+        """Release the memory of the activations, which takes a run; or retry the GPU after it ran out of memory.
 
         Returns:
-            Whether there was something to give back.
+            Whether there was anything to release.
         """
         loaded = self._loaded
         if loaded and loaded.ran_out:
@@ -144,11 +144,11 @@ class RecoveringEngine:
     # ----------------------------------------------------------------------------------------------------- loading
 
     def _load(self) -> _Loaded:
-        """Load the network on the best provider that takes it."""
+        """Load the network on the best provider that can run it."""
         providers, note = usable_providers(self._device)
         if providers[0] == CPU:
             if note:
-                log.info("%s computes on the CPU: %s", self._title, note)
+                log.info("%s runs on the CPU: %s", self._title, note)
             return self._load_on_the_cpu(note)
         if TENSORRT in providers:
             self._make_engines_folder()
@@ -159,7 +159,7 @@ class RecoveringEngine:
                 engine = BoundEngine(self._path, options, self._threads, self._batch, seconds=self._seconds)
                 if engine.provider != CPU:
                     return self._use(_Loaded(engine, ""))
-                problem = "its log says why"  # it came up on the CPU, and raised nothing
+                problem = "see its log"  # it fell back to the CPU without raising
             except Exception as error:  # ONNX Runtime's exceptions have no common base
                 problem, ran_out = reason(error), isinstance(error, OutOfMemoryError)
             log.warning("%s on %s%s: %s", self._title, providers[0], " with CUDA graphs" * graphs, problem)
@@ -196,13 +196,13 @@ class RecoveringEngine:
         except OSError as error:
             raise SessionError(
                 Message(
-                    "TensorRT has no place for its engines ({strerror}): set SEGMATTE_ENGINES_DIR.",
+                    "TensorRT cannot store its engines ({strerror}): set SEGMATTE_ENGINES_DIR.",
                     strerror=error.strerror or error,
                 )
             ) from error
 
     def _drop(self) -> None:
-        """Free what the network holds. Memory is short: once it is reloaded, pictures go one by one."""
+        """Free the network's memory. As memory is short, pictures run one by one after the reload."""
         if self._loaded is not None:
             self._loaded.engine.close()
         self._loaded, self._batch = None, 1
@@ -211,8 +211,8 @@ class RecoveringEngine:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """While nobody runs the network, so that it may be replaced. Not to be asked for while holding a turn."""
-        with self._changing:  # two that each hold some of the turns would wait for each other for ever
+        """Exclude all runs of the network, so that it may be replaced. Never enter this while holding a turn."""
+        with self._changing:  # two threads that each hold some of the turns would deadlock
             for _ in range(self._callers):
                 self._turns.acquire()
             try:
@@ -228,8 +228,8 @@ class RecoveringEngine:
                     return self._compute(name, output, tensor, give_back, cancelled)
                 except OutOfMemoryError as error:
                     self._log(tensor, error)
-        with self._alone():  # out of that block, so that no traceback holds the memory that is to go
-            if self._loads == failed:  # or another run of the same batch has dropped it
+        with self._alone():  # outside that block, so that no traceback holds the memory to be freed
+            if self._loads == failed:  # else another run of the same batch has dropped it already
                 self._drop()
             try:
                 return self._compute(name, output, tensor, give_back, cancelled)
@@ -240,21 +240,24 @@ class RecoveringEngine:
             if self._device != "auto":
                 raise SessionError(
                     Message(
-                        "{what}. Use a smaller size or model, or the device auto, which goes on on the CPU.", what=what
+                        "{what}. Use a smaller size or model, or the device auto, which falls back to the CPU.",
+                        what=what,
                     )
                 )
             self._load_on_the_cpu(f"{what}.", ran_out=True)
             return self._compute(name, output, tensor, give_back, cancelled)
 
     def _log(self, tensor: Tensor, error: OutOfMemoryError) -> None:
-        log.warning("%s at %s: %s", self._title, tensor.shape, str(error))  # a kept record must not hold it
+        log.warning(
+            "%s at %s: %s", self._title, tensor.shape, str(error)
+        )  # a stored log record must not hold the error
 
     def _compute(
         self, name: str, output: str, tensor: Tensor, give_back: bool, cancelled: Cancelled | None
     ) -> Computed:
         loaded = self._loaded or self._load()
         try:
-            with self._instead_of_the_gpu if loaded.ran_out else nullcontext():  # or it would fill this memory as well
+            with self._instead_of_the_gpu if loaded.ran_out else nullcontext():  # one at a time, to save memory
                 answer = loaded.engine.run(name, output, tensor, give_back, cancelled)
         except (OutOfMemoryError, RunCancelledError):
             raise
