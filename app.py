@@ -5,14 +5,14 @@ import os
 import sys
 import threading
 
-# Before Gradio is imported: no telemetry and no version check, launch() may call its own address, uploads in a folder
-# of our own, and compiled matting kernels that survive restarts and other CPUs.
+# Set before Gradio is imported: no telemetry or version check, launch() can reach its own address, uploads go to a
+# folder of our own, and compiled matting kernels survive restarts and work on other CPUs.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1,localhost")))
 os.environ.setdefault("NUMBA_CPU_NAME", "generic")
 
 if os.environ.get("SPACES_ZERO_GPU"):
-    import spaces  # noqa: F401  (before Gradio, which then asks it for GPUs; a ZeroGPU Space has it installed)
+    import spaces  # noqa: F401  (must come before Gradio, which requests GPUs from it; preinstalled on ZeroGPU Spaces)
 
 from segmentation.errors import SegmentationError
 from segmentation.web.guard.folder import prepare_folder
@@ -56,7 +56,7 @@ def main() -> None:
         server_port=options.port,
         prevent_thread_lock=True,
     )
-    # after the page answers: imports and downloads would only delay it
+    # once the page is up: imports and downloads would only delay it
     for work in (service.prepare, service.keep_clean):
         threading.Thread(target=work, daemon=True, name=work.__name__).start()
     serve_until_stopped(demo, service.config.grace_seconds)

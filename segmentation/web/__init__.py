@@ -1,1 +1,1 @@
-"""The Gradio side: page, API, and what keeps strangers apart. Nothing outside it imports Gradio."""
+"""The Gradio side: page, API, and request guard. Nothing outside it imports Gradio."""

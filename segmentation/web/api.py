@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 QUEUE_NAME = "segment"  # page and API share one queue
 
-# what JSON has for settings whose Python type is richer
+# JSON types of settings whose Python types JSON cannot express
 _TYPES: dict[str, Any] = {
     "alpha_matting_erode_size": int | str,
     "mean": float | list[float] | None,
@@ -36,7 +36,7 @@ _TYPES: dict[str, Any] = {
 }
 _FILE = {"path": "/path/that/the/upload/returned/cat.jpg", "meta": {"_type": "gradio.FileData"}}
 _EXAMPLES: dict[str, Any] = {
-    "images": [_FILE], "backdrop": None, "run": "`run` of the report of /segment", "pictures": [0],
+    "images": [_FILE], "backdrop": None, "run": "`run` from the report of /segment", "pictures": [0],
 }  # fmt: skip
 _ANSWER = tuple[list[gr.FileData], list[dict[str, Any]]]
 
@@ -45,16 +45,16 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
     """Add the public endpoints to a page. Call it inside the `Blocks` context."""
 
     def segment(images: Any, model: Any, backdrop: Any, settings: dict[str, Any]) -> Iterator[Any]:
-        """Cut the subjects out of pictures. Returns the files and a report with an entry for each picture."""
+        """Cut the subjects out of pictures. Returns the files and a report with one entry per picture."""
         on_progress = progress_bar()
         run = service.new_run(named_paths(images), Recipe.of(model, settings), named_path(backdrop), on_progress)
         yield from _files_and_reports(service, run, on_progress)
 
     def refine(run: Any, pictures: Any, backdrop: Any, settings: dict[str, Any]) -> Iterator[Any]:
-        """Make new cutouts from the predictions of an earlier /segment, with other settings. No network runs.
+        """Make new cutouts from the predictions of an earlier /segment, with other settings. The network is not run.
 
-        Returns what /segment does. Settings left out have their defaults, not what that run had; mean, std and size
-        stay what they were.
+        Returns the same as /segment. Omitted settings take their defaults, not the values of that run; mean, std and
+        size keep the values of that run.
         """
         on_progress = progress_bar()
         predictions = service.predictions.get(run)
@@ -64,7 +64,7 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
         yield from _files_and_reports(service, again, on_progress)
 
     def models() -> list[dict[str, Any]]:
-        """The models on offer: what for, licence, commercial use, size, and whether on disk and loaded."""
+        """The models on offer: purpose, licence, commercial use, size, and whether on disk and loaded."""
         return service.offered.as_json()
 
     required = inspect.Parameter.empty
@@ -74,13 +74,13 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
             {
                 "images": (list[gr.FileData], required, "The pictures, uploaded to this server."),
                 "model": (str, next(iter(service.offered.registry())), "Id of a model that /models lists."),
-                "backdrop": (gr.FileData | None, None, "The picture behind, uploaded too, for background 'picture'."),
+                "backdrop": (gr.FileData | None, None, "The background picture, also uploaded, for 'picture'."),
             },
         ),
         _endpoint(
             refine,
             {
-                "run": (str, required, "`run` of the report of /segment."),
+                "run": (str, required, "`run` from the report of /segment."),
                 "pictures": (list[int] | None, None, "Numbers of the pictures in that report, from 0; null for all."),
                 "backdrop": (gr.FileData | None, None, "As in /segment."),
             },
@@ -93,20 +93,20 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
     for event in events_named(demo, "segment", "refine"):
         for component in event.inputs:
             refuse_addresses(component)
-        describe(event, _EXAMPLES, ("The cutouts", "The report, an entry a picture"))
+        describe(event, _EXAMPLES, ("The cutouts", "The report, one entry per picture"))
 
 
 def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any, str]]) -> Callable[..., Iterator[Any]]:
-    """An endpoint with parameters of its own and one for each setting, so that defaults and texts stand once.
+    """An endpoint with its own parameters plus one per setting, so that defaults and texts are defined once.
 
     Args:
-        work: Called with the values of its own parameters, then with the settings by name.
-        own: Type, default and text of its own parameters.
+        work: Called with the endpoint's own parameters by name, and all settings as one dict.
+        own: Type, default and text of the endpoint's own parameters.
     """
     types = {name: field.annotation for name, field in FIELDS.items()} | _TYPES
     described = own | {name: (types[name], default, help_text(name)) for name, default in DEFAULTS.items()}
     required = {name: entry for name, entry in described.items() if entry[1] is inspect.Parameter.empty}
-    # files last: what people set first comes first
+    # the backdrop last, since parameters that people set more often come first
     ordered = required | {name: described[name] for name in described if name not in (*required, "backdrop")}
     ordered |= {"backdrop": described["backdrop"]}
     signature = inspect.Signature(
@@ -114,7 +114,7 @@ def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any,
             inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=type_)
             for name, (type_, default, _) in ordered.items()
         ],
-        return_annotation=_ANSWER,  # a client gets the last of what a generator yields
+        return_annotation=_ANSWER,  # a client gets the last value that the generator yields
     )
 
     def endpoint(*args: Any, **kwargs: Any) -> Iterator[Any]:
@@ -136,32 +136,30 @@ def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any,
 
 
 def _files_and_reports(service: Service, run: Run, on_progress: OnProgress) -> Iterator[Any]:
-    begun, keys = time.monotonic(), reader_keys()
-    for _ in service.process(run, on_progress, is_gone=lambda: bool(keys) and is_gone(keys, begun)):
+    start, keys = time.monotonic(), reader_keys()
+    for _ in service.process(run, on_progress, is_gone=lambda: bool(keys) and is_gone(keys, start)):
         yield [], _reports(run)  # no files yet: clients would download them at every step
     yield files_of(run), _reports(run)
 
 
 def _numbers(pictures: Any, predictions: Predictions) -> list[int]:
     known = sorted(predictions.by_picture)
-    # 0.0 and False equal 0, and are no numbers of a picture
+    # 0.0 and False equal 0, but are not picture numbers
     if not isinstance(pictures, list) or not pictures or any(type(n) is not int or n not in known for n in pictures):
         listed = ", ".join(map(str, known))
-        raise SettingsError(
-            Message("pictures must be a list of numbers of pictures that this run has: {listed}.", listed=listed)
-        )
+        raise SettingsError(Message("pictures must be a list of picture numbers of this run: {listed}.", listed=listed))
     return pictures
 
 
 def named_paths(images: Any) -> list[Any]:
-    """The server paths that a client names; a malformed list names nothing that is an upload."""
+    """The server paths in a client's list of files. Malformed entries are rejected later, as they are not uploads."""
     if not isinstance(images, list):
         images = [images]
     return [named_path(image) for image in images if image]
 
 
 def named_path(image: Any) -> Any:
-    """The server path that a client names as a file."""
+    """The server path in a client's file object."""
     return image.get("path") if isinstance(image, dict) else image
 
 
@@ -170,6 +168,6 @@ def _reports(run: Run) -> list[dict[str, Any]]:
 
 
 def files_of(run: Run) -> list[gr.FileData]:
-    """The cutouts as Gradio serves them: our own bytes."""
+    """The cutouts as file objects that Gradio serves unchanged."""
     files = [cutout.file for _, cutout in run.results.cutouts]
     return [gr.FileData(path=str(file), orig_name=file.name).model_dump() for file in files]  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What every handler of Gradio's events needs: our errors as Gradio's, and a progress bar."""
+"""Helpers for all event handlers: our errors as Gradio's, and a progress bar."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 def shown_errors(run: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
-    """Turn our errors into Gradio's, which carry their sentence to page and client. Anything else is a bug: logged.
+    """Turn our errors into Gradio's, which carry their message to page and client. Anything else is a bug, and logged.
 
-    A handler of the page has the request among its arguments, and so its sentences in the visitor's language.
+    Handlers of the page take the request as an argument, so their messages are in the visitor's language.
     """
 
     @functools.wraps(run)
@@ -34,11 +34,11 @@ def shown_errors(run: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
 
 
 OnProgress = Callable[[str, float | None], None]
-"""Called with what is going on, and how far it is (0..1), if that is known."""
+"""Called with the current activity and its progress (0..1), or None if that is unknown."""
 
 
 def progress_bar(say: Say = str) -> OnProgress:
-    """A progress bar of the running event. (A `gr.Progress` parameter is more than `gr.api` can take.)"""
+    """A progress bar of the running event. (`gr.api` does not support a `gr.Progress` parameter.)"""
     progress = gr.Progress()
 
     def on_progress(text: str, share: float | None) -> None:

@@ -1,4 +1,4 @@
-"""For whoever watches the server: `/healthz` says that it lives, `/readyz` that a visitor need not wait for it."""
+"""Monitoring: `/healthz` answers while the process is alive, `/readyz` once visitors need not wait."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -9,17 +9,17 @@ from segmentation.web.runs.service import Service
 
 
 def health_routes(service: Service) -> list[BaseRoute]:
-    """Both routes, for `launch`. They need no login, and tell nothing that the page would not."""
-    done: set[str] = set()  # what was ready once: a network that made room for another is not waited for again
+    """Both routes, for `launch`. They need no login, and reveal nothing that the page does not."""
+    done: set[str] = set()  # what has been ready once: the network may be evicted later without being waited for again
 
     def not_ready() -> str:
         if service.is_stuck:
-            return "A run does not move."
+            return "A run is stuck."
         if "matting" not in done and not matting_is_ready():
             return "Alpha matting is being compiled."
         done.add("matting")
         if "model" not in done and not next(iter(service.offered.as_json()))["loaded_on"]:
-            return "The default model is not loaded yet; the log says if it cannot be."
+            return "The default model is not loaded yet; if it failed to load, the log says why."
         done.add("model")
         return ""
 

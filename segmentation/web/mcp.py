@@ -1,6 +1,6 @@
-"""The tool for language models, by the Model Context Protocol: one picture in, one cutout out. Off unless asked for.
+"""The tool for language models (Model Context Protocol): one picture in, one cutout out. Off by default.
 
-`/segment` cannot be that tool: Gradio's MCP server does not resolve the schema of a list of files.
+`/segment` cannot serve as the tool: Gradio's MCP server does not resolve the schema of a list of files.
 """
 
 import base64
@@ -22,21 +22,21 @@ from segmentation.web.runs.service import Service
 
 
 def add_mcp(demo: gr.Blocks, service: Service) -> None:
-    """Add the tool to a page, where the switch is on. Call it inside the `Blocks` context, after `add_api`."""
+    """Add the tool to a page, if enabled. Call it inside the `Blocks` context, after `add_api`."""
     if not service.config.mcp:
         return
-    offer_as_tools(demo, "models")  # the other endpoints stay public, but could not work as tools
-    # Not in Gradio's queue: from there the tool would be called through the server's own door, where JSON is kept small
+    offer_as_tools(demo, "models")  # the other endpoints stay public, but cannot work as tools
+    # Not in Gradio's queue: queued tools are called through the server's own HTTP API, which limits the size of JSON
     at_work = threading.BoundedSemaphore(service.config.concurrency)
 
     def cut_out(
         image: str, model: str = next(iter(service.offered.registry())), alpha_matting: bool = DEFAULTS["alpha_matting"]
     ) -> tuple[gr.FileData, dict[str, Any]]:
-        """Cut the subject out of a picture. Gives a PNG with a transparent background, and a report.
+        """Cut the subject out of a picture. Returns a PNG with a transparent background, and a report.
 
         Args:
-            image: What uploading the picture to /gradio_api/upload gave, or up to 3 MB as data:image/jpeg;base64,...
-            model: Id of a model, as the tool models lists them.
+            image: The path returned by /gradio_api/upload, or the picture (up to 3 MB) as data:image/jpeg;base64,...
+            model: Id of a model listed by the `models` tool.
             alpha_matting: Solve for the opacity of the pixels around the outline, such as hair.
         """
         if not at_work.acquire(blocking=False):
@@ -60,7 +60,7 @@ def add_mcp(demo: gr.Blocks, service: Service) -> None:
 
 
 def _stored(image: Any) -> str:
-    """The path of a picture below the upload folder; whether it is an upload is checked as for every other run."""
+    """The path of a picture in the upload folder. As for every other run, it is checked later that it is an upload."""
     text = str(image)
     head, comma, data = text.partition(",")
     if not (comma and head.startswith("data:") and head.endswith(";base64")):
@@ -68,7 +68,7 @@ def _stored(image: Any) -> str:
     try:
         content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ImageError(Message("The data URL is damaged: what follows its comma is not base64.")) from error
+        raise ImageError(Message("The data URL is damaged: the part after the comma is not base64.")) from error
     path = new_upload("picture")
     path.write_bytes(content)
     return str(path)

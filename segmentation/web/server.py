@@ -1,4 +1,4 @@
-"""How the page is served: Gradio with all that strangers do not need switched off, and how it ends."""
+"""Serves the page with every part of Gradio that visitors do not need switched off, and shuts it down gracefully."""
 
 import importlib.util
 import os
@@ -19,13 +19,13 @@ from segmentation.errors import SettingsError
 from segmentation.web.api import QUEUE_NAME
 from segmentation.web.guard.doorman import Doorman, client_address, known_hosts
 from segmentation.web.guard.gradio_seams.files import guard_uploads
-from segmentation.web.guard.gradio_seams.queue import is_busy, keep_lines_apart, take_no_more
+from segmentation.web.guard.gradio_seams.queue import is_busy, refuse_events, separate_queues
 from segmentation.web.guard.gradio_seams.server import (
     EXCEPTION_HANDLERS,
     allow_origins,
     describe_links,
+    explain_every_error,
     limit_connections,
-    tell_every_error,
 )
 from segmentation.web.guard.storage import Storage
 from segmentation.web.page.scripts import STYLES
@@ -34,35 +34,35 @@ from segmentation.web.texts import translations
 
 DESCRIPTION = "Cut the subject out of your pictures, down to the hair, with any ONNX segmentation model."
 CARD = Path(__file__).parent / "page" / "screenshot.png"
-ALL_LINES = 1000  # events of all kinds
-SILENT_SECONDS = 20.0  # that a connection may take for the head of a request
-_LOOK_SECONDS = 0.5
-_CLOSE_SECONDS = 8.0  # for the server's own end
-_THREADS = 40  # for handlers, beside one for each run
+QUEUE_SIZE = 1000  # events of all kinds
+SILENT_SECONDS = 20.0  # that a connection may take to send a request's head
+_POLL_SECONDS = 0.5
+_CLOSE_SECONDS = 8.0  # for the server to shut down
+_THREADS = 40  # for handlers, in addition to one per run
 
 
 def launch(
     demo: gr.Blocks, config: Config, *, routes: Sequence[BaseRoute] = (), **options: Any
 ) -> tuple[Any, str, str]:
-    """Serve the page with all that strangers do not need switched off.
+    """Serve the page with every part of Gradio that visitors do not need switched off.
 
     Args:
         demo: The page.
-        config: The caps, and who may log in.
-        routes: Further ones, open without a login.
-        options: Further arguments of `gr.Blocks.launch`, such as server_name and server_port.
+        config: The limits, and who may log in.
+        routes: Additional routes, open without a login.
+        options: Additional arguments of `gr.Blocks.launch`, such as server_name and server_port.
 
     Raises:
-        SettingsError: The tool for language models is asked for and its package is not installed.
+        SettingsError: The tool for language models is enabled, but its package is not installed.
     """
-    if config.mcp and importlib.util.find_spec("mcp") is None:  # Gradio would print it and go on without
+    if config.mcp and importlib.util.find_spec("mcp") is None:  # Gradio would only print it and continue without
         raise SettingsError(f"SEGMATTE_MCP needs another package: pip install 'gradio[mcp]=={gr.__version__}'.")
     runs = config.concurrency + config.queue
-    demo.queue(api_open=False, max_size=ALL_LINES, default_concurrency_limit=config.concurrency)
-    keep_lines_apart(demo, runs, QUEUE_NAME)
+    demo.queue(api_open=False, max_size=QUEUE_SIZE, default_concurrency_limit=config.concurrency)
+    separate_queues(demo, runs, QUEUE_NAME)
     storage = Storage(config)
-    guard_uploads(lambda files, size: storage.took(client_address.get(), files, size))
-    tell_every_error()
+    guard_uploads(lambda files, size: storage.record(client_address.get(), files, size))
+    explain_every_error()
     allow_origins(known_hosts(config))
     describe_links("Segmatte", DESCRIPTION, "/card.png")
     limit_connections(config.connections, SILENT_SECONDS)
@@ -91,23 +91,23 @@ def launch(
 
 
 def serve_until_stopped(demo: gr.Blocks, grace_seconds: float) -> None:
-    """Serve until SIGTERM or SIGINT, also as process 1, which has no default for them; then finish what is under way.
+    """Serve until SIGTERM or SIGINT (also as process 1, which has no default handling), then finish runs in progress.
 
     Args:
         demo: The page, launched.
-        grace_seconds: Runs may take so long to end by themselves; then they are stopped.
+        grace_seconds: How long runs may take to finish before they are stopped.
     """
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    # Not one long wait: a signal that another thread receives does not wake this one, and only this one may handle it.
-    while not stopped.wait(_LOOK_SECONDS):
+    # Poll: a signal received by another thread does not wake this one, and only this one may handle it.
+    while not stopped.wait(_POLL_SECONDS):
         pass
-    take_no_more(demo)
+    refuse_events(demo)
     deadline = time.monotonic() + grace_seconds
     while time.monotonic() < deadline and is_busy(demo):
         time.sleep(0.1)
-    # a thread of some library that does not end must not keep the process
+    # a library's thread that does not end must not keep the process alive
     last_resort = threading.Timer(_CLOSE_SECONDS, os._exit, (0,))
     last_resort.daemon = True
     last_resort.start()

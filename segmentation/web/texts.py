@@ -1,4 +1,4 @@
-"""What the page says, in the visitor's language: `locales/*.json`, one key a label, looked up in the browser."""
+"""The page's texts in the visitor's language: `locales/*.json`, one key per label, looked up in the browser."""
 
 import json
 from collections.abc import Callable
@@ -15,21 +15,21 @@ from segmentation.settings import CHOICES, help_text
 LABELS = {name: {choice: f"{name}_{choice}" for choice in choices} for name, choices in CHOICES.items()}
 LABELS["alpha_matting_erode_size"]["auto"] = "auto_erode_size"
 LABELS["background"]["blur"] = "background_blur_choice"  # background_blur is a setting
-"""Setting -> what may be chosen -> key of its label."""
+"""Setting -> choice -> key of its label."""
 
 FOLDER = Path(__file__).with_name("locales")
 MESSAGES = FOLDER / "messages"
-SCRIPTS = "script."  # keys of what the scripts of the page say
+SCRIPTS = "script."  # prefix of the keys that the page's scripts use
 
 
 @cache
 def texts() -> dict[str, dict[str, str]]:
-    """Language -> key -> text. English explains the settings in the words of `Settings` and `Export`."""
+    """Language -> key -> text. The English help for settings comes from `Settings` and `Export`."""
     languages = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(FOLDER.glob("*.json"))}
     languages["en"] |= {f"{name}_info": help_text(name) for name in DEFAULTS}
     for own in languages.values():
         labels = languages["en"] | own
-        for name, choices in LABELS.items():  # visitors know a choice by its label
+        for name, choices in LABELS.items():  # visitors see a choice by its label
             text = own.get(f"{name}_info", "")
             for choice, key in choices.items():
                 text = text.replace(f"'{choice}'", f"“{labels[key]}”")
@@ -39,21 +39,21 @@ def texts() -> dict[str, dict[str, str]]:
 
 
 Say = Callable[[object], str]
-"""Says a sentence in a visitor's language."""
+"""Translates a message into a visitor's language."""
 
 
 @cache
 def messages() -> dict[str, dict[str, str]]:
-    """Language -> template of a `Message` -> what the page says for it; of English only what it says otherwise."""
+    """Language -> template of a `Message` -> its text on the page; for English, only where they differ."""
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(MESSAGES.glob("*.json"))}
 
 
 def speaker(request: gr.Request | None) -> Say:
-    """What says sentences in the language that a visitor's browser asks for."""
+    """Returns a function that translates messages into the language that the visitor's browser requests."""
     known = messages()
     accepted = request.headers.get("accept-language", "") if request else ""
     tags = [tag.partition(";")[0].strip() for tag in accepted.split(",")]
-    # as the page itself: the browser's first language that there is, be it without its region
+    # like the page itself: the browser's first language that exists, if need be without its region
     wanted = (name for tag in tags for name in known if name.lower() in (tag.lower(), tag.partition("-")[0].lower()))
     starts = (name for tag in tags for name in known if name.partition("-")[0].lower() == tag.partition("-")[0].lower())
     language = next(wanted, next(starts, "en"))
@@ -66,7 +66,7 @@ _in_the_browser = gr.I18n()
 
 
 def i18n(key: str) -> Any:
-    """The text of a key, translated in the browser; English where a language has none."""
+    """The text of a key, translated in the browser, with English as the fallback."""
     assert key in texts()["en"], key
     return _in_the_browser(key)
 
@@ -83,7 +83,7 @@ def translations() -> gr.I18n:
 
 
 def script_texts() -> dict[str, dict[str, str]]:
-    """Language -> key -> text of what the scripts of the page say."""
+    """Language -> key -> text, for the page's scripts."""
     english = texts()["en"]
     return {
         language: {key.removeprefix(SCRIPTS): text for key, text in (english | own).items() if key.startswith(SCRIPTS)}

@@ -190,7 +190,7 @@ def test_a_wrong_value_gives_its_sentence(client: Client, disc: Path, wrong: dic
 
 
 def test_too_many_pictures_are_refused(client: Client, disc: Path) -> None:
-    with pytest.raises(AppError, match="6 pictures are too many for one run; at most 5"):
+    with pytest.raises(AppError, match="6 pictures are too many for one run; the limit is 5"):
         client.predict(images=[handle_file(disc)] * 6, model=BRIGHT, api_name="/segment")
 
 

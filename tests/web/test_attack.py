@@ -31,7 +31,7 @@ from segmentation.predictor import from_predictions, from_session
 from segmentation.recipe import Recipe
 from segmentation.settings import Settings
 from segmentation.web.guard import readers
-from segmentation.web.guard.doorman import _LOGINS, Brake, Doorman, _told, known_hosts
+from segmentation.web.guard.doorman import _LOGINS, Doorman, LoginThrottle, _refusal_for, known_hosts
 from segmentation.web.guard.logs import MOST_CHARACTERS, OneLine
 from segmentation.web.guard.storage import Storage
 from segmentation.web.guard.uploads import sweep
@@ -116,7 +116,7 @@ def test_a_job_that_nobody_reads_is_ended(server: Server, monkeypatch: pytest.Mo
         assert time.monotonic() - begun < 30
         time.sleep(0.05)
     with httpx.stream("GET", f"{server.url}/gradio_api/call/segment/{event}", timeout=30) as stream:
-        assert "Nobody reads" in "".join(stream.iter_text())
+        assert "nobody was reading" in "".join(stream.iter_text())
 
 
 def test_a_single_picture_is_not_kept_waiting_by_two_batches(server: Server) -> None:
@@ -198,7 +198,7 @@ def test_parts_of_an_upload_that_are_no_files_are_refused(server: Server) -> Non
     for data in ({"text": "x" * 2_000_000}, {"files": "x"}):
         answer = httpx.post(f"{server.url}/gradio_api/upload", data=data, files={"files": ("a.png", png())}, timeout=60)
         assert answer.status_code == 400
-        assert "Only files are taken" in answer.text
+        assert "Only files are accepted" in answer.text
     answer = httpx.post(f"{server.url}/gradio_api/upload", files={"other": ("a.png", png())}, timeout=60)
     assert answer.status_code == 400
 
@@ -373,10 +373,10 @@ def test_one_address_may_not_upload_without_end(uploads: Path) -> None:
     storage = Storage(Config(client_files=3, client_mb=1))
     for _ in range(3):
         assert storage.begin("1.2.3.4", 0) is None
-        storage.took("1.2.3.4", 1, 10)
+        storage.record("1.2.3.4", 1, 10)
     assert (storage.begin("1.2.3.4", 0) or (0,))[0] == 429
     assert storage.begin("5.6.7.8", 0) is None
-    storage.took("5.6.7.8", 1, 2 << 20)
+    storage.record("5.6.7.8", 1, 2 << 20)
     assert (storage.begin("5.6.7.8", 0) or (0,))[0] == 429
 
 
@@ -391,7 +391,7 @@ def test_emptied_folders_go(uploads: Path) -> None:
 
 @pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.ENAMETOOLONG, 404), (errno.EIO, 500)])
 def test_a_full_disk_is_told_as_one(number: int, status: int) -> None:
-    refusal = _told(OSError(number, os.strerror(number)), "POST", "/gradio_api/upload")
+    refusal = _refusal_for(OSError(number, os.strerror(number)), "POST", "/gradio_api/upload")
     assert refusal.status == status
     assert refusal.sentence.endswith(".")
 
@@ -448,17 +448,17 @@ def test_behind_a_login_no_neighbour_acts_for_a_visitor(site: str) -> None:
 
 
 def test_who_guesses_passwords_is_slowed_down() -> None:
-    brake = Brake()
-    brake.wrong("9.9.9.9")
-    brake.right("9.9.9.9")
+    throttle = LoginThrottle()
+    throttle.add_failure("9.9.9.9")
+    throttle.remove_failure("9.9.9.9")
     for _ in range(_LOGINS):
-        assert brake.wait("1.2.3.4") == 0
-        brake.wrong("1.2.3.4")
-    assert 0 < brake.wait("1.2.3.4") <= 61
-    assert brake.wait("5.6.7.8") == 0
+        assert throttle.wait("1.2.3.4") == 0
+        throttle.add_failure("1.2.3.4")
+    assert 0 < throttle.wait("1.2.3.4") <= 61
+    assert throttle.wait("5.6.7.8") == 0
     for number in range(100):
-        brake.wrong(f"10.0.0.{number}")
-    assert brake.wait("5.6.7.8") > 0  # from everywhere at once is guessing too
+        throttle.add_failure(f"10.0.0.{number}")
+    assert throttle.wait("5.6.7.8") > 0  # from everywhere at once is guessing too
 
 
 def test_the_eleventh_wrong_password_is_told_to_wait(tmp_path: Path) -> None:

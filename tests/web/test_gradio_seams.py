@@ -101,7 +101,7 @@ def push(page: gr.Blocks) -> str:
 
 def test_the_queue_looks_less_often_for_events(page: gr.Blocks) -> None:
     gradios = page._queue.sleep_when_free, page._queue.progress_update_sleep_when_free
-    queue.keep_lines_apart(page, 1, "runs")
+    queue.separate_queues(page, 1, "runs")
     assert vars(page._queue).keys() >= {"sleep_when_free", "progress_update_sleep_when_free"}
     assert max(gradios) < queue.QUEUE_SECONDS == page._queue.sleep_when_free
     for name in ("sleep_when_free", "progress_update_sleep_when_free"):
@@ -112,7 +112,7 @@ def test_a_queue_is_busy_until_it_is_empty_and_takes_no_more_when_told_so(page: 
     assert not queue.is_busy(page)
     assert push(page) == "success"
     assert queue.is_busy(page)
-    queue.take_no_more(page)
+    queue.refuse_events(page)
     assert push(page) == "queue_full"
 
 
@@ -200,12 +200,12 @@ HELD: dict[Callable[..., Any], list[Callable[..., Any]]] = {
     ],
     files.refuse_addresses: [test_an_address_is_refused_before_gradio_fetches_it],
     files.photographs: [test_gradio_ships_the_photographs_of_the_examples],
-    queue.keep_lines_apart: [
+    queue.separate_queues: [
         test_guard.test_a_line_of_previews_turns_no_run_away_and_the_other_way_round,
         test_attack.test_what_makes_no_sense_gets_a_status_and_a_sentence,
         test_the_queue_looks_less_often_for_events,
     ],
-    queue.take_no_more: [test_a_queue_is_busy_until_it_is_empty_and_takes_no_more_when_told_so],
+    queue.refuse_events: [test_a_queue_is_busy_until_it_is_empty_and_takes_no_more_when_told_so],
     queue.is_busy: [
         test_a_queue_is_busy_until_it_is_empty_and_takes_no_more_when_told_so,
         test_attack.test_told_to_stop_it_finishes_what_is_under_way_and_ends_well,
@@ -216,14 +216,14 @@ HELD: dict[Callable[..., Any], list[Callable[..., Any]]] = {
         test_an_endpoint_is_described_with_texts_and_examples,
         test_page_truth.test_the_api_panel_describes_its_parameters,
     ],
-    endpoints.take_as_it_is: [test_a_sliders_value_reaches_the_settings_unchecked],
+    endpoints.skip_validation: [test_a_sliders_value_reaches_the_settings_unchecked],
     endpoints.offer_as_tools: [test_mcp.test_the_tools_are_the_cutout_and_the_models],
     endpoints.reader_keys: [test_attack.test_a_job_that_nobody_reads_is_ended],
     server.path_of: [test_attack.test_the_list_of_doors_holds_below_a_prefix],
     server.invalid_request: [test_an_invalid_request_is_not_repeated],
     server.is_unknown_event: [test_an_event_that_is_not_there_is_told_as_such],
     server.parameter_problem: [test_a_wrong_parameter_is_named_without_gradios_advice],
-    server.tell_every_error: [test_attack.test_a_forged_mark_gets_a_sentence],
+    server.explain_every_error: [test_attack.test_a_forged_mark_gets_a_sentence],
     server.allow_origins: [test_attack.test_no_other_site_may_read],
     server.limit_connections: [test_attack.test_silent_connections_are_closed_and_do_not_shut_others_out],
     server.is_logged_in: [test_who_is_logged_in_sees_previews_and_nobody_else_does],

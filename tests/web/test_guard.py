@@ -19,7 +19,7 @@ from segmentation.recipe import Recipe
 from segmentation.report import Report
 from segmentation.web.api import QUEUE_NAME
 from segmentation.web.guard.doorman import PUBLIC, Doorman
-from segmentation.web.guard.gradio_seams.queue import MOMENTARY, keep_lines_apart
+from segmentation.web.guard.gradio_seams.queue import MAX_WAITING, separate_queues
 from segmentation.web.guard.uploads import new_run_folder, sweep
 from segmentation.web.page.comparison import Column, Comparison
 from segmentation.web.runs.predictions import Predictions
@@ -153,10 +153,10 @@ def test_a_backdrop_meets_the_same_guard(server: Server, secret: Path, photos: d
 
 @pytest.mark.parametrize("number", [-1, 99, "0", None, 1.5, [0], "../../etc/passwd"])
 def test_numbers_of_a_clients_making_reach_nothing(server: Server, number: Any) -> None:
-    for handler in ("_show_example", "go_on_with"):
+    for handler in ("_show_example", "continue_with"):
         finished = by_hand(server, handler, {}, event={"index": number})
         assert finished["success"] is False
-        assert "not there any more" in finished["output"]["error"] or "no such example" in finished["output"]["error"]
+        assert "has expired" in finished["output"]["error"] or "no such example" in finished["output"]["error"]
 
 
 def test_a_compared_model_whose_run_was_replaced_is_not_gone_on_with(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_only_what_a_run_has_can_be_looked_at(key: Any) -> None:
     run = Run(Path(), Predictions([Path("a.jpg")], Recipe("m")), Recipe("m"))
     run.results.add(Outcome(0, "a.jpg", (cutout,), Report("a.jpg", "m", "")))
     run.select(key)
-    assert run.looked_at == (0, cutout)
+    assert run.selected == (0, cutout)
     assert run._selected == ""
     run.select("0 ")
     assert run._selected == "0 "
@@ -287,7 +287,7 @@ def test_a_line_of_previews_turns_no_run_away_and_the_other_way_round() -> None:
         for name in (QUEUE_NAME, "preview"):
             api(lambda: 1, api_name=name, concurrency_id=name)
     page.queue(max_size=None)
-    keep_lines_apart(page, 2, QUEUE_NAME)
+    separate_queues(page, 2, QUEUE_NAME)
     queue = page._queue
     runs, previews = page.fns.values()
 
@@ -299,7 +299,7 @@ def test_a_line_of_previews_turns_no_run_away_and_the_other_way_round() -> None:
     for function in (runs, previews):
         queue.create_event_queue_for_fn(function)
     previews_waiting = queue.event_queue_per_concurrency_id["preview"].queue
-    previews_waiting += [None] * MOMENTARY
+    previews_waiting += [None] * MAX_WAITING
     assert answer(previews) == "queue_full"
     assert [answer(runs) for _ in range(3)] == ["success", "success", "queue_full"]
     previews_waiting.clear()

@@ -1,1 +1,1 @@
-"""What strangers may send, store and ask for."""
+"""Limits on what clients may send, store and request."""

@@ -1,4 +1,4 @@
-"""What strangers may ask of the server at all: ASGI middleware in front of Gradio."""
+"""ASGI middleware in front of Gradio that admits only known, bounded requests and refuses all others."""
 
 import asyncio
 import contextlib
@@ -49,53 +49,53 @@ _OPEN = [
         ("POST", rf"{_API}/(?:upload|queue/join|run/(?:predict|models)/?|cancel|reset)"),
     )
 ]
-"""All of Gradio's routes that page, clients and documentation use; whatever else it has, or will have, is closed."""
+"""All of Gradio's routes that page, clients and documentation use. All others, present or future, are closed."""
 _MCP = (frozenset({"GET", "POST", "DELETE"}), re.compile(rf"{_API}/mcp/?"))
-# what is called by a name that is none of ours gets a sentence of its own
+# calls of unknown endpoints get a specific message
 _CALL = re.compile(rf"{_API}/(?:call/v2|call|run|api)/(?!predict/?$)(?P<name>[^/?=]+)")
-# would make this server fetch an address for whoever asks, or store a visitor's page for good
+# would make this server fetch an address on a client's behalf, or store a visitor's page permanently
 _CLOSED = re.compile(r"/proxy=|/deep_link|/file[=/]\s*(?:https?|ftp|//|%2f%2f|https?%3a)", re.IGNORECASE)
 _STREAM = re.compile(rf"{_API}/call/(?:v2/)?{_NAME}/(?P<event>[^/]+)")
 
-_MCP_BYTES = 4 << 20  # a language model sends a picture as text; its protocol's own server takes no more
-_JSON_BYTES, _JSON_BYTES_A_PICTURE = 48 << 10, 1 << 10  # names are the longest of it, and come three times
-_OBJECTS, _OBJECTS_A_PICTURE, _LISTS = 200, 6, 1000  # parsing and looking through each takes a millisecond at times
-_BODY_SECONDS, _ALL_BODY_SECONDS = 60.0, 900.0  # without a byte of a body, and for all of it
-_LOGIN_SECONDS, _LOGINS, _ALL_LOGINS = 60.0, 10, 100  # wrong passwords within so long: of one address, and of all
+_MCP_BYTES = 4 << 20  # a language model sends a picture as text; the MCP server itself accepts no more
+_JSON_BYTES, _JSON_BYTES_PER_PICTURE = 48 << 10, 1 << 10  # mostly file names, each sent three times
+_OBJECTS, _OBJECTS_PER_PICTURE, _LISTS = 200, 6, 1000  # parsing and searching each can take a millisecond
+_BODY_SECONDS, _ALL_BODY_SECONDS = 60.0, 900.0  # between two chunks of a body, and for the whole body
+_LOGIN_SECONDS, _LOGINS, _ALL_LOGINS = 60.0, 10, 100  # period, and wrong passwords in it: per address, and in total
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer instead of Gradio's."""
+    """An error response sent instead of Gradio's."""
 
     status: int
     sentence: str
     headers: dict[str, str] | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Send it."""
+        """Send the response."""
         return JSONResponse({"detail": self.sentence}, self.status, self.headers)(scope, receive, send)
 
 
 class Doorman:
-    """Passes on what is known and bounded; everything else gets a status and a sentence."""
+    """Forwards known, bounded requests; all others get a status and a message."""
 
     def __init__(self, app: ASGIApp, config: Config, storage: Storage | None = None) -> None:
         """Wrap an app.
 
         Args:
-            app: What is wrapped.
-            config: The caps, who may log in, and by which names the server is called.
-            storage: Asked before an upload.
+            app: The app to wrap.
+            config: The limits, who may log in, and the server's host names.
+            storage: Reserves room for uploads.
         """
         self.app = app
         self.config = config
         self.storage = storage
         self.hosts = known_hosts(config)
-        self.brake = Brake()
+        self.throttle = LoginThrottle()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse, or pass on."""
+        """Refuse the request or forward it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -105,7 +105,7 @@ class Doorman:
         is_login = method == "POST" and path.rstrip("/") == "/login"
         headers = dict(scope["headers"])
         refusal = self.refusal(method, path, headers)
-        if refusal is None and is_login and (seconds := self.brake.wait(client)):
+        if refusal is None and is_login and (seconds := self.throttle.wait(client)):
             refusal = Refusal(
                 429, f"Too many wrong passwords. Try again in {seconds} s.", {"retry-after": str(seconds)}
             )
@@ -117,11 +117,11 @@ class Doorman:
         if refusal:
             await refusal(scope, receive, outgoing)
             return
-        if is_login:  # until it is known to be right: many at once are guessing too
-            self.brake.wrong(client)
+        if is_login:  # counted as wrong until it proves right, so that simultaneous guesses count too
+            self.throttle.add_failure(client)
         client_address.set(client)
         incoming = _Incoming(receive, self._limit(path))
-        scope = {**scope, "headers": _passed_on(scope["headers"], path)}
+        scope = {**scope, "headers": _forwarded_headers(scope["headers"], path)}
         try:
             if _is_json(method, path):
                 body = await incoming.whole()
@@ -137,15 +137,15 @@ class Doorman:
             late = Refusal(408, "The request did not arrive in time.", {"connection": "close"})
             await self._instead(late, scope, receive, outgoing)
         except Exception as error:
-            if outgoing.is_stream:  # its last event has told it
+            if outgoing.is_stream:  # its last event has reported the error
                 await outgoing({"type": "http.response.body", "body": b"", "more_body": False})
                 return
-            await self._instead(_told(error, method, path), scope, receive, outgoing, error)
+            await self._instead(_refusal_for(error, method, path), scope, receive, outgoing, error)
         finally:
             if upload:
                 upload.end(client, announced)
             if is_login and 0 < outgoing.status < 400:
-                self.brake.right(client)
+                self.throttle.remove_failure(client)
 
     @staticmethod
     async def _instead(
@@ -158,14 +158,11 @@ class Doorman:
         await refusal(scope, receive, outgoing)
 
     def refusal(self, method: str, path: str, headers: dict[bytes, bytes]) -> Refusal | None:
-        """Why a request is refused by its head alone; None where it is not."""
+        """The refusal of a request judged by its head alone, or None."""
         host = headers.get(b"host", b"").decode("latin-1")
         forwarded = "" if _MCP[1].fullmatch(path) else headers.get(b"x-forwarded-host", b"").decode("latin-1")
         if not self._is_known(host, forwarded):
-            return Refusal(
-                421,
-                f"This server is not called {host[:100]!r}. Whoever runs it names its hosts in SEGMATTE_HOSTS.",
-            )
+            return Refusal(421, f"Unknown host {host[:100]!r}. The operator can add it to SEGMATTE_HOSTS.")
         if _CLOSED.search(path):
             return Refusal(403, "Web addresses are not fetched here.")
         known = [*_OPEN, _MCP] if self.config.mcp else _OPEN
@@ -174,58 +171,60 @@ class Doorman:
                 return Refusal(404, f"Public endpoints: {', '.join('/' + name for name in PUBLIC)}.")
             allowed = sorted({m for methods, pattern in known if pattern.fullmatch(path) for m in methods})
             if allowed:
-                return Refusal(405, f"This takes {' and '.join(allowed)}.", {"allow": ", ".join(allowed)})
-            return Refusal(404, "There is nothing here.")
+                return Refusal(405, f"Use {' or '.join(allowed)}.", {"allow": ", ".join(allowed)})
+            return Refusal(404, "Not found.")
         visits = method in ("GET", "HEAD") and path.rstrip("/") != "/logout"
         if self.config.login and self._is_foreign(visits, headers, host):
-            return Refusal(403, "Other sites are not served here.")
+            return Refusal(403, "Requests from other sites are refused.")
         length = headers.get(b"content-length", b"0")
         limit = self._limit(path)
         return _too_large(limit) if not length.isdigit() or int(length) > limit else None
 
     def _is_known(self, host: str, forwarded: str) -> bool:
-        """Whether the server is called by a name of its own: a stranger's name could lead a browser here by its DNS."""
-        if not host:  # HTTP/1.0, which no browser speaks
+        """Whether the host is one of the server's own names. Guards against DNS rebinding."""
+        if not host:  # HTTP/1.0, which no browser uses
             return True
         name = _without_port(host)
         if name in self.hosts or _is_local(name):
             return True
-        # What a proxy says a page that was led here by its DNS could say as well: whoever names the hosts closes that.
+        # A page using DNS rebinding could also send a proxy's header. Configuring the hosts closes that gap.
         return not self.config.hosts and _without_port(forwarded.split(",")[0].strip()) == name
 
     def _is_foreign(self, visits: bool, headers: dict[bytes, bytes], host: str) -> bool:
-        """Whether another site asks in the name of who is logged in; browsers say where they are."""
+        """Whether another site sends the request with the visitor's login (CSRF), judged by the browser's headers."""
         if visits and headers.get(b"sec-fetch-mode") == b"navigate":  # a form navigates too
             return False
         if headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
             return True
-        named = headers.get(b"origin", b"").decode("latin-1")
-        origin = named.partition("://")[2] or named  # "null" is nobody's
+        header = headers.get(b"origin", b"").decode("latin-1")
+        origin = header.partition("://")[2] or header  # "null" matches no host
         own = (host, headers.get(b"x-forwarded-host", b"").decode("latin-1"))
         return bool(origin) and origin not in own and _without_port(origin) not in self.hosts
 
     def _limit(self, path: str) -> int:
         if path.endswith("/upload"):
             return self.config.max_request_mb << 20
-        return _MCP_BYTES if _MCP[1].fullmatch(path) else _JSON_BYTES + _JSON_BYTES_A_PICTURE * self.config.max_pictures
+        if _MCP[1].fullmatch(path):
+            return _MCP_BYTES
+        return _JSON_BYTES + _JSON_BYTES_PER_PICTURE * self.config.max_pictures
 
     def _too_many_parts(self, body: bytes) -> Refusal | None:
         objects, lists = body.count(b"{"), body.count(b"[")
-        if objects > _OBJECTS + _OBJECTS_A_PICTURE * self.config.max_pictures or lists > _LISTS:
+        if objects > _OBJECTS + _OBJECTS_PER_PICTURE * self.config.max_pictures or lists > _LISTS:
             return Refusal(413, "The request has too many parts.")
         return None
 
 
-class Brake:
-    """Slows down who guesses passwords."""
+class LoginThrottle:
+    """Slows down password guessing."""
 
     def __init__(self) -> None:
-        """Nobody was wrong yet."""
+        """Start without failures."""
         self._by_client: OrderedDict[str, deque[float]] = OrderedDict()
         self._all: deque[float] = deque(maxlen=_ALL_LOGINS)
 
-    def wrong(self, client: str) -> None:
-        """A wrong password came from an address."""
+    def add_failure(self, client: str) -> None:
+        """Count a wrong password from an address."""
         now = time.monotonic()
         self._all.append(now)
         client = _network(client)
@@ -234,15 +233,15 @@ class Brake:
         while len(self._by_client) > 10_000:
             self._by_client.popitem(last=False)
 
-    def right(self, client: str) -> None:
-        """The last password of an address was right after all."""
+    def remove_failure(self, client: str) -> None:
+        """Discount the last password from an address, which was right after all."""
         tries = self._by_client.get(_network(client))
         for known in (tries, self._all):
             if known:
                 known.pop()
 
     def wait(self, client: str) -> int:
-        """Seconds until the next try of an address; 0 where it may try now."""
+        """Seconds until an address may try again; 0 if it may try now."""
         left = 0.0
         for tries in (self._by_client.get(_network(client)), self._all):
             if tries and len(tries) == tries.maxlen:
@@ -251,7 +250,7 @@ class Brake:
 
 
 def _network(client: str) -> str:
-    """Who has one address of IPv6 has all of its network."""
+    """The address, or for IPv6 its /64 network, all of which usually belongs to one client."""
     try:
         address = ipaddress.ip_address(client)
     except ValueError:
@@ -260,11 +259,11 @@ def _network(client: str) -> str:
 
 
 class _TooLargeError(Exception):
-    """More arrived than may."""
+    """The body exceeds its limit."""
 
 
 class _Incoming:
-    """The body of a request as it arrives: bounded in bytes, and in time while it is not complete."""
+    """The body of a request as it arrives, limited in size, and in time until it is complete."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
@@ -278,18 +277,18 @@ class _Incoming:
         if self._replayed is not None:
             body, self._replayed = self._replayed, None
             return {"type": "http.request", "body": body, "more_body": False}
-        if not self._more:  # what is awaited now is that the visitor goes
+        if not self._more:  # Gradio now waits for the client to disconnect
             return await self._receive()
         seconds = min(_BODY_SECONDS, self._deadline - time.monotonic())
         message = await asyncio.wait_for(self._receive(), max(0.0, seconds))
         self._taken += len(message.get("body", b""))
-        if self._taken > self.limit:  # a body without a length, or with a wrong one
+        if self._taken > self.limit:  # a body with no declared length, or a wrong one
             raise _TooLargeError
         self._more = message.get("more_body", False)
         return message
 
     async def whole(self) -> bytes:
-        """All of it, without the mark that some editors put before text; it is given out again afterwards."""
+        """The whole body without its byte order mark. It is replayed to the app afterwards."""
         parts = []
         while self._more:
             message = await self()
@@ -301,7 +300,7 @@ class _Incoming:
 
 
 class _Outgoing:
-    """The answer as it goes out."""
+    """The response as it is sent."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -317,7 +316,7 @@ class _Outgoing:
 
 
 def known_hosts(config: Config) -> frozenset[str]:
-    """Names by which the server is called, beside local ones: the operator's, the Space's, the proxy's, its own."""
+    """The server's host names, in addition to local ones: the operator's, the Space's, the proxy's, the machine's."""
     named = [*names(config.hosts), os.environ.get("SPACE_HOST", ""), socket.gethostname()]
     root = os.environ.get("GRADIO_ROOT_PATH", "").partition("://")[2].partition("/")[0]
     return frozenset(_without_port(name).lower() for name in (*named, root) if name)
@@ -327,7 +326,7 @@ _LOCAL_ENDINGS = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
 
 
 def _is_local(name: str) -> bool:
-    """Whether a name is an address, or one that no stranger can register: for those DNS decides nothing."""
+    """Whether a name is an IP address, or a local name that nobody can register: neither allows DNS rebinding."""
     if "." not in name or name.endswith(_LOCAL_ENDINGS):
         return True
     with contextlib.suppress(ValueError):
@@ -340,11 +339,11 @@ def _without_port(host: str) -> str:
     return (host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]).lower()
 
 
-def _passed_on(headers: list[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
-    """The headers that Gradio gets.
+def _forwarded_headers(headers: list[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
+    """The headers that Gradio receives.
 
-    No Range: its answer to one repeats the request's headers, cookie included. And no other host than the own for the
-    description of the API, which is made once for all.
+    Range is dropped: Gradio's answer to it repeats the request's headers, including cookies. Foreign hosts are dropped
+    for the description of the API, which is built once for all clients.
     """
     dropped = {b"range", b"x-gradio-server"}
     if path.rstrip("/") == f"{_API}/info":
@@ -361,7 +360,7 @@ def _is_json(method: str, path: str) -> bool:
 
 
 def _stream_of(scope: Scope, method: str, path: str) -> str:
-    """The session or event whose answers a request reads; "" where it reads none."""
+    """The session or event whose answers a request reads; "" if it reads none."""
     if method != "GET":
         return ""
     if path == f"{_API}/queue/data":
@@ -372,18 +371,18 @@ def _stream_of(scope: Scope, method: str, path: str) -> str:
 
 def _too_large(limit: int) -> Refusal:
     most = f"{limit >> 20} MB" if limit >= 1 << 20 else f"{limit >> 10} kB"
-    return Refusal(413, f"The request is too large; at most {most} are taken.")
+    return Refusal(413, f"The request is too large; the limit is {most}.")
 
 
-def _told(error: Exception, method: str, path: str) -> Refusal:
-    """What a client is told about an exception of Gradio's."""
-    if isinstance(error, TypeError) and "/call/v2/" in path:  # a missing or unknown parameter, by name
+def _refusal_for(error: Exception, method: str, path: str) -> Refusal:
+    """The response to an exception raised by Gradio."""
+    if isinstance(error, TypeError) and "/call/v2/" in path:  # a missing or unknown named parameter
         return Refusal(422, parameter_problem(error))
     by_number = path.startswith((f"{_API}/run", f"{_API}/queue/join"))
     if is_unknown_event(error) or (isinstance(error, KeyError) and by_number):
         return Refusal(404, "There is no such event.")
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return Refusal(404, "There is nothing here.")
+        return Refusal(404, "Not found.")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Refusal(507, "The server's disk is full. Try again later.")
     log.error("%s %s", method, path, exc_info=error)

@@ -1,4 +1,4 @@
-"""The folder for uploads and results, made before Gradio is imported: private, ours, and writable; or a sentence."""
+"""The folder for uploads and results, created before Gradio is imported and checked to be private and writable."""
 
 import os
 import tempfile
@@ -10,21 +10,21 @@ VARIABLE = "GRADIO_TEMP_DIR"
 
 
 def prepare_folder() -> Path:
-    """Choose the folder, make it and check it; the variable that Gradio reads is set to it.
+    """Choose, create and check the folder, and set the variable that Gradio reads to it.
 
     Raises:
-        SettingsError: It cannot be made or written to, or belongs to somebody else; folder and variable are named.
+        SettingsError: It cannot be created or written to, or belongs to another user. Folder and variable are named.
     """
-    named = os.environ.get(VARIABLE)
-    # no look into the password database: in a container there may be no entry for who runs this
-    folder = Path(named or Path(tempfile.gettempdir()) / f"segmatte-{_user()}").absolute()
+    chosen = os.environ.get(VARIABLE)
+    # the user id, not the name: in a container, the user may have no entry in the password database
+    folder = Path(chosen or Path(tempfile.gettempdir()) / f"segmatte-{_user()}").absolute()
     advice = f"Set {VARIABLE} to a folder of your own."
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = folder.stat().st_uid
-        if hasattr(os, "geteuid") and owner != os.geteuid() and (named is None or os.geteuid() != 0):
+        if hasattr(os, "geteuid") and owner != os.geteuid() and (chosen is None or os.geteuid() != 0):
             raise SettingsError(f"The folder for uploads, {folder}, belongs to another user ({owner}). {advice}")
-        if named is None:  # one that was named has whatever rights its owner gave it
+        if chosen is None:  # a folder chosen by the operator keeps its permissions
             folder.chmod(0o700)
         with tempfile.TemporaryFile(dir=folder):
             pass

@@ -1,4 +1,4 @@
-"""The log: one line a record, whatever strangers put into it."""
+"""The log: one line per record, whatever clients put into it."""
 
 import logging
 import re
@@ -9,7 +9,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class OneLine(logging.Formatter):
-    """Control characters are spelled out, long texts cut, and the lines of a traceback are indented."""
+    """Escapes control characters, shortens long texts, and indents the lines of a traceback."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
         """The record without its traceback."""
@@ -17,16 +17,16 @@ class OneLine(logging.Formatter):
         return super().formatMessage(record)
 
     def formatException(self, ei: object) -> str:  # noqa: N802
-        """The traceback, whose lines nobody can take for records."""
+        """The traceback, with its lines marked so that they cannot be mistaken for records."""
         text = super().formatException(ei)  # type: ignore[arg-type]
         return "\n".join(f"    | {_CONTROL.sub('?', line)}" for line in cut(text).splitlines())
 
 
 class OncePerMinute(logging.Filter):
-    """Lets each place in the code log once a minute: what happens a thousand times a second fills no disk."""
+    """Lets each place in the code log once a minute, so that a flood of messages does not fill the disk."""
 
     def __init__(self) -> None:
-        """Nothing was logged yet."""
+        """Start with nothing logged."""
         super().__init__()
         self._last: dict[tuple[str, int], float] = {}
 
@@ -40,17 +40,17 @@ class OncePerMinute(logging.Filter):
 
 
 def cut(text: str) -> str:
-    """A text without its middle, where it is long."""
+    """The text, without its middle if it is long."""
     if len(text) <= MOST_CHARACTERS:
         return text
     return f"{text[: MOST_CHARACTERS // 2]} ... {text[-MOST_CHARACTERS // 2 :]}"
 
 
 def configure() -> None:
-    """Log to standard error from now on."""
+    """Log to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(OneLine("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    for name in ("asyncio", "uvicorn.error"):  # such as "too many open files", at each attempt
+    for name in ("asyncio", "uvicorn.error"):  # they repeat messages such as "too many open files" at each attempt
         logging.getLogger(name).addFilter(OncePerMinute())

@@ -1,21 +1,21 @@
-"""Who still reads the answers of which event, told by the streams that are open: a run nobody reads is ended."""
+"""Tracks the open streams that read each event's answers, so that runs nobody reads can be stopped."""
 
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PATIENCE_SECONDS = 20.0  # a client may fetch its answer a little later, or come back after its line broke
+PATIENCE_SECONDS = 20.0  # a client may fetch its answer a little later, or reconnect
 
 _lock = threading.Lock()
 _open: dict[str, int] = {}
 _closed: dict[str, float] = {}
-_MOST = 10_000  # keys of closed streams that are remembered
+_MAX_CLOSED = 10_000  # keys of closed streams that are remembered
 
 
 @contextmanager
 def reading(key: str) -> Iterator[None]:
-    """A stream of this session or event is open."""
+    """Mark a stream of this session or event as open."""
     with _lock:
         _open[key] = _open.get(key, 0) + 1
     try:
@@ -27,12 +27,12 @@ def reading(key: str) -> Iterator[None]:
                 del _open[key]
                 _closed.pop(key, None)
                 _closed[key] = time.monotonic()
-                while len(_closed) > _MOST:
+                while len(_closed) > _MAX_CLOSED:
                     del _closed[next(iter(_closed))]
 
 
 def is_gone(keys: tuple[str, ...], since: float) -> bool:
-    """Whether nobody has read any of these streams for a while, or ever since that time of the monotonic clock."""
+    """Whether none of these streams has been open for a while, counting from `since` (monotonic) at the earliest."""
     with _lock:
         if any(key in _open for key in keys):
             return False

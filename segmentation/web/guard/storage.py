@@ -1,4 +1,4 @@
-"""How much of the disk strangers' files may take: in all, and by each of them; the longest unused go first."""
+"""Disk budgets for uploads and results, in total and per client. The least recently used files go first."""
 
 import shutil
 import threading
@@ -11,15 +11,15 @@ from segmentation.config import Config
 from segmentation.web.guard.gradio_seams.files import upload_folder
 from segmentation.web.guard.uploads import is_swept
 
-YOUNG_SECONDS = 120.0  # what was used so lately stays: a run may be about to read it
-LOOK_SECONDS = 2.0  # between two looks at the whole folder
-FREE_BYTES = 200 << 20  # of the disk that are left to others
-_CLIENTS = 10_000  # whose uploads are remembered; of further ones those of the longest silent are forgotten
+RECENT_SECONDS = 120.0  # files used this recently stay: a run may be about to read them
+SCAN_SECONDS = 2.0  # minimum interval between scans of the folder
+FREE_BYTES = 200 << 20  # of the disk, left to others
+_MAX_CLIENTS = 10_000  # whose uploads are remembered; beyond that, the least recently active are forgotten
 
 
 @dataclass(slots=True)
 class _Client:
-    """What one address uploaded lately."""
+    """Recent uploads from one address."""
 
     uploads: deque[tuple[float, int, int]] = field(default_factory=deque)  # time, files, bytes
     files: int = 0
@@ -33,90 +33,90 @@ class _Client:
 
 
 class Storage:
-    """The budgets. Safe for threads."""
+    """The budgets. Thread-safe."""
 
     def __init__(self, config: Config) -> None:
-        """Take the limits; the folder is looked at when something comes."""
+        """Store the limits. The folder is scanned when an upload arrives."""
         self._config = config
         self._clients: OrderedDict[str, _Client] = OrderedDict()
-        self._lock, self._looking = threading.Lock(), threading.Lock()
-        self._looked = 0.0
+        self._lock, self._scan_lock = threading.Lock(), threading.Lock()
+        self._scanned = 0.0
         self._full = False
-        self._free = config.stored_mb << 20  # bytes, when it was looked at last
-        self._under_way: dict[str, int] = {}  # address -> bytes announced
+        self._free = config.stored_mb << 20  # bytes, at the last scan
+        self._pending: dict[str, int] = {}  # address -> bytes announced
 
     def begin(self, client: str, size: int) -> tuple[int, str] | None:
-        """Reserve room for an upload that begins; `end` gives it back.
+        """Reserve room for a new upload; `end` releases it.
 
         Args:
-            client: Who uploads.
-            size: Bytes that are announced.
+            client: Address of the client.
+            size: Announced size in bytes.
 
         Returns:
-            Status and sentence where the client may upload nothing more now, or there is no room for it.
+            Status and message if the client may not upload more now, or there is no room; None if it may.
         """
         config = self._config
         with self._lock:
             known = self._clients.get(client)
             if known:
                 known.forget_before(time.monotonic() - 60 * config.keep_minutes)
-            under_way = self._under_way.get(client, 0)
-            held = known.bytes if known else 0
-            over = held + under_way + size > config.client_mb << 20 and (held or under_way)
+            pending = self._pending.get(client, 0)
+            uploaded = known.bytes if known else 0
+            over = uploaded + pending + size > config.client_mb << 20 and (uploaded or pending)
             if over or (known and known.files >= config.client_files):
                 return 429, (
-                    f"At most {config.client_files} files and {config.client_mb} MB are taken from one address within "
-                    f"{config.keep_minutes} minutes, and these came. Try again later."
+                    f"Upload limit reached: {config.client_files} files or {config.client_mb} MB per address in "
+                    f"{config.keep_minutes} minutes. Try again later."
                 )
         self.make_room()
         with self._lock:
-            if self._full or sum(self._under_way.values()) + size > self._free:
-                return 507, "The server has no room for further pictures now. Try again in a few minutes."
-            self._under_way[client] = self._under_way.get(client, 0) + size
+            if self._full or sum(self._pending.values()) + size > self._free:
+                return 507, "The server has no room for more pictures right now. Try again in a few minutes."
+            self._pending[client] = self._pending.get(client, 0) + size
         return None
 
     def end(self, client: str, size: int) -> None:
-        """An upload ended, well or not."""
+        """Release the room of an upload that ended, whether it succeeded or not."""
         with self._lock:
-            left = self._under_way.get(client, 0) - size
+            left = self._pending.get(client, 0) - size
             if left > 0:
-                self._under_way[client] = left
+                self._pending[client] = left
             else:
-                self._under_way.pop(client, None)
+                self._pending.pop(client, None)
 
-    def took(self, client: str, files: int, size: int) -> None:
-        """A client uploaded something."""
+    def record(self, client: str, files: int, size: int) -> None:
+        """Count what a client uploaded."""
         with self._lock:
             known = self._clients.setdefault(client, _Client())
             self._clients.move_to_end(client)
             known.uploads.append((time.monotonic(), files, size))
             known.files += files
             known.bytes += size
-            while len(self._clients) > _CLIENTS:
+            while len(self._clients) > _MAX_CLIENTS:
                 self._clients.popitem(last=False)
 
     def make_room(self) -> None:
-        """Delete what was unused for longest, down to the budgets; at most every other second."""
-        with self._looking:
-            if time.monotonic() - self._looked < LOOK_SECONDS:
+        """Delete the least recently used files until the budgets are met; at most once in `SCAN_SECONDS`."""
+        with self._scan_lock:
+            if time.monotonic() - self._scanned < SCAN_SECONDS:
                 return
             root = upload_folder()
             entries = sorted(_entries(root)) if root.is_dir() else []
             files, size = sum(entry[1] for entry in entries), sum(entry[2] for entry in entries)
-            most_files, most_bytes = self._config.stored_files, self._config.stored_mb << 20
-            for used, count, taken, path in entries:
-                if (files <= most_files and size <= most_bytes) or time.time() - used < YOUNG_SECONDS:
+            max_files, max_bytes = self._config.stored_files, self._config.stored_mb << 20
+            for used, count, nbytes, path in entries:
+                if (files <= max_files and size <= max_bytes) or time.time() - used < RECENT_SECONDS:
                     break
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-                files, size = files - count, size - taken
-            over = files > most_files or size > most_bytes
-            free = shutil.disk_usage(root).free - FREE_BYTES if root.is_dir() else most_bytes
+                files, size = files - count, size - nbytes
+            over = files > max_files or size > max_bytes
+            free = shutil.disk_usage(root).free - FREE_BYTES if root.is_dir() else max_bytes
             self._full, self._free = over or free < 0, max(free, 0)
-            self._looked = time.monotonic()
+            self._scanned = time.monotonic()
 
 
 def _entries(root: Path) -> list[tuple[float, int, int, Path]]:
-    """Last use, files, bytes and place of each upload and run."""
+    """Last use, number of files, bytes and path of each upload and run."""
     found = []
     for path in root.iterdir():
         if not is_swept(path.name):
@@ -124,6 +124,6 @@ def _entries(root: Path) -> list[tuple[float, int, int, Path]]:
         try:
             parts = [path] if path.is_file() else [part for part in path.rglob("*") if part.is_file()]
             found.append((path.stat().st_mtime, len(parts), sum(part.stat().st_size for part in parts), path))
-        except OSError:  # somebody else was quicker
+        except OSError:  # deleted meanwhile
             continue
     return found

@@ -1,1 +1,1 @@
-"""What a visitor sees and turns: layout, handlers, scripts and style."""
+"""What visitors see and use: layout, handlers, scripts and styles."""

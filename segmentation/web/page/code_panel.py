@@ -1,4 +1,4 @@
-"""The run that a visitor sees, as code and as a link, kept in step with pictures and settings."""
+"""The current run as code and as a link, updated with pictures and settings."""
 
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,20 @@ class CodePanel:
     """Three programs and a link that all do what the page would do now."""
 
     def __init__(self, service: Service, controls: Controls) -> None:
-        """Lay it out where this is called."""
+        """Lay out the panel in the current context."""
         self._service, self._controls = service, controls
         self.panel = scripted("code", [])
-        self._address = gr.Textbox("", visible=False)  # the browser knows where it is
+        self._address = gr.Textbox("", visible=False)  # filled in by the browser
 
     def follow(self, triggers: list[Any], pictures: Pictures) -> None:
-        """Write the programs anew whenever one of these events comes."""
+        """Update the programs on each of these events."""
         gr.on(
-            triggers, self._written, [pictures.gallery, *self._controls.all, self._address],
+            triggers, self._snippets, [pictures.gallery, *self._controls.all, self._address],
             self.panel, js=handler("addAddress"), queue=False, show_progress="hidden", trigger_mode="always_last",
             api_visibility="private",
         )  # fmt: skip
 
-    def _written(self, pictures: GalleryValue, *values: Any) -> list[tuple[str, str]]:
+    def _snippets(self, pictures: GalleryValue, *values: Any) -> list[tuple[str, str]]:
         *values, address = values  # type: ignore[assignment]
         try:
             recipe, backdrop = self._controls.read(values)

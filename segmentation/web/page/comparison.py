@@ -1,4 +1,4 @@
-"""Models side by side on one picture, to choose one and go on with it."""
+"""Models side by side on one picture, to choose one and continue with it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
 from segmentation.web.texts import Say, i18n, speaker
 
-FEWEST, MOST = 2, 4
+MIN_MODELS, MAX_MODELS = 2, 4
 
 
 @dataclass
 class Column:
-    """One model's part."""
+    """One model's column."""
 
     model: dict[str, Any]
     run: Run | None = None
@@ -32,16 +32,16 @@ class Column:
 
 
 class Comparison:
-    """The panel. The `select` event of `panel` is about going on with one of its models."""
+    """The comparison tab. The `select` event of `panel` means that the visitor continues with one of the models."""
 
     def __init__(self, service: Service, controls: Controls) -> None:
-        """Lay it out where this is called."""
+        """Lay out the tab in the current context."""
         self._service, self._controls = service, controls
         models = service.offered.registry()
-        here = [entry["id"] for entry in service.offered.as_json() if entry["usable"] and entry["on_disk"]]
+        on_disk = [entry["id"] for entry in service.offered.as_json() if entry["usable"] and entry["on_disk"]]
         self.models = gr.Dropdown(
-            choices_of(models), value=here[:FEWEST], multiselect=True, max_choices=MOST, label=i18n("compare_models"),
-            info=i18n("compare_models_info"), elem_id="compare_models",
+            choices_of(models), value=on_disk[:MIN_MODELS], multiselect=True, max_choices=MAX_MODELS,
+            label=i18n("compare_models"), info=i18n("compare_models_info"), elem_id="compare_models",
         )  # fmt: skip
         self.button = gr.Button(i18n("compare"), variant="primary", elem_id="compare")
         self.panel = scripted("comparison", [])
@@ -56,47 +56,47 @@ class Comparison:
         request: gr.Request,
         *values: Any,
     ) -> Iterator[tuple[Any, list[Column]]]:
-        """Cut out one picture with each model; a model that fails says so in its column."""
-        if not FEWEST <= len(models or []) <= MOST:
-            raise SettingsError(Message("Choose {fewest} to {most} models to compare.", fewest=FEWEST, most=MOST))
+        """Cut out one picture with each model. If a model fails, its column shows the error."""
+        if not MIN_MODELS <= len(models or []) <= MAX_MODELS:
+            raise SettingsError(
+                Message("Choose {fewest} to {most} models to compare.", fewest=MIN_MODELS, most=MAX_MODELS)
+            )
         say = speaker(request)
         recipe, backdrop = self._controls.read(values)
-        # mean, std and size are about one network
+        # mean, std and size belong to one network
         settings = with_values(recipe.settings, mean=None, std=None, size=None)
-        selected = run.looked_at if run else None
-        named = [str(run.predictions.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
-        uploaded_files(named, 1)  # what is wrong with it is told once, not by each model
+        selected = run.selected if run else None
+        paths = [str(run.predictions.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
+        uploaded_files(paths, 1)  # report an invalid file once, not for each model
         known = {entry["id"]: entry for entry in self._service.offered.as_json()}
         columns = [Column(known.get(model, {"id": model, "title": model})) for model in models]
         self.forget([column for column in earlier if column.run is not run])
         yield _shown(columns, say), columns
         for column in columns:
-            wanted = Recipe(column.model["id"], settings, recipe.export)
+            model_recipe = Recipe(column.model["id"], settings, recipe.export)
             try:
-                begun = self._service.new_run(named, wanted, backdrop)
-                for _ in self._service.process(begun, for_page=True):
+                new = self._service.new_run(paths, model_recipe, backdrop)
+                for _ in self._service.process(new, for_page=True):
                     yield gr.skip(), gr.skip()
-                (report,) = begun.results.reports
-                column.error = report.error or ("" if begun.results.cutouts else " ".join(map(say, report.warnings)))
-                column.run = begun if begun.results.cutouts else None
+                (report,) = new.results.reports
+                column.error = report.error or ("" if new.results.cutouts else " ".join(map(say, report.warnings)))
+                column.run = new if new.results.cutouts else None
             except SegmentationError as error:
                 column.error = error.message
             yield _shown(columns, say), columns
 
     @staticmethod
     def choose(columns: list[Column], event: gr.EventData, say: Say = str) -> tuple[dict[str, Any], Run]:
-        """Model and run of the column that was chosen."""
-        number = event.index  # of the client's making
+        """Model and run of the chosen column."""
+        number = event.index  # not trusted: set by the client
         chosen = columns[number] if isinstance(number, int) and 0 <= number < len(columns) else None
-        if (
-            chosen is None or chosen.run is None or chosen.run.stop.is_set()
-        ):  # another run took its place, and its files
-            gone = Message("This comparison is not there any more: compare again.")
-            raise gr.Error(say(gone), print_exception=False)
+        if chosen is None or chosen.run is None or chosen.run.stop.is_set():  # another run replaced it and its files
+            expired = Message("This comparison has expired. Compare again.")
+            raise gr.Error(say(expired), print_exception=False)
         return chosen.model, chosen.run
 
     def forget(self, columns: list[Column]) -> None:
-        """They are not shown any more."""
+        """Delete the runs of columns that are no longer shown."""
         for column in columns:
             if column.run:
                 self._service.forget(column.run)

@@ -1,4 +1,4 @@
-"""The controls of a recipe: what a visitor can turn, read into a `Recipe` and written back."""
+"""The controls of a recipe, read into a `Recipe` and filled from one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,25 +12,25 @@ from segmentation.models.registry import Registry
 from segmentation.network.tensor import overridden
 from segmentation.recipe import DEFAULTS, Recipe, parse_value, write_value
 from segmentation.settings import RANGES, Settings
-from segmentation.web.guard.gradio_seams.endpoints import take_as_it_is
+from segmentation.web.guard.gradio_seams.endpoints import skip_validation
 from segmentation.web.page.scripts import handler
 from segmentation.web.texts import LABELS, i18n, info
 
-COLOUR = "colour"  # on the page one choice among the backgrounds; to everybody else the colour itself
-AUTO = "auto_erode_size"  # on the page a checkbox beside the slider; to everybody else "auto"
-TYPED = ("mean", "std", "size")
+COLOUR = "colour"  # a choice among the backgrounds on the page; elsewhere, the colour itself is the value
+AUTO = "auto_erode_size"  # a checkbox beside the slider on the page; elsewhere, "auto" is the value
+TEXT_FIELDS = ("mean", "std", "size")
 NOT_STORED = ("backdrop",)  # a path on the server
 EXTRA: dict[str, Any] = {AUTO: False, COLOUR: "#ffffff", "backdrop": None}
 
 
 class Controls:
-    """Every control of a recipe, in the order in which handlers get their values."""
+    """Every control of a recipe, in the order in which handlers receive their values."""
 
     def __init__(self, registry: Callable[[], Registry]) -> None:
-        """Lay nothing out yet.
+        """Start without controls; the methods lay them out.
 
         Args:
-            registry: Gives the models on offer now.
+            registry: Returns the models on offer now.
         """
         self.by_name: dict[str, Any] = {}
         self._registry = registry
@@ -45,11 +45,11 @@ class Controls:
         )
 
     def matting_switch(self) -> None:
-        """Matting on or off: the one setting that nobody should have to look for."""
+        """Matting on or off: the one setting that must be easy to find."""
         self._checkbox("alpha_matting")
 
     def matting(self) -> None:
-        """All that matting needs to know."""
+        """The settings of matting."""
         self._slider("alpha_matting_foreground_threshold")
         self._slider("alpha_matting_background_threshold")
         self._slider("alpha_matting_erode_size")
@@ -58,7 +58,7 @@ class Controls:
         self._slider("trust_mask")
 
     def background(self) -> None:
-        """What lies behind the subject, and how the files are written."""
+        """The background, and how the files are written."""
         first, *others = LABELS["background"].items()
         self._radio("background", dict([first, (COLOUR, "background_colour"), *others]))
         self._add(COLOUR, gr.ColorPicker(EXTRA[COLOUR], label=i18n(COLOUR), elem_id=COLOUR, visible=False))
@@ -78,9 +78,9 @@ class Controls:
         self._slider("crop_margin", visible=False)
 
     def network(self) -> None:
-        """The mask, and what the network is given."""
+        """Post-processing of the mask, and the network's input."""
         self._checkbox("post_process_mask")
-        for name in TYPED:
+        for name in TEXT_FIELDS:
             self._add(
                 name,
                 gr.Textbox(
@@ -89,8 +89,8 @@ class Controls:
                 ),
             )  # fmt: skip
 
-    def show_what_matters(self) -> None:
-        """Controls that a choice makes meaningless are hidden, in the browser alone. Call it when all are laid out."""
+    def hide_irrelevant(self) -> None:
+        """Hide controls made meaningless by another choice, in the browser alone. Call it after all are laid out."""
         for leader, names, shows in (
             ("background", (COLOUR, "backdrop", "background_fit", "background_blur"), "showForBackground"),
             ("crop", ("crop_margin",), "showForCrop"),
@@ -108,13 +108,13 @@ class Controls:
         self._add(name, gr.Checkbox(DEFAULTS[name], label=i18n(name), info=info(name), elem_id=name))
 
     def _slider(self, name: str, *, visible: bool = True) -> None:
-        """A slider over the useful range. What is typed or linked beyond it counts too: `Settings` judges it."""
+        """A slider over the useful range. Values typed or linked beyond it are valid if `Settings` accepts them."""
         range_ = RANGES[name]
         slider = gr.Slider(
             range_.low, range_.useful or range_.high, DEFAULTS[name], step=range_.step,
             label=i18n(name), info=info(name), elem_id=name, visible=visible,
         )  # fmt: skip
-        take_as_it_is(slider)
+        skip_validation(slider)
         self._add(name, slider)
 
     def _radio(self, name: str, choices: Mapping[str, str], *, visible: bool = True) -> None:
@@ -130,23 +130,23 @@ class Controls:
 
     @property
     def all(self) -> list[Any]:
-        """The controls, in order."""
+        """All controls, in order."""
         return list(self.by_name.values())
 
     @property
     def stored_names(self) -> list[str]:
-        """Names of the controls that a browser remembers."""
+        """Names of the controls whose values the browser stores."""
         return [name for name in self.by_name if name not in NOT_STORED]
 
     def read(self, values: Sequence[Any]) -> tuple[Recipe, Any]:
-        """The recipe that the controls show, and the backdrop as the client names it.
+        """The recipe that the controls show, and the path of the backdrop as sent by the client.
 
         Raises:
-            SettingsError: A value is wrong; the sentence names the setting.
+            SettingsError: A value is invalid; the message names the setting.
         """
         by_name = dict(zip(self.by_name, values, strict=True))
         settings = {name: by_name[name] for name in DEFAULTS} | {
-            name: parse_value(name, by_name[name]) for name in TYPED
+            name: parse_value(name, by_name[name]) for name in TEXT_FIELDS
         }
         if by_name[AUTO]:
             settings["alpha_matting_erode_size"] = "auto"
@@ -155,8 +155,8 @@ class Controls:
         backdrop = by_name["backdrop"] or [(None, None)]
         return Recipe.of(by_name["model"], settings), backdrop[-1][0]
 
-    def typed(self, model: str, texts: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Fields in which people typed what makes no sense, or what the model does not take, each with a sentence."""
+    def problems(self, model: str, texts: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Text fields whose values are invalid, or not accepted by the model, each with a message."""
         models = self._registry()
         problems = []
         for name, text in texts.items():
@@ -169,8 +169,8 @@ class Controls:
         return problems
 
     def values_of(self, recipe: Recipe) -> dict[str, Any]:
-        """What the controls show for a recipe, by name; all but the backdrop."""
-        values = recipe.values | {name: write_value(recipe.values[name]) for name in TYPED}
+        """The values of the controls for a recipe, by name; all but the backdrop."""
+        values = recipe.values | {name: write_value(recipe.values[name]) for name in TEXT_FIELDS}
         values |= {"model": recipe.model, AUTO: values["alpha_matting_erode_size"] == "auto", COLOUR: EXTRA[COLOUR]}
         if values[AUTO]:
             values["alpha_matting_erode_size"] = DEFAULTS["alpha_matting_erode_size"]
@@ -179,10 +179,10 @@ class Controls:
         return values
 
     def from_link(self, query: Mapping[str, str]) -> tuple[Recipe | None, str]:
-        """The recipe of a link such as `?model=modnet&alpha_matting_erode_size=5`, None where it carries none.
+        """The recipe of a link such as `?model=modnet&alpha_matting_erode_size=5`; None if it carries none.
 
         Returns:
-            The recipe, and a sentence about what of it cannot be had here ("" if all can).
+            The recipe, and a message about what is unavailable here ("" if nothing is).
         """
         texts = {name: text for name, text in query.items() if name in DEFAULTS}
         if not texts and "model" not in query:
@@ -191,7 +191,7 @@ class Controls:
         model, warning = query.get("model", models.default.id), ""
         if model not in models:
             warning = Message(
-                "This link asks for the model {model}, which is not offered here.", model=repr(model[:60])
+                "This link asks for the model {model}, which is not available here.", model=repr(model[:60])
             )
             model = models.default.id
         try:
@@ -199,8 +199,8 @@ class Controls:
         except SegmentationError as error:
             return None, Message("This link's settings cannot be used. {problem}", problem=error.message)
 
-    def remembered(self, saved: Any) -> dict[str, Any]:
-        """The values of controls that a browser kept, where they still make a recipe; the defaults where not."""
+    def restored(self, saved: Any) -> dict[str, Any]:
+        """The values that a browser stored, if they still make a valid recipe; otherwise the defaults."""
         models = self._registry()
         default = EXTRA | self.values_of(Recipe(models.default.id))
         stored = {name: saved[name] for name in self.stored_names if name in saved} if isinstance(saved, dict) else {}
@@ -214,17 +214,17 @@ class Controls:
 
 
 def link(recipe: Recipe, default_model: str) -> str:
-    """The query of a link that carries a recipe: what differs from the defaults."""
+    """The query string of a link that carries a recipe: only what differs from the defaults."""
     query = {} if recipe.model == default_model else {"model": recipe.model}
     return urlencode(query | {name: write_value(value) for name, value in recipe.changed.items()})
 
 
 def choices_of(registry: Registry) -> list[tuple[str, str]]:
-    """The models, for a dropdown."""
+    """The models as choices of a dropdown."""
     return [(f"{spec.title} ({spec.id})", spec.id) for spec in registry.values()]
 
 
 def default_values() -> dict[str, Any]:
-    """What the controls of the settings show at first, by name; all but model and backdrop."""
+    """The initial values of the controls, by name; all but model and backdrop."""
     values = Controls(lambda: Registry([])).values_of(Recipe(""))
     return {name: value for name, value in (EXTRA | values).items() if name not in ("model", *NOT_STORED)}

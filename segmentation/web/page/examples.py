@@ -1,4 +1,4 @@
-"""Pictures to try at one click: photographs that ship inside the Gradio package."""
+"""Example pictures to try with one click: photographs from the Gradio package."""
 
 import base64
 import shutil
@@ -18,19 +18,19 @@ THUMBNAIL_SIDE = 112  # pixels
 
 
 def examples() -> list[Path]:
-    """The pictures that are there."""
+    """The example pictures that exist."""
     return [path for name in NAMES if (path := photographs() / name).is_file()]
 
 
 def example_uploaded(number: int) -> Path:
-    """An example as if the visitor had uploaded it: a copy that the guard takes and the sweeper deletes."""
+    """A copy of an example in the upload folder, which the guard accepts and the sweep deletes."""
     source = examples()[number]
     return shutil.copyfile(source, new_upload(source.name))
 
 
 @cache
 def example_buttons() -> str:
-    """HTML with a button a picture."""
+    """HTML with one button per picture."""
     buttons = [
         f'<button type="button" data-example="{number}" data-name="{path.stem}" aria-label="{NAMES[path.name]}">'
         f'<img alt="" src="{_thumbnail(path)}"></button>'
@@ -40,5 +40,5 @@ def example_buttons() -> str:
 
 
 def _thumbnail(path: Path) -> str:
-    """A data address: some kilobytes each, so they need no door to the file system."""
+    """A data URL of a few kilobytes, so that no route to the file system is needed."""
     return f"data:image/jpeg;base64,{base64.b64encode(to_jpeg(path, THUMBNAIL_SIDE)).decode()}"

@@ -1,4 +1,4 @@
-"""The ways in: drop, paste, pick, photograph, by address, or an example at one click."""
+"""The picture sources: drop, paste, pick, webcam, web address, or an example with one click."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,26 +18,26 @@ from segmentation.web.runs.service import Service
 from segmentation.web.texts import i18n, speaker
 
 GalleryValue = list[tuple[str, str | None]] | None
-"""What a gallery holds: paths as the client names them, and captions."""
+"""The value of a gallery: paths sent by the client, and captions."""
 
 
 class Pictures:
-    """The gallery of pictures to cut out, and what fills it."""
+    """The gallery of pictures to cut out, and the controls that fill it."""
 
     def __init__(self, service: Service) -> None:
-        """Lay the gallery out where this is called."""
+        """Lay out the gallery in the current context."""
         self._service = service
         self.gallery = gr.Gallery(
-            # an empty list takes every file: what it is, the server says
+            # an empty list accepts every file: the server decides which are pictures
             label=i18n("pictures"), type="filepath", file_types=[], sources=["upload", "webcam", "clipboard"],
             interactive=True, columns=4, height=240, object_fit="contain", fit_columns=False, buttons=["fullscreen"],
-            # a click shows the cutout; Gradio's own preview has the cross that clears all where this one closes it
+            # A click shows the cutout. In Gradio's preview, the cross that clears the gallery sits where Close does.
             allow_preview=False, elem_id="pictures",
         )  # fmt: skip
         refuse_addresses(self.gallery)
 
-    def further_ways(self) -> None:
-        """Lay out the examples and the address where this is called."""
+    def lay_out_other_sources(self) -> None:
+        """Lay out the examples and the web address in the current context."""
         with gr.Column(visible=bool(examples()), elem_id="examples"):
             gr.Markdown(i18n("examples"))
             self.example = scripted("examples", example_buttons(), html_template="${value}", elem_id=None)
@@ -63,7 +63,7 @@ class Pictures:
 
     @staticmethod
     def names(value: GalleryValue) -> list[str]:
-        """What the client names, for the guard."""
+        """The paths sent by the client, to be checked by the guard."""
         return [path for path, _ in value or []]
 
     def _add_address(self, value: GalleryValue, address: str, request: gr.Request) -> Iterator[tuple[Any, str]]:
@@ -74,29 +74,29 @@ class Pictures:
         if not address.strip():
             raise ImageError(
                 Message(
-                    "Type the address of a picture first, such as {example}.", example="https://example.com/photo.jpg"
+                    "Enter the address of a picture first, such as {example}.", example="https://example.com/photo.jpg"
                 )
             )
-        held = self._held(value)
+        present = self._present(value)
         file = fetch_picture(address.strip(), max_bytes=config.max_upload_mb << 20, max_pixels=config.max_pixels)
-        yield [str(path) for path in (*held, file)], ""
+        yield [str(path) for path in (*present, file)], ""
 
-    def _held(self, value: GalleryValue) -> list[Path]:
-        """The pictures that are there, with room for one more; only what is proved to be an upload may be sent back."""
+    def _present(self, value: GalleryValue) -> list[Path]:
+        """The pictures in the gallery, if there is room for one more; only verified uploads may be sent back."""
         most = self._service.config.max_pictures
-        held = uploaded_files(self.names(value), most) if value else []
-        if len(held) >= most:
+        present = uploaded_files(self.names(value), most) if value else []
+        if len(present) >= most:
             raise ImageError(
-                Message("There are {count} pictures already; at most {most} are taken.", count=len(held), most=most)
+                Message("There are already {count} pictures; the limit is {most}.", count=len(present), most=most)
             )
-        return held
+        return present
 
     def _show_example(self, value: GalleryValue, request: gr.Request, event: gr.EventData) -> list[str]:
-        number = event.index  # of the client's making
+        number = event.index  # not trusted: set by the client
         if not isinstance(number, int) or not 0 <= number < len(examples()):
             raise gr.Error("There is no such example.", print_exception=False)
         try:
-            held = self._held(value)
+            present = self._present(value)
         except ImageError as error:
             raise gr.Error(speaker(request)(error.message), print_exception=False) from error
-        return [str(path) for path in (*held, example_uploaded(number))]
+        return [str(path) for path in (*present, example_uploaded(number))]

@@ -1,4 +1,4 @@
-"""Small pictures of uploads that browsers cannot show, such as HEIC and TIFF."""
+"""Thumbnails of uploads that browsers cannot display, such as HEIC and TIFF."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -23,32 +23,32 @@ from segmentation.web.guard.uploads import uploaded_files
 from segmentation.web.runs.service import Service
 
 SIDE = 512  # pixels
-AT_WORK, WAITING = 2, 50  # previews that are made at the same time, and that wait for it
-# what nobody can read is a grey tile: an answer without a picture would be an error in the visitor's console
-_NOTHING = (
+MAX_AT_WORK, MAX_WAITING = 2, 50  # previews made at once, and waiting
+# shown for unreadable files: an answer without a picture would be an error in the visitor's console
+_PLACEHOLDER = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" fill="#9994"/>'
     b'<text x="32" y="42" text-anchor="middle" font-family="sans-serif" font-size="28" fill="#888">?</text></svg>'
 )
 
 
 def preview_routes(service: Service) -> list[BaseRoute]:
-    """The route, for `launch`: `/preview?file=` and the path that the upload returned."""
-    threads: list[anyio.CapacityLimiter] = []  # of its own: who waits here must not keep the server's threads
+    """The route, for `launch`: `/preview?file=` plus the path that the upload returned."""
+    threads: list[anyio.CapacityLimiter] = []  # separate: waiting previews must not block the server's threads
 
     async def preview(request: Request) -> Response:
         if not is_logged_in(request):
             return Response(status_code=401)
         if not threads:
-            threads.append(anyio.CapacityLimiter(AT_WORK))
-        if threads[0].statistics().tasks_waiting >= WAITING:
-            return Response(_NOTHING, media_type="image/svg+xml")
+            threads.append(anyio.CapacityLimiter(MAX_AT_WORK))
+        if threads[0].statistics().tasks_waiting >= MAX_WAITING:
+            return Response(_PLACEHOLDER, media_type="image/svg+xml")
         try:
             (path,) = uploaded_files([request.query_params.get("file")], 1)
         except SegmentationError:
-            return Response(_NOTHING, media_type="image/svg+xml")
+            return Response(_PLACEHOLDER, media_type="image/svg+xml")
         jpeg = await run_sync(_preview, path, service.config.limits, limiter=threads[0])
         if jpeg is None:
-            return Response(_NOTHING, media_type="image/svg+xml")
+            return Response(_PLACEHOLDER, media_type="image/svg+xml")
         return Response(jpeg, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
 
     return [Route("/preview", preview)]
@@ -63,10 +63,10 @@ def _preview(path: Path, limits: Limits) -> bytes | None:
 
 
 def to_jpeg(path: Path, longest: int, limits: Limits = Limits()) -> bytes:  # noqa: B008  # it is immutable
-    """A picture's file as a small JPEG, over white where it is transparent.
+    """A picture file as a small JPEG, over white where it is transparent.
 
     Raises:
-        ImageError: It cannot be read.
+        ImageError: The file cannot be read.
     """
     picture = shrunk(load_image(path, **limits._asdict()), longest)
     rgb = picture.rgb if picture.opacity is None else compose_over(picture.rgb, picture.opacity, WHITE)

@@ -1,4 +1,4 @@
-"""Scripts and styles of our own, as Gradio wants them: it takes texts, so the files in `browser` are read here."""
+"""Our own scripts and styles. Gradio takes scripts as strings, so the files in `browser` are read here."""
 
 import re
 from pathlib import Path
@@ -10,13 +10,13 @@ from segmentation.web.texts import script_texts
 
 FOLDER = Path(__file__).parent / "browser"
 STYLES = [FOLDER / f"{name}.css" for name in ("page", "viewer", "panels", "screens")]
-"""In the order of the cascade."""
+"""In cascade order."""
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 
 
 def script(name: str) -> str:
-    """The module `<name>.js` behind what it imports, in one piece: Gradio runs it as the body of a function."""
+    """The module `<name>.js`, bundled with its imports: Gradio runs it as the body of a function."""
     text = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
     parts = [script(imported) for imported in _IMPORT.findall(text)] + [_IMPORT.sub("", text)]
     return re.sub("^export ", "", "\n".join(parts), flags=re.MULTILINE)
@@ -31,19 +31,19 @@ def handler(name: str) -> str:
 
 
 def scripted(name: str, value: Any = None, **options: Any) -> gr.HTML:
-    """A component that `<name>.js` fills. The script gets its value as `props.value` and its texts as `props.texts`.
+    """A component rendered by `<name>.js`. The script gets its value as `props.value` and its texts as `props.texts`.
 
     Args:
-        name: Of the script, and of the element in the page.
-        value: The first value.
-        options: Further ones of `gr.HTML`.
+        name: Name of the script, and id of the element in the page.
+        value: The initial value.
+        options: Additional arguments of `gr.HTML`.
     """
     options = {"html_template": "<div></div>", "elem_id": name} | options
     return gr.HTML(value, js_on_load=script(name), apply_default_css=False, texts=script_texts(), **options)
 
 
 def messenger(name: str) -> gr.HTML:
-    """Something unseen whose script, `<name>.js`, acts on each value that the server sends."""
+    """A hidden component whose script, `<name>.js`, acts on each value that the server sends."""
     return gr.HTML(
         None, html_template="<div></div>", js_on_load=script(name), apply_default_css=False, elem_id=name,
         elem_classes="unseen",

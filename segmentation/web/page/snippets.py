@@ -1,4 +1,4 @@
-"""The run that a visitor sees, as code to paste: gradio_client, curl, command line."""
+"""The current run as code to paste: gradio_client, curl, command line."""
 
 import json
 import shlex
@@ -12,11 +12,11 @@ def python_code(address: str, names: Sequence[str], recipe: Recipe, backdrop: st
     """A script for gradio_client.
 
     Args:
-        address: Where the page is served.
+        address: URL of the page.
         names: The pictures' file names.
-        recipe: Model and settings; what is a default is left out.
-        backdrop: File name of the picture behind, where there is one.
-        login: Whether the page asks for user and password.
+        recipe: Model and settings; defaults are left out.
+        backdrop: File name of the background picture, if there is one.
+        login: Whether the page requires a user name and password.
     """
     values = {"model": recipe.model} | {name: _plain(value) for name, value in recipe.changed.items()}
     images = "".join(f"\n        handle_file({name!r})," for name in names)
@@ -45,12 +45,12 @@ curl -sS -c "$cookies" -F username=USER -F password=PASSWORD "$server/login" && 
 
 
 def curl_code(address: str, names: Sequence[str], recipe: Recipe, backdrop: str | None, login: bool = False) -> str:
-    """The same as commands for a terminal with curl and Python. See `python_code` for the arguments."""
+    """The same as a shell script that needs curl and Python. See `python_code` for the arguments."""
     body = {"model": recipe.model} | {name: _plain(value) for name, value in recipe.changed.items()}
     pictures = " ".join(shlex.quote(name) for name in [*names, *([backdrop] if backdrop else [])])
     behind = 'body["backdrop"] = files.pop()\n' if backdrop else ""
     cookies = ' -b "$cookies"' if login else ""
-    # what a stranger may have named stands in single words for the shell, never inside a program
+    # untrusted names are passed as quoted shell words, never inside a program
     return f"""\
 server={shlex.quote(address)}
 {"cookies=$(mktemp)" + chr(10) + _LOGIN if login else ""}\
@@ -76,7 +76,7 @@ curl -sSN{cookies} "$server/gradio_api/call/segment/$event"
 
 
 def command_line(names: Sequence[str], recipe: Recipe, backdrop: str | None) -> str:
-    """The same on the command line of this project. See `python_code` for the arguments."""
+    """The same for this project's command line. See `python_code` for the arguments."""
     parts = ["python", "-m", "segmentation", "cut", "--model", recipe.model]
     for name, value in recipe.changed.items():
         flag = name.replace("_", "-")

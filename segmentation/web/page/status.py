@@ -1,4 +1,4 @@
-"""What people read about a run: the status line, and an entry a picture with its seconds as a bar. All escaped."""
+"""A run's status line and report, with one row per picture and its seconds as a bar. All text is escaped."""
 
 import html
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ COMMERCIAL = {
     "yes": Message("commercial use allowed"),
     "no": Message("**no commercial use**"),
     "conditional": Message("commercial use under conditions"),
-    "unknown": Message("terms of use not known"),
+    "unknown": Message("terms of use unknown"),
 }
-WAITING = "Waiting for a free place: {ahead} runs are ahead of yours."
-WAITING_FOR_ONE = "Waiting for a free place: 1 run is ahead of yours."
+WAITING = "Waiting in the queue: {ahead} runs are ahead of yours."
+WAITING_FOR_ONE = "Waiting in the queue: 1 run is ahead of yours."
 
 
 def line(text: str) -> str:
@@ -27,12 +27,12 @@ def line(text: str) -> str:
 
 
 def progress(run: Run, say: Say, part: Run | None = None) -> str:
-    """The status of a run, with a bar while it is under way.
+    """The status of a run, with a progress bar while it is running.
 
     Args:
-        run: All of it.
-        say: Speaks the visitor's language.
-        part: What is being done of it, where that is a run of its own.
+        run: The whole run.
+        say: Translates into the visitor's language.
+        part: The part being processed, if it is a run of its own.
     """
     part = part or run
     label = html.escape(say(Message("Pictures done")))
@@ -58,7 +58,7 @@ def _so_far(run: Run, part: Run) -> Message:
 
 
 def table(reports: list[Report], say: Say) -> str:
-    """An entry a picture: size, seconds by stage, model and where it was computed, and what to know about it."""
+    """One row per picture: size, seconds by stage, model and execution provider, and notes."""
     if not reports:
         return ""
     longest = max(sum(entry.seconds.values()) for entry in reports) or 1.0
@@ -94,8 +94,8 @@ def _notes(entry: Report, say: Say) -> str:
 
 
 def _bar(seconds: Mapping[str, float], longest: float, say: Say) -> str:
-    """The seconds by stage, stacked; as long as it took beside the slowest picture."""
-    if not seconds:  # a bar of nothing would have no name
+    """The seconds by stage as a stacked bar, scaled to the slowest picture."""
+    if not seconds:  # an empty bar would have no label
         return "0.0 s"
     total = sum(seconds.values())
     spelled = html.escape(
@@ -110,7 +110,7 @@ def _bar(seconds: Mapping[str, float], longest: float, say: Say) -> str:
 
 
 def card(model: dict[str, Any] | None, say: Say) -> str:
-    """What a model is for, its terms, its size, and whether it is here already; as Markdown."""
+    """A model's purpose, terms, size, and whether it is on disk; as Markdown."""
     if model is None:
         return ""
     name = say(Message(model["licence"]))
@@ -126,5 +126,5 @@ def card(model: dict[str, Any] | None, say: Say) -> str:
         " · ".join(part for part in (megabytes, place, paper) if part),
     ]
     if not model["usable"]:
-        lines.append(say(Message("**Not switched on here:** whoever runs this app must accept its licence first.")))
+        lines.append(say(Message("**Not available here:** the operator of this app must accept its licence first.")))
     return "\n\n".join(lines)

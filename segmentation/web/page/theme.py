@@ -1,4 +1,4 @@
-"""The look: one typeface that the wheel holds completely, calm colours, more room."""
+"""The page's theme: a typeface whose weights Gradio ships completely, calm colours, generous spacing."""
 
 import gradio as gr
 
@@ -8,7 +8,7 @@ def theme() -> gr.themes.Base:
     return gr.themes.Default(
         primary_hue="teal",
         neutral_hue="slate",
-        # Gradio ships 400 and 700 of this face; its default theme asks for a 600 of which only a few glyphs exist
+        # Gradio ships weights 400 and 700 of this face; its default theme uses 600, of which only a few glyphs exist
         font=[gr.themes.LocalFont("Source Sans Pro", weights=(400, 700)), "ui-sans-serif", "system-ui", "sans-serif"],
         font_mono=["ui-monospace", "Consolas", "monospace"],
     ).set(
@@ -17,7 +17,7 @@ def theme() -> gr.themes.Base:
         button_large_text_weight="700",
         checkbox_label_text_weight="400",
         section_header_text_weight="700",
-        # readable beside its background for weak eyes too: a contrast of 4.5 and more
+        # a contrast of at least 4.5 with the background, readable for people with low vision
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
         block_info_text_color="*neutral_600",

@@ -1,4 +1,4 @@
-"""What the viewer shows, as data for its script in the browser."""
+"""The viewer's content, as data for its script in the browser."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from segmentation.web.texts import Say
 def viewer_value(run: Run, say: Say) -> dict[str, Any]:
     """The cutouts of a run so far, and the pictures that failed.
 
-    Paths are below the upload folder, from which Gradio serves to whoever knows them; box is left, top, right, bottom
-    of what was written in the picture of size (height, width).
+    Paths are in the upload folder, whose files Gradio serves to anyone who knows the path. A box is the left, top,
+    right and bottom of the written part, in a picture of size (height, width).
     """
     reports = {index: outcome.report for index, outcome in run.results.outcomes.items()}
     items = [
@@ -51,7 +51,7 @@ def viewer_value(run: Run, say: Say) -> dict[str, Any]:
 
 
 def preview_value(run: Run, preview: Preview) -> dict[str, Any]:
-    """A preview that stands in for the cutout of its key until that is tuned as far."""
+    """A preview that replaces the cutout of the same key until its full size is tuned as far."""
     return {
         "run": run.folder.name,
         "key": preview.key,

@@ -1,1 +1,1 @@
-"""What is done for a visitor: runs, their kept predictions and previews, and whose turn it is."""
+"""A visitor's runs, their cached predictions and previews, and the order in which runs take turns."""

@@ -1,4 +1,4 @@
-"""The models on offer, and their networks, loaded once for all visitors."""
+"""The models on offer and their networks, each loaded once for all visitors."""
 
 import logging
 import threading
@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 
 class OfferedModels:
-    """Safe for threads."""
+    """The registry's models and a pool of loaded networks. Thread-safe."""
 
     def __init__(self, config: Config) -> None:
-        """Read the registry; nothing is fetched or loaded yet.
+        """Read the registry. Nothing is fetched or loaded yet.
 
         Raises:
             RegistryError: The registry is wrong, or SEGMATTE_MODELS names a model it does not have.
@@ -32,40 +32,40 @@ class OfferedModels:
         self._config = config
         usable_providers(config.device)
         self._pool = SessionPool(self._load, config.sessions_mb << 20)
-        self._waiting = threading.local()  # whom to tell in this thread while a network is fetched and loaded
+        self._waiting = threading.local()  # this thread's progress callback while a network is fetched and loaded
         self.registry()
 
     def registry(self) -> Registry:
-        """The models on offer now: files may have come into the models folder."""
+        """The models on offer now: files may have been added to the models folder."""
         return load_offered(self._config.registry, self._config.models_folder, names(self._config.models))
 
     def session(self, model_id: str, pictures: int = 1, on_progress: OnProgress | None = None) -> Session:
-        """The loaded network of a model, fetched where needed.
+        """The loaded network of a model, fetched if needed.
 
         Args:
-            model_id: Which model.
-            pictures: How many are waiting for it.
-            on_progress: Told about downloads.
+            model_id: Id of the model.
+            pictures: How many pictures it will be run on.
+            on_progress: Progress callback for downloads.
 
         Raises:
-            SegmentationError: There is no such model, or it is unavailable.
+            SegmentationError: The model is unknown or unavailable.
         """
         self._waiting.on_progress = on_progress
         spec = self.registry()[model_id]
         return self._pool.get(spec, threads_for(spec, pictures))
 
     def _load(self, spec: ModelSpec, threads: int | None) -> Session:
-        tell = getattr(self._waiting, "on_progress", None)
+        on_progress = getattr(self._waiting, "on_progress", None)
 
         def on_bytes(name: str, done: int, total: int) -> None:
-            if tell:
+            if on_progress:
                 text = Message(
                     "Downloading {name}, {done:.0f} of {total:.0f} MB", name=name, done=done / 1e6, total=total / 1e6
                 )
-                tell(text, done / total if total else None)
+                on_progress(text, done / total if total else None)
 
-        if tell:
-            tell(Message("Loading {name}", name=spec.title), None)
+        if on_progress:
+            on_progress(Message("Loading {name}", name=spec.title), None)
         config = self._config
         return load_session(
             spec,
@@ -80,7 +80,7 @@ class OfferedModels:
         )
 
     def as_json(self) -> list[dict[str, Any]]:
-        """The models on offer as plain data, with whether they are on this disk and loaded."""
+        """The models on offer as plain data, including whether each is on disk and loaded."""
         loaded = self._pool.loaded()
         return [self._described(spec, loaded.get(spec.id)) for spec in self.registry().values()]
 
@@ -108,7 +108,7 @@ class OfferedModels:
         }
 
     def load_default(self) -> None:
-        """Load the first model, before anybody asks for it."""
+        """Load the first model before it is needed."""
         try:
             session = self.session(next(iter(self.registry())))
             log.info("%s is ready on %s", session.spec.title, session.provider)
@@ -116,8 +116,8 @@ class OfferedModels:
             log.warning("%s", error)
 
     def give_memory_back(self, idle_seconds: float) -> None:
-        """Let every network that has had nothing to do for so long give its memory back."""
+        """Free the memory of every network that has been idle this long."""
         try:
             self._pool.rest(idle_seconds)
         except SegmentationError:
-            log.exception("an idle network could not give its memory back")
+            log.exception("could not free the memory of an idle network")

@@ -21,27 +21,27 @@ from segmentation.pipeline import Prediction
 from segmentation.recipe import Recipe
 from segmentation.settings import with_values
 
-PREVIEW_SIDE = 720  # pixels of the longer side of what is tuned while the hand moves: about what the page shows
+PREVIEW_SIDE = 720  # pixels of the longer side of a live preview: about what the page shows
 
-EXPIRED = Message("The predictions of this run are not kept any longer. Cut out again.")
+EXPIRED = Message("The predictions of this run have expired. Cut out again.")
 
 
 class SmallPicture(NamedTuple):
     """A picture at screen size."""
 
     picture: Picture
-    size: Size  # of the whole picture
+    size: Size  # of the full-size picture
 
 
 class Predictions:
-    """Those of one run's pictures. Safe for threads; `PredictionCache` bounds how many there are, and how long."""
+    """The predictions of one run's pictures. Thread-safe; `PredictionCache` bounds their number and lifetime."""
 
     def __init__(self, sources: Sequence[Path], recipe: Recipe) -> None:
-        """Hold none yet.
+        """Start without predictions.
 
         Args:
             sources: The pictures' files.
-            recipe: What the network is asked with: tuning may change all but its model, mean, std and size.
+            recipe: The recipe the network runs with. Tuning may change all but its model, mean, std and size.
         """
         self.id = secrets.token_urlsafe(16)
         self.recipe = recipe
@@ -52,47 +52,47 @@ class Predictions:
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The pictures' files, by their numbers."""
+        """The pictures' files, in the order of their numbers."""
         return self._sources
 
     def add_sources(self, sources: Iterable[Path]) -> None:
-        """Further pictures, behind those that are there."""
+        """Append pictures."""
         with self._lock:
             self._sources += tuple(sources)
 
     @property
     def by_picture(self) -> dict[int, Prediction]:
-        """Number of a picture -> its prediction, as of now."""
+        """Number of a picture -> its prediction; a snapshot."""
         with self._lock:
             return dict(self._by_picture)
 
     def add(self, index: int, prediction: Prediction) -> None:
-        """Hold the prediction of a picture."""
+        """Store the prediction of a picture."""
         with self._lock:
             self._by_picture[index] = prediction
 
     @property
     def nbytes(self) -> int:
-        """Bytes in memory."""
+        """Memory used, in bytes."""
         with self._lock:
             maps = sum(prediction.nbytes for prediction in self._by_picture.values())
             return maps + sum(small.picture.rgb.nbytes for small in self._small.values())
 
     def refined(self, recipe: Recipe) -> Recipe:
-        """New settings, but for what only the network can change."""
-        asked = self.recipe.settings
-        settings = with_values(recipe.settings, mean=asked.mean, std=asked.std, size=asked.size)
+        """The new settings, with the model, mean, std and size of these predictions."""
+        original = self.recipe.settings
+        settings = with_values(recipe.settings, mean=original.mean, std=original.std, size=original.size)
         return replace(recipe, model=self.recipe.model, settings=settings)
 
-    def asks_the_same(self, recipe: Recipe) -> bool:
-        """Whether a recipe asks the network the same."""
+    def is_reusable_for(self, recipe: Recipe) -> bool:
+        """Whether a recipe has the model, mean, std and size of these predictions."""
         return self.refined(recipe) == recipe
 
     def small(self, path: Path, limits: Limits) -> SmallPicture:
-        """A picture at screen size. The last two stay in memory: the one being tuned and the one behind it.
+        """A picture at screen size. The last two stay in memory: the one being tuned and its backdrop.
 
         Raises:
-            ImageError: Its file is gone.
+            ImageError: Its file no longer exists.
         """
         with self._lock:
             if path not in self._small:
@@ -104,44 +104,44 @@ class Predictions:
             return self._small[path]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all predictions."""
         with self._lock:
             self._by_picture.clear()
             self._small.clear()
 
 
 class PredictionCache:
-    """The predictions of all visitors' runs, by ids nobody can guess: beyond a budget the longest unused go first."""
+    """The predictions of all visitors' runs, by unguessable id. Over budget, the least recently used go first."""
 
     def __init__(self, budget: int, seconds: float) -> None:
         """Make an empty cache.
 
         Args:
-            budget: Bytes of all maps together, and so of one run's too: pictures beyond it cannot be tuned.
-            seconds: A run that was not used for so long is forgotten.
+            budget: Total bytes of all maps, and so the limit for one run too: pictures beyond it cannot be tuned.
+            seconds: Runs unused for this long are dropped.
         """
         self._budget = budget
         self._seconds = seconds
-        self._runs: OrderedDict[str, tuple[Predictions, float]] = OrderedDict()  # with the time of its last use
+        self._runs: OrderedDict[str, tuple[Predictions, float]] = OrderedDict()  # with the time of last use
         self._lock = threading.Lock()
 
     def add(self, run: Predictions) -> None:
-        """Take in a run."""
+        """Add a run."""
         with self._lock:
             self._runs[run.id] = run, time.monotonic()
 
     def store(self, run: Predictions, index: int, prediction: Prediction) -> None:
-        """Store the prediction of one more picture, if its run is in the cache and has room for it."""
+        """Store a picture's prediction, if its run is in the cache and has room for it."""
         with self._lock:
             if run.id in self._runs and run.nbytes + prediction.nbytes <= self._budget:
                 run.add(index, prediction)
         self.trim()
 
     def get(self, run_id: object) -> Predictions:
-        """A run by its id; its time begins again.
+        """A run by its id; its expiry restarts.
 
         Raises:
-            SettingsError: There is none: a wrong id, or its time is over, or newer runs needed the room.
+            SettingsError: The id is wrong, or the run has expired or was dropped for newer ones.
         """
         with self._lock:
             run, _ = self._runs.get(run_id, (None, 0.0)) if isinstance(run_id, str) else (None, 0.0)
@@ -155,7 +155,7 @@ class PredictionCache:
         return run
 
     def touch(self, run: Predictions) -> None:
-        """It is in use: it goes last, and so do its uploads, which are deleted by their age."""
+        """Mark a run and its uploads as in use, which restarts their expiry."""
         with self._lock:
             if run.id in self._runs:
                 self._runs[run.id] = run, time.monotonic()
@@ -163,13 +163,13 @@ class PredictionCache:
         touch_files(run.sources)
 
     def forget(self, run: Predictions) -> None:
-        """Its visitor is gone, or has started over."""
+        """Drop a run whose visitor is gone or has started over."""
         with self._lock:
             self._runs.pop(run.id, None)
         run.clear()
 
     def trim(self) -> None:
-        """Forget what is too old or too much."""
+        """Drop runs that have expired or exceed the budget."""
         with self._lock:
             sizes = {run_id: run.nbytes for run_id, (run, _) in self._runs.items()}
             total = sum(sizes.values())
@@ -182,7 +182,7 @@ class PredictionCache:
 
 
 def touch_files(files: Iterable[Path]) -> None:
-    """These files and their folders are in use: what is deleted by its age begins again."""
+    """Mark these files and their folders as in use, which restarts their expiry."""
     for path in {path for file in files for path in (file, file.parent)}:
-        with contextlib.suppress(OSError):  # gone; a later read will say so
+        with contextlib.suppress(OSError):  # deleted; a later read reports it
             os.utime(path)

@@ -1,4 +1,4 @@
-"""One picture at screen size with new settings, while the hand is still on the slider."""
+"""Live previews: one picture at screen size with new settings, while a slider is being moved."""
 
 import time
 import uuid
@@ -16,18 +16,18 @@ from segmentation.recipe import Recipe
 from segmentation.settings import Settings, with_values
 from segmentation.web.runs.run import Run, key_of
 
-MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved coarser, so that a preview stays one
+MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved more coarsely, so that previews stay fast
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What one cutout would look like."""
+    """A preview of one cutout."""
 
     key: str  # of the cutout
-    tuning: int  # number of the position of the hand
+    tuning: int  # number of the tuning step
     file: Path
-    box: Box  # at the size of the preview
-    size: tuple[int, int]  # (height, width) of the whole picture at the size of the preview
+    box: Box  # in pixels of the preview
+    size: tuple[int, int]  # (height, width) of the whole picture, in pixels of the preview
     stages: dict[str, Path]
     seconds: float
     warnings: tuple[str, ...]
@@ -36,10 +36,10 @@ class Preview:
 def make_preview(
     run: Run, index: int, cutout: Cutout, prediction: Prediction, recipe: Recipe, backdrop: Path | None, limits: Limits
 ) -> Preview:
-    """Cut out one picture of a run at screen size, from the prediction of the whole.
+    """Cut out one picture of a run at screen size, from its full-size prediction.
 
     Raises:
-        ImageError: The picture's file is gone.
+        ImageError: The picture's file no longer exists.
     """
     start, tuning = time.perf_counter(), run.tuning.current
     small = run.predictions.small(run.predictions.sources[index], limits)
@@ -47,16 +47,16 @@ def make_preview(
     probability = prediction.maps[cutout.label]
     settings = _at_scale(recipe.settings, small.size, small.picture.size, probability.shape)
     mask = None
-    if settings.post_process_mask:  # it counts in pixels of the whole picture, and is quick
+    if settings.post_process_mask:  # it is defined in pixels of the whole picture, and is fast
         mask = resize(to_mask(probability, small.size, post_process=True), small.picture.size, "box")
     result = refine(small.picture, probability, settings, mask=mask, max_unknown=MAX_UNKNOWN)
     stem = f"preview-{uuid.uuid4().hex}"
-    # lossless WebP would only take longer to write
+    # lossless WebP only takes longer to write
     export = recipe.export if recipe.export.format == "jpeg" else with_values(recipe.export, format="png")
     file = run.folder / f"{stem}{export.ending}"
     notes = save_export(small.picture, result.foreground, result.alpha, file, export, behind)
     stages = save_stages(result, run.folder, stem)
-    run.retire([file, *stages.values()])  # the full size takes its place in a moment
+    run.retire([file, *stages.values()])  # the full-size cutout replaces it in a moment
     return Preview(
         key=key_of(index, cutout),
         tuning=tuning.number,
@@ -70,7 +70,7 @@ def make_preview(
 
 
 def _at_scale(settings: Settings, whole: tuple[int, int], small: tuple[int, int], network: tuple[int, ...]) -> Settings:
-    """Settings that do to the small picture what the given ones do to the whole, as near as whole pixels come."""
+    """Settings that have the same effect on the small picture as the given ones on the whole, to the nearest pixel."""
     erode_size = settings.alpha_matting_erode_size
     if erode_size == "auto":
         erode_size = auto_erode_size(whole, (network[0], network[1]))

@@ -1,4 +1,4 @@
-"""What came of each picture of a run, and what it was made by."""
+"""The result of each picture of a run, and the settings that produced it."""
 
 import threading
 from collections.abc import Iterable
@@ -14,13 +14,13 @@ MadeBy: TypeAlias = tuple[Recipe, Path | None]
 
 
 class Results:
-    """Outcomes by number of the picture, in whatever order they finish. Safe for threads."""
+    """Outcomes by number of the picture, in any order of completion. Thread-safe."""
 
     def __init__(self, made_by: MadeBy) -> None:
-        """Hold none yet.
+        """Start empty.
 
         Args:
-            made_by: What all are made by that are not replaced later.
+            made_by: Recipe and backdrop of all outcomes that are not replaced later.
         """
         self._made_by = made_by
         self._lock = threading.Lock()
@@ -31,15 +31,15 @@ class Results:
         return len(self._outcomes)
 
     def add(self, outcome: Outcome) -> None:
-        """A picture is finished."""
+        """Add the outcome of a finished picture."""
         with self._lock:
             self._outcomes[outcome.index] = outcome
 
     def replace(self, outcome: Outcome, made_by: MadeBy) -> list[Path] | None:
-        """Take a new outcome of a picture, unless it failed where the old one has cutouts.
+        """Replace a picture's outcome, unless the new one failed and the old one has cutouts.
 
         Returns:
-            The old one's files, which are no longer needed; None where the old one stays.
+            The old outcome's files, which are no longer needed; None if the old outcome stays.
         """
         with self._lock:
             old = self._outcomes.get(outcome.index)
@@ -51,7 +51,7 @@ class Results:
 
     @property
     def outcomes(self) -> dict[int, Outcome]:
-        """By number of the picture, in order, as of now."""
+        """Number of the picture -> outcome, in order; a snapshot."""
         with self._lock:
             return dict(sorted(self._outcomes.items()))
 
@@ -62,38 +62,38 @@ class Results:
 
     @property
     def reports(self) -> list[Report]:
-        """One a picture, in order."""
+        """One per picture, in order."""
         return [outcome.report for outcome in self.outcomes.values()]
 
     @property
     def failed(self) -> list[tuple[int, str]]:
-        """Number and sentence of each picture that failed."""
+        """Number and error message of each picture that failed."""
         return [(i, outcome.report.error) for i, outcome in self.outcomes.items() if outcome.report.error]
 
     def missing(self, pictures: Iterable[int]) -> list[int]:
-        """Those of these pictures that have come to nothing yet: not begun, or failed."""
+        """Those of these pictures without cutouts: not started, or failed."""
         outcomes = self.outcomes
         return [index for index in pictures if index not in outcomes or outcomes[index].report.error]
 
     @property
     def made_by(self) -> dict[int, MadeBy]:
-        """By number of each picture that has cutouts, in order."""
+        """Number of each picture that has cutouts -> recipe and backdrop, in order."""
         with self._lock:
             done = sorted(index for index, outcome in self._outcomes.items() if outcome.cutouts)
             return {index: self._replaced_by.get(index, self._made_by) for index in done}
 
     @property
     def backdrops(self) -> set[Path]:
-        """The backdrops of all."""
+        """All backdrops."""
         with self._lock:
             return {backdrop for _, backdrop in (self._made_by, *self._replaced_by.values()) if backdrop}
 
     def share_of(self, made_by: MadeBy) -> tuple[int, int]:
-        """Pictures with cutouts that were made by this, and all that have any."""
+        """Number of pictures whose cutouts this recipe and backdrop made, and of all that have cutouts."""
         all_ = self.made_by.values()
         return sum(one == made_by for one in all_), len(all_)
 
     @property
     def is_mixed(self) -> bool:
-        """Whether cutouts were made by different settings."""
+        """Whether the cutouts were made with different settings."""
         return len(set(self.made_by.values())) > 1

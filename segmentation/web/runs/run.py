@@ -1,4 +1,4 @@
-"""A visitor's run: its pictures, what came of them so far, and what of it is going on."""
+"""A visitor's run: its pictures, their results so far, and its progress."""
 
 import shutil
 import threading
@@ -18,23 +18,23 @@ from segmentation.web.runs.tuning import Tuning
 from segmentation.web.runs.turns import Ticket, Turns
 
 HALT_SECONDS = 2.0
-RETIRED_SECONDS = 10.0  # a page may be on its way to files that were replaced
+RETIRED_SECONDS = 10.0  # replaced files stay this long, since a page may still be requesting them
 
-NOTHING_YET = Message("There are no cutouts yet: add pictures and cut them out first.")
+NOTHING_YET = Message("There are no cutouts yet. Add pictures and cut them out first.")
 
 
 class Run:
-    """One run, or a part of one. The handlers of a visitor's page meet here from several threads.
+    """One run, or part of one. The handlers of a visitor's page use it from several threads.
 
     Attributes:
         folder: Where its files are written.
-        predictions: Its pictures, and what was predicted about them.
+        predictions: Its pictures and their predictions.
         recipe: Model and settings.
-        backdrop: The picture behind, where the settings ask for one.
-        ticket: Its turns among all runs.
-        results: What came of its pictures.
-        tuning: How far it is tuned.
-        stop: Set, it ends at the next opportunity.
+        backdrop: The background picture, if the settings need one.
+        ticket: Its place among the runs that take turns.
+        results: The results of its pictures.
+        tuning: Which tuning steps are current and done.
+        stop: Once set, the run ends at the next opportunity.
     """
 
     def __init__(
@@ -47,16 +47,16 @@ class Run:
         ticket: Ticket | None = None,
         pictures: frozenset[int] | None = None,
     ) -> None:
-        """Prepare it; nothing runs yet.
+        """Prepare the run without starting it.
 
         Args:
             folder: Where its files are written.
-            predictions: Its pictures, and what was predicted about them.
+            predictions: Its pictures and their predictions.
             recipe: Model and settings.
-            backdrop: The picture behind, where the settings ask for one.
-            predictor: Tells where the subject is, until the run has begun.
-            ticket: Its turns among all runs; its own by default.
-            pictures: Numbers of its pictures, where it is a part of another run; all by default.
+            backdrop: The background picture, if the settings need one.
+            predictor: Makes the predictions; released to the caller of `begin`.
+            ticket: Its place among the runs that take turns; by default, it has no competitors.
+            pictures: Numbers of its pictures, if it is part of another run; all by default.
         """
         self.folder, self.predictions, self.recipe, self.backdrop = folder, predictions, recipe, backdrop
         self.pictures = pictures
@@ -74,16 +74,16 @@ class Run:
         self._wanted: int | None = None
         self._pages = 1
         self._selected = ""
-        self._retired: list[tuple[float, Path]] = []  # files replaced by others, and when
+        self._retired: list[tuple[float, Path]] = []  # replaced files, with the time of replacement
 
     @property
     def total(self) -> int:
-        """Pictures of it."""
+        """Number of its pictures."""
         return len(self.predictions.sources) if self.pictures is None else len(self.pictures)
 
     @property
     def missing(self) -> list[int]:
-        """Numbers of its pictures that have come to nothing yet: not begun, or failed."""
+        """Numbers of its pictures without cutouts: not started, or failed."""
         return self.results.missing(range(self.total) if self.pictures is None else sorted(self.pictures))
 
     @property
@@ -91,18 +91,18 @@ class Run:
         """Share of its pictures that are finished."""
         return len(self.results) / max(1, self.total)
 
-    # ----------------------------------------------------------------------------------------------- while it works
+    # ------------------------------------------------------------------------------------------------------ progress
 
     def begin(self) -> Predictor:
-        """What tells where the subject is. A run works once: afterwards it must not hold a network in memory."""
+        """Start the run and release its predictor. A run starts once, and must not keep a network in memory after."""
         with self._lock:
             predictor, self._predictor = self._predictor, None
-            assert predictor is not None, "a run works once"
+            assert predictor is not None, "a run can only start once"
             self._at_work = True
             return predictor
 
     def end(self) -> None:
-        """Its work has ended, well or not."""
+        """Mark the run as ended, whether it succeeded or not."""
         with self._lock:
             self._at_work = False
 
@@ -113,64 +113,64 @@ class Run:
 
     @property
     def now(self) -> str:
-        """Which picture is in which stage."""
+        """The current picture and its stage."""
         return self._now
 
-    def tell(self, now: str) -> None:
-        """A picture entered a stage."""
+    def set_stage(self, now: str) -> None:
+        """Note that a picture entered a stage."""
         with self._lock:
             self._now = now
 
-    # ------------------------------------------------------------------------------------------ its pages and parts
+    # ---------------------------------------------------------------------------------------------- pages and parts
 
     @property
     def shown_since(self) -> int:
-        """A number that grows: what a page shows of an earlier one is stale."""
+        """Version of the display. It only grows: a page showing a lower one is stale."""
         return self._shown_since
 
     @property
     def wanted(self) -> int | None:
-        """Number of the picture that its visitor just asked for, and so wants to see."""
+        """Number of the picture that the visitor requested last, which the page should show."""
         return self._wanted
 
-    def show_anew(self) -> None:
-        """A page shows it from scratch."""
+    def reset_view(self) -> None:
+        """Make pages discard what they show and display the run from scratch."""
         with self._lock:
             self._shown_since = time.time_ns()
 
     def take_place_of(self, other: "Run | None") -> None:
-        """The other's results stay until this one has some."""
+        """Keep the other run's results on show until this one has some."""
         with self._lock:
             self._replaced = other
 
     def take_replaced(self) -> "Run | None":
-        """The run whose place it took, once: that is no longer shown."""
+        """The run it replaces, which is no longer shown. Returned once, then None."""
         with self._lock:
             replaced, self._replaced = self._replaced, None
             return replaced
 
     @property
     def replaced(self) -> "Run | None":
-        """The run whose results are still shown."""
+        """The earlier run whose results are still shown."""
         return self._replaced
 
     def add_page(self) -> None:
-        """Another page shows it: one that is loaded again is another one."""
+        """Count another page that shows the run; a reloaded page counts as another."""
         with self._lock:
             self._pages += 1
 
     def drop_page(self) -> bool:
-        """A page shows it no longer.
+        """Count a page that stopped showing the run.
 
         Returns:
-            Whether none does.
+            Whether no page shows it now.
         """
         with self._lock:
             self._pages -= 1
             return self._pages <= 0
 
     def do_part(self, part: "Run") -> None:
-        """A part of it is being done again, or for the first time."""
+        """Set the part of the run that is in progress, again or for the first time."""
         with self._lock:
             self._part = part
             if part.pictures and len(part.pictures) == 1:
@@ -179,14 +179,14 @@ class Run:
     # ------------------------------------------------------------------------------------------------- the viewer
 
     @property
-    def looked_at(self) -> tuple[int, Cutout] | None:
-        """The selected cutout with the number of its picture; the first if none is, None where there are none."""
+    def selected(self) -> tuple[int, Cutout] | None:
+        """The selected cutout with the number of its picture; by default the first, None if there are none."""
         cutouts = self.results.cutouts
         chosen = (entry for entry in cutouts if key_of(*entry) == self._selected)
         return next(chosen, cutouts[0] if cutouts else None)
 
     def select(self, key: object) -> None:
-        """Look at the cutout with that key."""
+        """Select the cutout with that key."""
         if any(key == key_of(*entry) for entry in self.results.cutouts):
             with self._lock:
                 self._selected = str(key)
@@ -194,10 +194,10 @@ class Run:
     # ------------------------------------------------------------------------------------------------------- files
 
     def adopt(self, other: "Run", index: int) -> str:
-        """Take over a picture that another run did again, unless that failed; its old files go.
+        """Take over the other run's new result for a picture, unless it failed. The old files are deleted.
 
         Returns:
-            What failed, as a sentence, or "".
+            The error message, or "".
         """
         outcome = other.results.outcomes[index]
         old = self.results.replace(outcome, (other.recipe, other.backdrop))
@@ -207,11 +207,11 @@ class Run:
         return ""
 
     def retire(self, files: Iterable[Path]) -> None:
-        """Delete these files soon; those retired a while ago go now."""
+        """Schedule these files for deletion, and delete those retired long enough ago."""
         now = time.monotonic()
         with self._lock:
             self._retired += [(now, file) for file in files]
-        if not self._packing.acquire(blocking=False):  # they may be in the ZIP that is being written
+        if not self._packing.acquire(blocking=False):  # the ZIP being written may need them
             return
         try:
             with self._lock:
@@ -223,14 +223,14 @@ class Run:
             self._packing.release()
 
     def touch(self) -> None:
-        """It is in use: its folders and its backdrops, which are deleted by their age, stay."""
+        """Mark its folders and backdrops as in use, so that they are not deleted for their age."""
         touch_files([self.folder, *(cutout.file for _, cutout in self.results.cutouts), *self.results.backdrops])
 
     def archive(self) -> Path:
-        """All cutouts in one ZIP, with the settings that make them again and which pictures they made.
+        """All cutouts in one ZIP, with the settings that reproduce them and the pictures each applies to.
 
         Raises:
-            SettingsError: There is nothing, or files are gone.
+            SettingsError: There are no cutouts, or their files have expired.
         """
         made = self.results.made_by
         if not made:
@@ -244,9 +244,7 @@ class Run:
                     files += self._write_settings(made_by, stem, [picture.name for picture in pictures])
                 return write_zip(files, self.folder / "cutouts.zip")
             except FileNotFoundError as error:
-                raise SettingsError(
-                    Message("Files of this run were deleted after their time. Cut out again.")
-                ) from error
+                raise SettingsError(Message("The files of this run have expired. Cut out again.")) from error
 
     def _write_settings(self, made_by: MadeBy, stem: str, pictures: list[str]) -> list[Path]:
         recipe, backdrop = made_by
@@ -257,31 +255,31 @@ class Run:
         save_recipe(recipe, file, behind.name if behind else None, pictures)
         return [file, *([behind] if behind else [])]
 
-    # ------------------------------------------------------------------------------------------------- its end
+    # ----------------------------------------------------------------------------------------------------- stopping
 
     def halt(self) -> bool:
-        """Stop what is being done of it, and wait a little until that has ended.
+        """Stop the run, and wait briefly for it to end.
 
         Returns:
-            Whether there was something left to do.
+            Whether pictures were left to do.
         """
-        # not by whether it is at work: what Gradio cancels may have ended already
+        # is_at_work would not do: what Gradio cancels may have ended already
         parts = [part for part in (self, self._part) if part and len(part.results) < part.total]
         for part in parts:
             part.stop.set()
-        patience = time.monotonic() + HALT_SECONDS
-        # a message that the run still sends as it ends would cover the answer
-        while any(part.is_at_work for part in parts) and time.monotonic() < patience:
+        deadline = time.monotonic() + HALT_SECONDS
+        # a last message from the ending run would overwrite the answer
+        while any(part.is_at_work for part in parts) and time.monotonic() < deadline:
             time.sleep(0.02)
         return bool(parts)
 
     def pause(self) -> None:
-        """As `halt`, but what is missing of it may be done afterwards."""
+        """Like `halt`, but the missing pictures can be done later."""
         self.halt()
         self.stop.clear()
 
     def abandon(self) -> None:
-        """Another run takes its place: whatever is being done for it stops, and nothing of it is shown."""
+        """Stop all work for it and show nothing of it: another run replaces it."""
         self.tuning.begin()
         for part in (self, self._part):
             if part:
@@ -294,5 +292,5 @@ class Run:
 
 
 def key_of(index: int, cutout: Cutout) -> str:
-    """What a cutout is called between page and server: number of the picture, and class where there are several."""
+    """A cutout's key for page and server: the number of the picture, and the class if there are several."""
     return f"{index} {cutout.label}"

@@ -1,4 +1,4 @@
-"""What page and API have in common: runs on uploaded pictures, from their start to their end."""
+"""What page and API share: runs on uploaded pictures, from start to finish."""
 
 import contextlib
 import logging
@@ -37,14 +37,14 @@ class Service:
     """All runs of all visitors.
 
     Attributes:
-        config: The operator's.
-        offered: The models.
+        config: The operator's configuration.
+        offered: The models on offer.
         predictions: The predictions of all runs.
-        turns: Whose picture is next.
+        turns: Decides which run's picture is next.
     """
 
     def __init__(self, config: Config) -> None:
-        """Read the registry; nothing is fetched or loaded yet.
+        """Read the registry. Nothing is fetched or loaded yet.
 
         Raises:
             RegistryError: The registry is wrong, or SEGMATTE_MODELS names a model it does not have.
@@ -54,19 +54,19 @@ class Service:
         self.offered = OfferedModels(config)
         self.predictions = PredictionCache(config.runs_mb << 20, config.keep_minutes * 60)
         self.turns = Turns(available_cores())
-        self._given_up: list[Ticket] = []  # runs that did not move
-        self._runs: dict[str, Run] = {}  # that pages show, by ids nobody can guess
+        self._stuck_tickets: list[Ticket] = []  # of runs abandoned because they made no progress
+        self._runs: dict[str, Run] = {}  # shown by a page, by unguessable id
         self._runs_lock = threading.Lock()
-        self._previewing = threading.BoundedSemaphore(available_cores())  # of their own: a hand waits for no batch
+        self._preview_slots = threading.BoundedSemaphore(available_cores())  # separate: previews never wait for a batch
 
     @property
     def is_stuck(self) -> bool:
-        """Whether a run that was given up still keeps a thread of this process."""
-        self._given_up = [ticket for ticket in self._given_up if ticket.at_work]
-        return bool(self._given_up)
+        """Whether an abandoned run still occupies a thread of this process."""
+        self._stuck_tickets = [ticket for ticket in self._stuck_tickets if ticket.at_work]
+        return bool(self._stuck_tickets)
 
     def _patience(self) -> float:
-        """Seconds without any progress after which a run is given up: longer than all may take that is before it."""
+        """Seconds without progress before a run is abandoned: more than everything ahead of it may take."""
         return self.config.run_seconds * max(1, self.turns.at_work) + self.config.stuck_seconds
 
     # ---------------------------------------------------------------------------------------------------------- runs
@@ -74,16 +74,16 @@ class Service:
     def new_run(
         self, paths: Sequence[Any], recipe: Recipe, backdrop: Any = None, on_progress: OnProgress | None = None
     ) -> Run:
-        """Check everything a visitor asked for, and fetch and load what it takes; no picture is touched yet.
+        """Check a visitor's request and fetch and load the model. No picture is read yet.
 
         Args:
-            paths: The pictures, as the client names them.
+            paths: The pictures' paths, as sent by the client.
             recipe: Model and settings.
-            backdrop: The picture behind, as the client names it, where the settings ask for one.
-            on_progress: Told what is going on.
+            backdrop: Path of the background picture, as sent by the client, if the settings need one.
+            on_progress: Progress callback.
 
         Raises:
-            SegmentationError: Wrong files, no such model, it is unavailable, or it cannot take that size.
+            SegmentationError: Invalid files, or the model is unknown, unavailable, or cannot take that size.
         """
         sources = uploaded_files(paths, self.config.max_pictures)
         behind = self.backdrop(recipe, backdrop)
@@ -101,14 +101,14 @@ class Service:
         return predictor
 
     def is_complete(self, run: Run, paths: Sequence[Any], recipe: Recipe) -> bool:
-        """Whether all these pictures are done in a run whose network was asked the same.
+        """Whether a run has finished all these pictures with the same network settings.
 
         Raises:
-            ImageError: They are no uploads.
+            ImageError: A path is not an upload.
         """
         sources = uploaded_files(paths, self.config.max_pictures)
         known = run.predictions
-        return not run.missing and set(sources) == set(known.sources) and known.asks_the_same(recipe)
+        return not run.missing and set(sources) == set(known.sources) and known.is_reusable_for(recipe)
 
     def rest(
         self,
@@ -119,24 +119,24 @@ class Service:
         indices: Iterable[int] | None = None,
         on_progress: OnProgress | None = None,
     ) -> Run | None:
-        """The run that does what is missing of another: pictures added since, not reached, or failed.
+        """A run of the pictures that another has not done: added since, not reached, or failed.
 
         Args:
-            run: The other one; it knows the added pictures from now on.
-            paths: All pictures, as the client names them.
+            run: The other run. The added pictures are added to it too.
+            paths: Paths of all pictures, as sent by the client.
             recipe: Model and settings.
             backdrop: As in `new_run`.
-            indices: Numbers of the pictures to do; all that are missing by default.
-            on_progress: Told what is going on.
+            indices: Numbers of the pictures to do; by default, all that are missing.
+            on_progress: Progress callback.
 
         Returns:
-            None where nothing is missing, pictures of it were taken away, or the network is to be asked something else.
+            None if nothing is missing, pictures were removed, or the network settings differ.
 
         Raises:
             SegmentationError: As `new_run`.
         """
         sources, known = uploaded_files(paths, self.config.max_pictures), run.predictions
-        if run.is_at_work or not set(known.sources) <= set(sources) or not known.asks_the_same(recipe):
+        if run.is_at_work or not set(known.sources) <= set(sources) or not known.is_reusable_for(recipe):
             return None
         added = [source for source in sources if source not in known.sources]
         if indices is None and not run.missing and not added:
@@ -144,24 +144,24 @@ class Service:
         behind = self.backdrop(recipe, backdrop)
         predictor = self._predictor(recipe, len(sources), on_progress)
         known.add_sources(added)
-        self.predictions.add(known)  # it may have been forgotten
-        self.in_use(run)
+        self.predictions.add(known)  # it may have been dropped from the cache
+        self.keep_alive(run)
         pictures = frozenset(run.missing if indices is None else indices)
         ticket = self.turns.ticket(single=len(pictures) == 1)
         return Run(new_run_folder(), known, recipe, behind, predictor, ticket, pictures)
 
     @staticmethod
-    def backdrop(recipe: Recipe, named: Any) -> Path | None:
-        """The picture behind, as the client names it, proved to be an upload; None where the settings ask for none.
+    def backdrop(recipe: Recipe, path: Any) -> Path | None:
+        """The background picture, verified to be an upload; None if the settings need none.
 
         Raises:
-            SegmentationError: There is none, or it is no upload.
+            SegmentationError: It is missing or not an upload.
         """
         if recipe.export.background != "picture":
             return None
-        if not named:
+        if not path:
             raise SettingsError(NO_BACKDROP)
-        return uploaded_files([named], 1)[0]
+        return uploaded_files([path], 1)[0]
 
     def refinement(
         self,
@@ -171,14 +171,14 @@ class Service:
         indices: Iterable[int] | None = None,
         on_progress: OnProgress | None = None,
     ) -> Run:
-        """The run that makes new cutouts from earlier predictions.
+        """A run that makes new cutouts from earlier predictions.
 
         Args:
-            predictions: Of which run.
-            recipe: The new settings; model, mean, std and size stay what the network was asked with.
+            predictions: Predictions of the earlier run.
+            recipe: The new settings; model, mean, std and size stay those of the predictions.
             backdrop: As in `new_run`.
-            indices: Numbers of the pictures; all that have predictions by default.
-            on_progress: Told what is going on.
+            indices: Numbers of the pictures; by default, all that have predictions.
+            on_progress: Progress callback.
 
         Raises:
             SegmentationError: The predictions have expired, or the background is not an upload.
@@ -203,22 +203,22 @@ class Service:
         for_page: bool = False,
         is_gone: Callable[[], bool] = lambda: False,
     ) -> Iterator[bool]:
-        """Cut out the pictures of a run; yields whenever something happened and at least every moment.
+        """Cut out the pictures of a run. Yields on every event, and regularly in between.
 
         Args:
             run: The run.
-            on_progress: Told what is going on.
-            for_page: Write thumbnails and the stages of each cutout too.
-            is_gone: Asked now and then whether nobody waits for the answer any longer.
+            on_progress: Progress callback.
+            for_page: Also write thumbnails and the stages of each cutout.
+            is_gone: Polled for whether the client has stopped waiting for the answer.
 
         Yields:
             Whether another picture is finished.
 
         Raises:
-            SegmentationError: The backdrop cannot be read, nobody waits for the answer, or the run is stuck.
+            SegmentationError: The backdrop cannot be read, the client is gone, or the run is stuck.
         """
         predictor = run.begin()
-        moved = used = time.monotonic()
+        last_progress = last_touch = time.monotonic()
         try:
             backdrop = load_image(run.backdrop, **self.config.limits._asdict()) if run.backdrop else None
             events = run_batch(
@@ -240,19 +240,19 @@ class Service:
                         return
                     if is_gone():
                         raise SettingsError(NOBODY_READS)
-                    if time.monotonic() - used > USED_SECONDS:  # what is read later must not be swept before
-                        used = time.monotonic()
-                        self.in_use(run)
+                    if time.monotonic() - last_touch > TOUCH_SECONDS:  # keep pictures not yet read from being swept
+                        last_touch = time.monotonic()
+                        self.keep_alive(run)
                     if event is not None or not run.ticket.at_work:
-                        moved = time.monotonic()
-                    elif time.monotonic() - moved > self._patience():
+                        last_progress = time.monotonic()
+                    elif time.monotonic() - last_progress > self._patience():
                         self.turns.abandon(run.ticket)
-                        self._given_up.append(run.ticket)
-                        raise SessionError(Message(STUCK, seconds=round(time.monotonic() - moved)))
+                        self._stuck_tickets.append(run.ticket)
+                        raise SessionError(Message(STUCK, seconds=round(time.monotonic() - last_progress)))
                     if isinstance(event, Outcome):
                         self._take(run, event)
                     elif isinstance(event, Step):
-                        run.tell(Message("{name}: {stage}", name=event.name, stage=STAGES[event.stage]))
+                        run.set_stage(Message("{name}: {stage}", name=event.name, stage=STAGES[event.stage]))
                         if on_progress:
                             on_progress(run.now, run.done)
                     yield isinstance(event, Outcome)
@@ -262,77 +262,77 @@ class Service:
     def _take(self, run: Run, outcome: Outcome) -> None:
         report = replace(outcome.report, run=run.predictions.id)
         run.results.add(replace(outcome, report=report, prediction=None))
-        if outcome.prediction:  # held in one place only, which is bounded
+        if outcome.prediction:  # stored only in the cache, which is bounded
             self.predictions.store(run.predictions, outcome.index, outcome.prediction)
 
     def preview(self, run: Run, recipe: Recipe, backdrop: Any = None) -> Preview | None:
-        """The selected picture with other settings, at screen size and at once; None where nothing is selected.
+        """A preview of the selected picture with new settings, at screen size; None if nothing is selected.
 
         Raises:
             SegmentationError: The predictions have expired, or the background is not an upload.
         """
-        looked_at = run.looked_at
-        if looked_at is None:
+        selected = run.selected
+        if selected is None:
             return None
         behind = self.backdrop(recipe, backdrop)
-        prediction = run.predictions.by_picture.get(looked_at[0])
+        prediction = run.predictions.by_picture.get(selected[0])
         if prediction is None:
             raise SettingsError(EXPIRED)
-        self.in_use(run)
-        with self._previewing:
-            return make_preview(run, *looked_at, prediction, recipe, behind, self.config.limits)
+        self.keep_alive(run)
+        with self._preview_slots:
+            return make_preview(run, *selected, prediction, recipe, behind, self.config.limits)
 
-    def in_use(self, run: Run) -> None:
-        """Nothing of it may be deleted for its age."""
+    def keep_alive(self, run: Run) -> None:
+        """Restart the expiry of a run's predictions and files."""
         self.predictions.touch(run.predictions)
         run.touch()
 
-    # ----------------------------------------------------------------------------------------------- pages and ends
+    # ------------------------------------------------------------------------------------------- pages and clean-up
 
     def show(self, run: Run) -> str:
-        """A page shows it: it can come back to it by the id that is returned."""
+        """Register a run as shown by a page, which can resume it by the returned id."""
         with self._runs_lock:
             self._runs[run.predictions.id] = run
         return run.predictions.id
 
-    def come_back(self, run_id: object) -> Run | None:
-        """The run that a page showed before it was loaded again; None where it is gone."""
+    def resume(self, run_id: object) -> Run | None:
+        """The run that a page showed before it was reloaded; None if it has expired."""
         with self._runs_lock:
             run = self._runs.get(run_id) if isinstance(run_id, str) else None
             if run is None or not len(run.results) or not run.folder.is_dir():
                 return None
             run.add_page()
-        self.in_use(run)
+        self.keep_alive(run)
         return run
 
     def leave(self, run: Run) -> None:
-        """A page shows it no longer; when none does, nothing of it stays."""
+        """Note that a page stopped showing a run; once no page shows it, it is deleted."""
         replaced = run.take_replaced()
         if replaced:
             self.leave(replaced)
         with self._runs_lock:
-            left = run.drop_page()
-        if left:
+            is_unused = run.drop_page()
+        if is_unused:
             self.forget(run)
 
     def forget(self, run: Run) -> None:
-        """Its visitor is gone or has begun another: nothing of it stays, in memory or on disk."""
+        """Delete a run from memory and disk: its visitor is gone or has started another."""
         with self._runs_lock:
             self._runs.pop(run.predictions.id, None)
         run.abandon()
         self.predictions.forget(run.predictions)
         run.delete()
 
-    # ---------------------------------------------------------------------------------------------- behind the page
+    # --------------------------------------------------------------------------------------------- background threads
 
     def prepare(self) -> None:
-        """Load the default model and compile the matting; for a thread behind the running page."""
+        """Load the default model and compile the matting; for a background thread."""
         self.offered.load_default()
         warm_up_matting()
         log.info("alpha matting is ready")
 
     def keep_clean(self) -> None:
-        """Sweep old runs and uploads away and give idle memory back, now and then; for a thread of its own."""
+        """Periodically delete old runs and uploads and free idle memory; for a background thread."""
         keep = self.config.keep_minutes * 60
         swept = -math.inf
         while True:
@@ -340,8 +340,8 @@ class Service:
                 swept = time.monotonic()
                 sweep(keep)
                 with self._runs_lock:
-                    gone = [run for run in self._runs.values() if not run.is_at_work and not run.folder.is_dir()]
-                for run in gone:  # its files were deleted for their age
+                    expired = [run for run in self._runs.values() if not run.is_at_work and not run.folder.is_dir()]
+                for run in expired:  # the sweep deleted its files
                     self.forget(run)
             self.offered.give_memory_back(IDLE_SECONDS)
             self.predictions.trim()
@@ -351,18 +351,18 @@ class Service:
 def _prepare_matting(recipe: Recipe, on_progress: OnProgress | None) -> None:
     if (recipe.settings.alpha_matting or recipe.settings.decontaminate) and not matting_is_ready():
         if on_progress:
-            on_progress(Message("Preparing alpha matting, once after the installation"), None)
+            on_progress(Message("Preparing alpha matting (once after installation)"), None)
         warm_up_matting()
 
 
-THUMBNAIL_SIDE = 480  # pixels of the longer side: the gallery stays light however large the pictures are
+THUMBNAIL_SIDE = 480  # pixels of the longer side: keeps the gallery light, whatever the pictures' size
 
-USED_SECONDS = 20.0  # between two marks on a run's files that it is under way
+TOUCH_SECONDS = 20.0  # how often the files of a run in progress are marked as in use
 
-IDLE_SECONDS = 30.0  # a network that had nothing to do for so long gives its memory back
+IDLE_SECONDS = 30.0  # idle time after which a network frees its memory
 
-NOBODY_READS = Message("Nobody reads this run's answer any longer, so it was ended.")
-STUCK = "Nothing has moved for {seconds} s, so this run was given up. Try again, with fewer or smaller pictures."
+NOBODY_READS = Message("The run was stopped because nobody was reading its answer.")
+STUCK = "The run made no progress for {seconds} s and was stopped. Try again with fewer or smaller pictures."
 
 STAGES = {
     "decode": Message("reading"),
@@ -372,4 +372,4 @@ STAGES = {
     "colours": Message("cleaning the edge colours"),
     "encode": Message("writing the file"),
 }
-"""Names of the stages for people, in the order in which they come."""
+"""Display names of the stages, in order."""

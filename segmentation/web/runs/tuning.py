@@ -1,4 +1,4 @@
-"""How far a run is tuned: each move of the hand makes everything begun before it stale."""
+"""The tuning steps of a run: each change of a setting makes work for earlier steps stale."""
 
 import threading
 from dataclasses import dataclass
@@ -6,53 +6,53 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One position of the hand."""
+    """One tuning step."""
 
     number: int
-    """Counts up; the browser compares it as well."""
+    """Counts up; the browser compares it too."""
     _tuning: "Tuning"
 
     @property
     def is_stale(self) -> bool:
-        """Whether the hand has moved on."""
+        """Whether a later step has begun."""
         return self._tuning.current.number != self.number
 
     @property
     def is_done(self) -> bool:
-        """Whether this position, or a later one, is there in full size."""
+        """Whether this step, or a later one, is finished in full size."""
         return self._tuning.done >= self.number
 
     def finish(self) -> None:
-        """It is there in full size."""
+        """Mark this step as finished in full size."""
         self._tuning.finish(self)
 
 
 class Tuning:
-    """Safe for threads."""
+    """Counts the tuning steps of a run. Thread-safe."""
 
     def __init__(self) -> None:
-        """Nothing was tuned yet."""
+        """Start at step 0."""
         self._lock = threading.Lock()
         self._current = Token(0, self)
         self._done = 0
 
     @property
     def current(self) -> Token:
-        """The latest position."""
+        """The latest step."""
         return self._current
 
     @property
     def done(self) -> int:
-        """Number of the latest position that is there in full size."""
+        """Number of the latest step that is finished in full size."""
         return self._done
 
     def begin(self) -> Token:
-        """The hand moved."""
+        """Begin a new step."""
         with self._lock:
             self._current = Token(self._current.number + 1, self)
             return self._current
 
     def finish(self, token: Token) -> None:
-        """That position is there in full size."""
+        """Mark a step as finished in full size."""
         with self._lock:
             self._done = max(self._done, token.number)

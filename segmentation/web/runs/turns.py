@@ -1,45 +1,45 @@
-"""Who may work on a picture next: runs take turns, so that nobody's batch keeps another's single picture waiting."""
+"""The order of work: runs take turns picture by picture, so that no batch delays another visitor's single picture."""
 
 import itertools
 import threading
 from types import TracebackType
 
-_ARRIVAL = 0.5  # of a turn: who arrives goes before the next turns of those under way, but not before all of them
+_ARRIVAL = 0.5  # turns: a new run goes before the next turns of runs in progress, but not before all of them
 
 
 class Turns:
-    """A number of places to work, given out run by run (start-time fair queueing, Goyal et al. 1996).
+    """A number of worker slots, shared fairly among runs (start-time fair queueing, Goyal et al. 1996).
 
-    Each run has a number that grows by one with each of its pictures; the smallest number is next.
+    Each run has a number that grows by one with each of its pictures; the lowest number is next.
     """
 
     def __init__(self, places: int) -> None:
-        """All places are free.
+        """Start with all places free.
 
         Args:
-            places: Pictures at work at the same time, whoever they belong to.
+            places: How many pictures, of all runs together, may be processed at once.
         """
         self._places = places
-        self._now = 0.0  # number of the turn that was given out last
+        self._now = 0.0  # number of the last turn
         self._arrivals = itertools.count()
         self._changed = threading.Condition()
         self._waiting: set[Ticket] = set()
         self._busy: dict[Ticket, int] = {}
-        self._was_single = False  # the run that got the last turn
+        self._was_single = False  # whether the last turn went to a single picture
 
     def ticket(self, *, single: bool = False) -> "Ticket":
-        """For a run that begins; one of a single picture gets every other turn, as long as there are such."""
+        """A ticket for a new run. While single pictures are waiting, they get every other turn."""
         with self._changed:
             return Ticket(self, self._now + _ARRIVAL, next(self._arrivals), single)
 
     @property
     def at_work(self) -> int:
-        """Pictures at work."""
+        """Number of pictures being processed."""
         with self._changed:
             return sum(self._busy.values())
 
     def abandon(self, ticket: "Ticket") -> None:
-        """Give the places of a run that does not move to others; its threads may never come back."""
+        """Release the places of a stuck run, whose threads may never return."""
         with self._changed:
             ticket.is_abandoned = True
             self._busy.pop(ticket, None)
@@ -50,8 +50,8 @@ class Turns:
             return None
         singles = [ticket for ticket in self._waiting if ticket.single]
         batches = [ticket for ticket in self._waiting if not ticket.single]
-        able = singles if singles and not (batches and self._was_single) else batches
-        return min(able, key=lambda ticket: (ticket.number, ticket.arrival), default=None)
+        candidates = singles if singles and not (batches and self._was_single) else batches
+        return min(candidates, key=lambda ticket: (ticket.number, ticket.arrival), default=None)
 
     def enter(self, ticket: "Ticket") -> None:
         """Wait until it is this run's turn."""
@@ -64,16 +64,16 @@ class Turns:
             if not ticket.waiting:
                 self._waiting.discard(ticket)
             ticket.threads.add(threading.get_ident())
-            if ticket.is_abandoned:  # it takes no place, and gives none back
+            if ticket.is_abandoned:  # it takes no place, and releases none
                 return
             self._now = max(self._now, ticket.number)
             self._was_single = ticket.single
             ticket.number += 1
             self._busy[ticket] = self._busy.get(ticket, 0) + 1
-            self._changed.notify_all()  # there may be another place
+            self._changed.notify_all()  # another place may be free
 
     def leave(self, ticket: "Ticket") -> None:
-        """Its picture is done."""
+        """Release the place after a picture."""
         with self._changed:
             ticket.threads.discard(threading.get_ident())
             if ticket.is_abandoned:
@@ -84,7 +84,7 @@ class Turns:
             self._changed.notify_all()
 
     def ahead(self, ticket: "Ticket") -> int:
-        """Runs whose turn comes before this one's, while it waits for its first; 0 once it has begun."""
+        """Number of runs ahead of this one while it waits for its first turn; 0 once it has started."""
         with self._changed:
             if ticket not in self._waiting or ticket in self._busy:
                 return 0
@@ -94,14 +94,14 @@ class Turns:
 
 
 class Ticket:
-    """A run's part in the turns: a context manager, entered by each of its threads for each picture."""
+    """A run's place in the turns: a context manager that each of its threads enters for each picture."""
 
     def __init__(self, turns: Turns, number: float, arrival: int, single: bool) -> None:
-        """Made by `Turns.ticket`."""
+        """Use `Turns.ticket` instead."""
         self._turns, self.single = turns, single
         self.number, self.arrival = number, arrival
-        self.waiting = 0  # threads
-        self.threads: set[int] = set()  # at work
+        self.waiting = 0  # number of waiting threads
+        self.threads: set[int] = set()  # ids of working threads
         self.is_abandoned = False
 
     def __enter__(self) -> None:
@@ -109,15 +109,15 @@ class Ticket:
         self._turns.enter(self)
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        """Give the place to the next."""
+        """Pass the place on."""
         self._turns.leave(self)
 
     @property
     def ahead(self) -> int:
-        """Runs that come before this one; 0 once it has begun."""
+        """Number of runs ahead of this one; 0 once it has started."""
         return self._turns.ahead(self)
 
     @property
     def at_work(self) -> bool:
-        """Whether one of its pictures is at work."""
+        """Whether one of its pictures is being processed."""
         return bool(self.threads)

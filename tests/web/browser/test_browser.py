@@ -90,7 +90,7 @@ def test_stop_keeps_what_was_finished(watched: Watched, photos: dict[str, Path])
     expect(watched.page.locator("#viewer .stage")).to_be_visible(timeout=60000)
     watched.shot("running")
     watched.page.click("#stop")
-    expect(watched.page.locator("#status")).to_contain_text("Stopped. What was finished is kept.")
+    expect(watched.page.locator("#status")).to_contain_text("Stopped. Finished pictures are kept.")
     count = watched.page.locator("#viewer .thumb").count()
     watched.page.wait_for_timeout(3000)
     assert watched.page.locator("#viewer .thumb").count() == count < 5

@@ -152,7 +152,7 @@ def test_a_link_carries_model_and_settings(watched: Watched, server: Server) -> 
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("?model=nothing<b>", "This link asks for the model 'nothing<b>', which is not offered here."),
+        ("?model=nothing<b>", "This link asks for the model 'nothing<b>', which is not available here."),
         ("?alpha_matting_erode_size=9999", "This link's settings cannot be used. Erode size must lie"),
         ("?std=0", "std must not be 0"),
     ],

@@ -160,7 +160,7 @@ def test_too_many_pictures_are_told_before_anything_is_sent(watched: Watched, ph
     uploads: list[str] = []
     watched.page.on("request", lambda request: uploads.append(request.url) if "upload" in request.url else None)
     watched.page.set_input_files("#pictures input[type=file]", [photos["cheetah"]] * 6)  # five are the cap here
-    expect(watched.page.locator("#refused")).to_contain_text("6 pictures are too many: at most 5 are taken")
+    expect(watched.page.locator("#refused")).to_contain_text("6 pictures are too many: the limit is 5")
     assert uploads == []
     watched.add(photos["cheetah"])
     expect(watched.page.locator("#refused")).to_be_hidden()
@@ -250,7 +250,7 @@ def test_results_that_are_gone_are_said_to_be(watched: Watched, photos: dict[str
     for run in list(server.service._runs.values()):
         server.service.forget(run)  # as a restart does
     watched.page.reload()
-    expect(watched.page.locator("#status .line")).to_contain_text("Your last results are gone", timeout=30000)
+    expect(watched.page.locator("#status .line")).to_contain_text("Your last results have expired", timeout=30000)
 
 
 def test_changed_settings_are_seen_on_closed_sections_and_reset(watched: Watched) -> None:
@@ -278,11 +278,11 @@ def test_what_waits_for_a_run_says_so_and_errors_stay_at_their_field(watched: Wa
     expect(page.locator("#std .problem")).to_contain_text("Std must be one number or three")
     page.locator("#std textarea, #std input").fill("0,5")
     expect(page.locator("#std .problem")).to_have_count(0)
-    expect(page.locator("#status .line")).to_contain_text("used the next time you press Cut out")
+    expect(page.locator("#status .line")).to_contain_text("takes effect the next time you press Cut out")
     page.click("#apply_all")
     page.wait_for_timeout(1500)
-    expect(page.locator("#status .line")).not_to_contain_text("these settings now")  # of which one still waits
-    expect(page.locator("#status .line")).to_contain_text("used the next time you press Cut out")
+    expect(page.locator("#status .line")).not_to_contain_text("have these settings")  # of which one still waits
+    expect(page.locator("#status .line")).to_contain_text("takes effect the next time you press Cut out")
     page.locator("#std textarea, #std input").fill("")
     expect(page.locator("#status .line")).to_contain_text("The picture is done")  # nothing waits
 
@@ -327,7 +327,7 @@ def test_a_click_on_an_upload_shows_its_cutout_and_the_first_picture_comes_first
     expect(page.locator("#viewer .name")).to_contain_text("1 / 2  astronaut")
     watched.open("matting")
     watched.turn("alpha_matting_erode_size", 22)  # what is tuned is what is shown, whichever was done first
-    expect(page.locator("#status .line")).to_contain_text("astronaut.png is updated", timeout=30000)
+    expect(page.locator("#status .line")).to_contain_text("astronaut.png updated", timeout=30000)
     page.locator("#pictures .thumbnail-item").nth(1).click()
     expect(page.locator("#viewer .name")).to_contain_text("2 / 2  cheetah")
 
@@ -441,7 +441,7 @@ def test_the_api_panel_describes_its_parameters(server: Server) -> None:
     assert "certainly subject" in json.dumps(described["alpha_matting_foreground_threshold"])
     assert described["images"]["label"] == "images"
     assert described["images"]["example_input"][0]["meta"] == {"_type": "gradio.FileData"}
-    assert [entry["label"] for entry in endpoint["returns"]] == ["The cutouts", "The report, an entry a picture"]
+    assert [entry["label"] for entry in endpoint["returns"]] == ["The cutouts", "The report, one entry per picture"]
 
 
 def test_a_link_to_the_page_has_our_title_sentence_and_picture(watched: Watched) -> None:

@@ -97,7 +97,7 @@ def test_without_live_nothing_happens_until_all_are_done_anew(
     tried.page.wait_for_timeout(1500)
     assert tried.fetched(SAVE, "href") == before
     tried.page.click("#apply_all")
-    expect(tried.page.locator("#status .line")).to_contain_text("All pictures have these settings now", timeout=30000)
+    expect(tried.page.locator("#status .line")).to_contain_text("All pictures now have these settings", timeout=30000)
     for place, name in enumerate(("cheetah", "chelsea")):
         tried.page.locator("#viewer .thumb").nth(place).click()
         expect(tried.page.locator("#viewer .name")).to_contain_text(photos[name].name)
@@ -256,7 +256,7 @@ def test_the_keyboard_moves_through_the_batch(tried: Watched) -> None:
     tried.mark()
     tried.turn("alpha_matting_erode_size", 3)  # what is turned now is the second picture
     tried.tuned()
-    expect(tried.page.locator("#status")).to_contain_text("chelsea.png is updated")
+    expect(tried.page.locator("#status")).to_contain_text("chelsea.png updated")
     expect(name).to_contain_text("2 / 2")
 
 
@@ -415,7 +415,7 @@ def test_the_settings_in_the_archive_make_the_same_files_again(
     tried.turn("alpha_matting_erode_size", 6)  # of the first picture alone
     tried.tuned()
     tried.page.click("#download")
-    expect(tried.page.locator("#zip_question")).to_contain_text("These settings are on 1 of 2 pictures")
+    expect(tried.page.locator("#zip_question")).to_contain_text("1 of 2 pictures have these settings")
     for _ in range(2):  # the second time as well
         with tried.page.expect_download() as download:
             tried.page.click("#zip_as_is")

@@ -127,7 +127,7 @@ def test_a_pictures_address_adds_it_to_those_that_are_there(
         ("http://localhost/a.jpg", "no public web site"),
         ("http://169.254.169.254/latest/meta-data", "no public web site"),
         ("file:///etc/passwd", "not a web address"),
-        ("", "Type the address of a picture first"),
+        ("", "Enter the address of a picture first"),
     ],
 )
 def test_an_address_that_leads_to_no_picture_of_the_web_is_refused_in_a_sentence(

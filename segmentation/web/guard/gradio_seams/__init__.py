@@ -1,4 +1,4 @@
-"""Every private touch of Gradio, Starlette and uvicorn, by concern; `tests/web/test_gradio_seams.py` holds each one.
+"""Every use of private parts of Gradio, Starlette and uvicorn, by topic; `tests/web/test_gradio_seams.py` tests each.
 
-Nothing else may import a submodule of Gradio or read one of its underscore names.
+No other package may import a submodule of Gradio or read its underscore names.
 """

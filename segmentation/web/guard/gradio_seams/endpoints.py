@@ -1,4 +1,4 @@
-"""Gradio's events as clients see them: their descriptions, their inputs, and who waits for their answers."""
+"""Gradio's events as clients see them: their descriptions, their inputs, and who reads their answers."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -11,30 +11,30 @@ from gradio.utils import get_function_description
 
 
 def add_endpoint(work: Callable[..., Any], **options: Any) -> None:
-    """Make a function an endpoint of the page that is being laid out: `gr.api`, which Gradio does not export to mypy.
+    """Make a function an endpoint of the current page. Wraps `gr.api`, which Gradio does not export to mypy.
 
     Args:
         work: Its signature and docstring describe the endpoint.
-        options: As `gr.api` takes them.
+        options: Arguments of `gr.api`.
     """
     api(work, **options)
 
 
 def events_named(demo: gr.Blocks, *names: str) -> list[Any]:
-    """The events of a page that have one of these API names."""
+    """The events of a page with one of these API names."""
     return [event for event in demo.fns.values() if event.api_name in names]
 
 
 def describe(event: Any, examples: Mapping[str, Any], answers: Sequence[str]) -> None:
-    """Give an endpoint made by `gr.api` the texts and examples that the API's panel and clients show.
+    """Give an endpoint made by `gr.api` the texts and examples that the API panel and clients show.
 
-    Gradio takes these from the components that a page lays out; those that it makes for an endpoint have none. Call it
+    Gradio takes them from the page's components, but the components it creates for an endpoint have none. Call this
     inside the `Blocks` context.
 
     Args:
         event: The endpoint. Its docstring describes each parameter.
-        examples: Parameter -> example; the default is the example of all others.
-        answers: What it returns, in order.
+        examples: Parameter -> example; for all others, the default is the example.
+        answers: Labels of the return values, in order.
     """
     _, texts, _ = get_function_description(event.fn)
     for component, name in zip(event.inputs, inspect.signature(event.fn).parameters, strict=True):
@@ -47,23 +47,23 @@ def describe(event: Any, examples: Mapping[str, Any], answers: Sequence[str]) ->
         component._api_info = {**component._api_info, "description": text}  # noqa: SLF001
 
 
-def take_as_it_is(component: Any) -> None:
-    """Hand a component's value to its handler unchecked: Gradio's own check of ranges answers without a sentence."""
+def skip_validation(component: Any) -> None:
+    """Pass a component's value to its handler unchecked: Gradio's range check fails without an error message."""
     component.preprocess = lambda value: value
 
 
 def offer_as_tools(demo: gr.Blocks, *names: str) -> None:
-    """Offer these of the events so far to language models, and none of the others. Later ones are offered too."""
+    """Of the events added so far, offer only these to language models. Events added later are offered too."""
     for event in demo.fns.values():
         if event.fn and event.api_name not in names:
-            function = getattr(event.fn, "__func__", event.fn)  # a method takes no marks
-            setattr(function, "_mcp_type", "none")  # noqa: B010  # Gradio offers what has no such mark, or "tool"
+            function = getattr(event.fn, "__func__", event.fn)  # methods cannot have attributes set
+            setattr(function, "_mcp_type", "none")  # noqa: B010  # Gradio offers functions without it, or with "tool"
 
 
 def reader_keys() -> tuple[str, ...]:
-    """The keys by which a client reads the answers of the running event: its session and the event's id.
+    """The keys by which a client reads the running event's answers: the session and the event id.
 
-    Nobody can tell who reads the answers of a tool for language models: it has neither.
+    A tool for language models has neither, so its readers are unknown.
     """
     request, event = LocalContext.request.get(None), LocalContext.event_id.get(None)
     return tuple(filter(None, (getattr(request, "session_hash", None), event)))

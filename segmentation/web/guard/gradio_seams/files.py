@@ -1,4 +1,4 @@
-"""Gradio's files: where its uploads lie, what they are called, and how they arrive."""
+"""Gradio's files: where its uploads are stored, how they are named, and how they arrive."""
 
 import contextlib
 import re
@@ -14,20 +14,20 @@ from gradio.utils import get_upload_folder
 from python_multipart.exceptions import FormParserError
 from starlette.formparsers import MultiPartException
 
-_UPLOAD = re.compile(r"[0-9a-f]{64}")  # the hash of what is in it
-_LEFTOVER = re.compile(r"tmp\w+|deep_links")  # an upload that broke off, and visitors' pages that were stored
+_UPLOAD = re.compile(r"[0-9a-f]{64}")  # the hash of its content
+_LEFTOVER = re.compile(r"tmp\w+|deep_links")  # aborted uploads, and stored pages of visitors
 _PlainParser = gradio.route_utils.GradioMultiPartParser
 
 
 def upload_folder() -> Path:
-    """The folder of all uploads, from which Gradio serves to whoever knows a path. It need not exist yet."""
+    """The folder of all uploads, whose files Gradio serves to anyone who knows the path. It may not exist yet."""
     return Path(get_upload_folder())
 
 
 def new_upload(name: str) -> Path:
-    """A path for a file that will be an upload like any other: in a folder of its own, which is made here.
+    """A path for a new file that counts as an upload, in a folder of its own, which is created here.
 
-    Gradio names that folder by the hash of the file and a secret. This name is random: nobody can work it out either.
+    Gradio names the folder after a hash of the file and a secret. Here the name is random, and just as unguessable.
     """
     folder = upload_folder() / secrets.token_hex(32)
     folder.mkdir(parents=True)
@@ -35,30 +35,30 @@ def new_upload(name: str) -> Path:
 
 
 def is_upload(path: Path) -> bool:
-    """Whether a path, relative to the upload folder, has the form of an upload: everything else there is results."""
+    """Whether a path relative to the upload folder has the form of an upload. All other files there are results."""
     return len(path.parts) == 2 and bool(_UPLOAD.fullmatch(path.parts[0]))
 
 
 def is_gradios(name: str) -> bool:
-    """Whether something of that name in the upload folder was put there by Gradio, or by `new_upload`."""
+    """Whether an entry of that name in the upload folder was created by Gradio or by `new_upload`."""
     return bool(_UPLOAD.fullmatch(name) or _LEFTOVER.fullmatch(name))
 
 
-def guard_uploads(took: Callable[[int, int], None]) -> None:
-    """Take only files, in parts of the one name that Gradio reads, and report what arrived.
+def guard_uploads(on_upload: Callable[[int, int], None]) -> None:
+    """Accept only files, in form parts of the name that Gradio reads, and report what arrived.
 
-    Gradio would hold other parts in memory three times over, whatever their size, and leave files of other names, and
-    those of an upload that broke off, on the disk.
+    Gradio would hold three copies of any other part in memory, whatever its size, and leave files of other parts, and
+    those of aborted uploads, on disk.
 
     Args:
-        took: Called with the number of files and their bytes after each upload, good or bad.
+        on_upload: Called with the number of files and their bytes after each upload, successful or not.
     """
 
     class Parser(_PlainParser):
         def on_headers_finished(self) -> None:
             super().on_headers_finished()
             if self._current_part.file is None or self._current_part.field_name != "files":
-                raise MultiPartException("Only files are taken here, in parts named 'files'.")
+                raise MultiPartException("Only files are accepted, in parts named 'files'.")
 
         async def parse(self) -> Any:
             try:
@@ -70,7 +70,7 @@ def guard_uploads(took: Callable[[int, int], None]) -> None:
                 self._discard()
                 raise
             files = [part for _, part in form.multi_items() if hasattr(part, "size")]
-            took(len(files), sum(part.size or 0 for part in files))
+            on_upload(len(files), sum(part.size or 0 for part in files))
             return form
 
         def _discard(self) -> None:
@@ -80,17 +80,17 @@ def guard_uploads(took: Callable[[int, int], None]) -> None:
                 with contextlib.suppress(OSError):
                     sizes += path.stat().st_size
                     path.unlink()
-            took(len(self._files_to_close_on_error), sizes)
+            on_upload(len(self._files_to_close_on_error), sizes)
 
     gradio.route_utils.GradioMultiPartParser = Parser  # type: ignore[misc]  # where its route looks it up
 
 
 def refuse_addresses(component: Any) -> None:
-    """Keep Gradio from fetching web addresses that a client gives this component as files."""
+    """Keep Gradio from fetching web addresses that a client passes to this component as files."""
     move = component.async_move_resource_to_block_cache
 
     async def move_if_local(url_or_file_path: str | Path | None) -> str | None:
-        # a full address, or any other scheme; Windows drives have one letter
+        # any URL scheme, or // without one; Windows drives parse as one-letter schemes
         if len(urlsplit(str(url_or_file_path)).scheme) > 1 or str(url_or_file_path).startswith("//"):
             raise gr.Error("Web addresses are not fetched here. Upload the picture itself.", print_exception=False)
         moved: str | None = await move(url_or_file_path)
@@ -100,5 +100,5 @@ def refuse_addresses(component: Any) -> None:
 
 
 def photographs() -> Path:
-    """The folder of the photographs in Gradio's package, which the page offers as examples."""
+    """The folder of photographs in Gradio's package, which the page offers as examples."""
     return Path(gr.__file__).parent / "media_assets" / "images"

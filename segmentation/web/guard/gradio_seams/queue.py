@@ -1,4 +1,4 @@
-"""Gradio's queue: a line of its own for each kind of event, and an end to all of them."""
+"""Gradio's queue: a separate limit for each kind of event, and shutdown."""
 
 import inspect
 from typing import Any
@@ -8,24 +8,24 @@ import gradio as gr
 from segmentation.messages import Message
 from segmentation.web.texts import speaker
 
-QUEUE_SECONDS, PROGRESS_SECONDS = 0.05, 0.05  # between two looks for events to start, and for progress to report
-MOMENTARY = 60  # events of one kind that may wait and take only a moment, such as previews
-GOING_DOWN = Message("The server is going down. Try again in a minute.")
+QUEUE_SECONDS, PROGRESS_SECONDS = 0.05, 0.05  # polling intervals for events to start, and for progress to report
+MAX_WAITING = 60  # short events of one kind, such as previews, that may wait
+SHUTTING_DOWN = Message("The server is shutting down. Try again in a minute.")
 
 
-def keep_lines_apart(demo: gr.Blocks, runs: int, runs_line: str) -> None:
-    """Give each kind of event a line of its own in the queue, and refuse impossible events.
+def separate_queues(demo: gr.Blocks, runs: int, runs_id: str) -> None:
+    """Limit each kind of event in the queue separately, and refuse invalid events.
 
-    Gradio counts everything that waits as one line, so the previews of a few visitors would turn everybody's runs away,
-    and vice versa. And it looks at an event's number and values only once it can no longer answer with a sentence.
+    Gradio applies one limit to all waiting events, so the previews of a few visitors could block everyone's runs, and
+    vice versa. And it checks an event's number and values only when it is too late to answer with a message.
 
     Args:
         demo: The page.
         runs: How many runs there may be, running and waiting.
-        runs_line: The line they wait in.
+        runs_id: The concurrency id of runs.
     """
     queue = demo._queue  # noqa: SLF001
-    # Gradio looks for events to start a thousand times a second, and for progress a hundred times: 3 % of an idle core
+    # Gradio polls for events a thousand times a second, and for progress a hundred times: 3 % of a core while idle
     queue.sleep_when_free, queue.progress_update_sleep_when_free = QUEUE_SECONDS, PROGRESS_SECONDS
     push = queue.push
 
@@ -34,14 +34,14 @@ def keep_lines_apart(demo: gr.Blocks, runs: int, runs_line: str) -> None:
         if function is None:
             return False, "There is no such event.", "error"
         if isinstance(body.data, list) and len(body.data) < len(function.inputs):
-            return False, f"{len(function.inputs)} values are needed, and {len(body.data)} were sent.", "error"
+            return False, f"{len(function.inputs)} values were expected, but {len(body.data)} were sent.", "error"
         if not isinstance(body.event_data, dict) and _takes_event(function.fn):
             return False, "event_data must be an object.", "error"
-        line = queue.event_queue_per_concurrency_id.get(function.concurrency_id)
-        is_run = function.concurrency_id == runs_line
-        waiting = (len(line.queue) + line.current_concurrency * is_run) if line else 0
-        if waiting >= (runs if is_run else MOMENTARY):
-            full = Message("Queue is full! {waiting} wait already: try again in a moment.", waiting=waiting)
+        kind = queue.event_queue_per_concurrency_id.get(function.concurrency_id)
+        is_run = function.concurrency_id == runs_id
+        waiting = (len(kind.queue) + kind.current_concurrency * is_run) if kind else 0
+        if waiting >= (runs if is_run else MAX_WAITING):
+            full = Message("The queue is full: {waiting} are already waiting. Try again in a moment.", waiting=waiting)
             return False, speaker(request)(full), "queue_full"
         return await push(body, request, username)
 
@@ -49,21 +49,21 @@ def keep_lines_apart(demo: gr.Blocks, runs: int, runs_line: str) -> None:
 
 
 def _takes_event(work: Any) -> bool:
-    """Whether a handler reads the data of its event, which is an object then."""
+    """Whether a handler reads the event's data, which must be an object then."""
     parameters = inspect.signature(work).parameters.values() if work else ()
     return any(isinstance(p.annotation, type) and issubclass(p.annotation, gr.EventData) for p in parameters)
 
 
-def take_no_more(demo: gr.Blocks) -> None:
-    """Refuse further events; those that wait or run go on."""
+def refuse_events(demo: gr.Blocks) -> None:
+    """Refuse new events; those waiting or running continue."""
 
-    async def refused(body: Any, request: Any, username: Any) -> Any:  # noqa: ARG001  # Gradio names them
-        return False, speaker(request)(GOING_DOWN), "queue_full"
+    async def refuse(body: Any, request: Any, username: Any) -> Any:  # noqa: ARG001  # Gradio's names
+        return False, speaker(request)(SHUTTING_DOWN), "queue_full"
 
-    demo._queue.push = refused  # type: ignore[method-assign]  # noqa: SLF001
+    demo._queue.push = refuse  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def is_busy(demo: gr.Blocks) -> bool:
-    """Whether any event waits or runs."""
+    """Whether any event is waiting or running."""
     queue = demo._queue  # noqa: SLF001
     return len(queue) > 0 or any(queue.active_jobs)

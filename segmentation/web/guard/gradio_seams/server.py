@@ -1,4 +1,4 @@
-"""Gradio's server: its connections, its errors, its login, and the head of its page."""
+"""Gradio's server: its connections, errors, login, and the head of its page."""
 
 import re
 from typing import Any
@@ -16,20 +16,20 @@ from starlette.responses import JSONResponse
 from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-FAILED = "That did not work: what was sent is not what is expected here, or the server failed. Its log says more."
-_HEAD_BYTES = 16 << 10  # of a request's head
+FAILED = "The request failed: it was not as expected, or the server had an error. The server's log says more."
+_HEAD_BYTES = 16 << 10  # of a request
 _KEEP_ALIVE_SECONDS = 20
 _BACKLOG = 128
 _UnlimitedServer = gradio.http_server.Server
 
 
 def path_of(scope: Scope) -> str:
-    """The path of a request, without the prefix below which a proxy serves the page."""
+    """The path of a request, without the prefix under which a proxy serves the page."""
     return get_route_path(scope)
 
 
 async def invalid_request(_: Request, error: Exception) -> JSONResponse:
-    """What is wrong with a request. FastAPI's own answer repeats everything that was sent."""
+    """Report what is wrong with a request. FastAPI's own response repeats everything that was sent."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     return JSONResponse({"detail": f"{'.'.join(map(str, first['loc']))[:200]}: {first['msg'][:200]}."}, 422)
@@ -39,17 +39,17 @@ EXCEPTION_HANDLERS = {RequestValidationError: invalid_request}
 
 
 def is_unknown_event(error: Exception) -> bool:
-    """Whether Gradio raised this because a request names no event of the page."""
+    """Whether Gradio raised this because a request names an unknown event."""
     return isinstance(error, FnIndexInferError)
 
 
 def parameter_problem(error: TypeError) -> str:
-    """What Gradio says of a missing or unknown parameter of a call by name; its advice to look at the page is cut."""
+    """Gradio's message about a missing or unknown named parameter, without its advice to look at the page."""
     return f"{str(error).split(' Please click')[0].rstrip('.')[:300]}."
 
 
-def tell_every_error() -> None:
-    """Send a sentence with every error: Gradio's answer for those it hides is `{"error": null}`."""
+def explain_every_error() -> None:
+    """Send a message with every error: for those it hides, Gradio sends `{"error": null}`."""
     original = gradio.utils.error_payload
     if getattr(original, "is_ours", False):
         return
@@ -65,7 +65,7 @@ def tell_every_error() -> None:
 
 
 def allow_origins(hosts: frozenset[str]) -> None:
-    """Let no other site read answers, except for these hosts; Gradio lets every site read them with credentials."""
+    """Let only these hosts and the page itself read answers; Gradio lets every site read them with credentials."""
 
     def is_own(_: Any, headers: Any) -> bool:
         origin = headers["Origin"].partition("://")[2]
@@ -76,29 +76,29 @@ def allow_origins(hosts: frozenset[str]) -> None:
 
 
 def limit_connections(most: int, silent_seconds: float) -> None:
-    """Cap the connections, and set a deadline for the head of each request: the silent keep nobody out.
+    """Limit connections, and the time for each request's head, so that silent connections do not lock others out.
 
     Args:
-        most: Connections at the same time; beyond that, the one that has been silent for longest is closed.
-        silent_seconds: For a request's head, from the start of the connection or the last answer.
+        most: Simultaneous connections; beyond that, the one that has been silent for longest is closed.
+        silent_seconds: Time for a request's head, from the start of the connection or the last answer.
     """
 
     class Protocol(H11Protocol):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self.since = self.loop.time()
-            if len(self.connections) > most:  # the silent go first
+            if len(self.connections) > most:  # close silent ones first
                 others: list[Any] = list(self.connections)
                 silent = [one for one in others if one.cycle is None or one.cycle.response_complete]
                 oldest = min(silent, key=lambda one: one.since, default=self)
-                self.connections.discard(oldest)  # at once: the next newcomer must not choose it again
+                self.connections.discard(oldest)  # immediately, or the next connection would choose it again
                 oldest.transport.abort()
                 if oldest is self:
                     return
             self.timeout_keep_alive_task = self.loop.call_later(silent_seconds, self.timeout_keep_alive_handler)
 
         def data_received(self, data: bytes) -> None:
-            deadline, self.timeout_keep_alive_task = self.timeout_keep_alive_task, None  # a trickle does not move it
+            deadline, self.timeout_keep_alive_task = self.timeout_keep_alive_task, None  # a trickle must not extend it
             before = self.cycle
             super().data_received(data)
             if deadline is None:
@@ -109,17 +109,17 @@ def limit_connections(most: int, silent_seconds: float) -> None:
                 self.timeout_keep_alive_task = deadline
 
     class Server(_UnlimitedServer):
-        def __init__(self, config: Any, **more: Any) -> None:
+        def __init__(self, config: Any, **options: Any) -> None:
             config.http, config.backlog, config.timeout_keep_alive = Protocol, _BACKLOG, _KEEP_ALIVE_SECONDS
             config.timeout_graceful_shutdown, config.server_header = 3, False
             config.h11_max_incomplete_event_size = _HEAD_BYTES
-            super().__init__(config, **more)
+            super().__init__(config, **options)
 
     gradio.http_server.Server = Server  # type: ignore[misc,assignment]
 
 
 def is_logged_in(request: Request) -> bool:
-    """Whether a request to a route of our own comes from somebody who may see the page."""
+    """Whether a request to one of our own routes comes from a client that may see the page."""
     app = request.app
     if getattr(app, "auth", None) is None:
         return True
@@ -128,12 +128,12 @@ def is_logged_in(request: Request) -> bool:
 
 
 def describe_links(title: str, description: str, image: str) -> None:
-    """Let previews of links to the page show this instead of Gradio's own title and picture.
+    """Make link previews of the page show this instead of Gradio's own title and picture.
 
     Args:
-        title: Of the page.
+        title: Title of the page.
         description: A sentence.
-        image: Path of a picture on this server, from its root.
+        image: Path of a picture on this server, from the root.
     """
     environment = gradio.routes.templates.env
     name = "frontend/index.html"
