@@ -27,9 +27,10 @@ from segmentation.web.guard import logs
 from segmentation.web.health import health_routes
 from segmentation.web.mcp import add_mcp
 from segmentation.web.page.page import build_page
-from segmentation.web.page.preview import preview_routes
 from segmentation.web.runs.service import Service
+from segmentation.web.runs.upkeep import keep_clean, prepare
 from segmentation.web.server import launch, serve_until_stopped
+from segmentation.web.thumbnails import thumbnail_routes
 
 logs.configure()
 
@@ -51,14 +52,14 @@ def main() -> None:
     launch(
         demo,
         service.config,
-        routes=[*health_routes(service), *preview_routes(service)],
+        routes=[*health_routes(service), *thumbnail_routes(service)],
         server_name=options.host,
         server_port=options.port,
         prevent_thread_lock=True,
     )
     # once the page is up: imports and downloads would only delay it
-    for work in (service.prepare, service.keep_clean):
-        threading.Thread(target=work, daemon=True, name=work.__name__).start()
+    for work in (prepare, keep_clean):
+        threading.Thread(target=work, args=[service], daemon=True, name=work.__name__).start()
     serve_until_stopped(demo, service.config.grace_seconds)
 
 

@@ -42,9 +42,9 @@ def upload(path: Path) -> Path:
 
 
 def finish(service: Service, run: Run) -> Run:
-    for _ in service.process(run, for_page=True):
+    for _ in service.work.process(run, for_page=True):
         pass
-    (report,) = run.results.reports
+    (report,) = run.outcomes.reports
     assert not report.error, report.error
     return run
 
@@ -77,8 +77,8 @@ def measure(service: Service, file: Path, model: str, asked: dict[str, Any]) -> 
         if turn:  # the first is not counted
             for kind, measured in (("whole", whole), ("tuned", tuned), ("first", first), ("preview", preview)):
                 costs[kind].append((measured[0], measured[1]))
-        again.delete()
-        service.forget(run)
+        again.files.delete()
+        service.shown.drop(run)
     return costs
 
 

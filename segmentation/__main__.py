@@ -15,15 +15,14 @@ os.environ.setdefault("NUMBA_CPU_NAME", "generic")  # as in app.py: both share c
 from tqdm import tqdm
 
 from segmentation.batch import Outcome, run_batch
-from segmentation.config import DEVICES, Config, names
+from segmentation.config import DEVICES, Config
 from segmentation.doctor import examine
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.inputs import find_pictures
 from segmentation.models.registry import Registry, load_offered
 from segmentation.models.weights import fetch_weights, where_available
-from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.pool import threads_for
-from segmentation.network.session import load_session
+from segmentation.network.session import load_configured
 from segmentation.outputs import Namer, Outputs
 from segmentation.picture.load import load_image
 from segmentation.predictor import from_session
@@ -44,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO if options.verbose else logging.ERROR, format="%(name)s: %(message)s")
     try:
         config = Config.from_environment()
-        registry = load_offered(config.registry, config.models_folder, names(config.models))
+        registry = load_offered(config)
         return int(options.command(options, config, registry))
     except (SegmentationError, OSError) as error:
         print(error, file=sys.stderr)
@@ -117,17 +116,8 @@ def _cut(options: argparse.Namespace, config: Config, registry: Registry) -> int
     folder, namer, recipe = _target(options.output, sources, recipe, "format" in given)
     with _Bars() as bars:
         spec = registry[recipe.model]
-        session = load_session(
-            spec,
-            folder=config.models_folder,
-            device=options.device or config.device,
-            threads=threads_for(spec, len(sources)),
-            gpu=GpuOptions.of(config),
-            accepted_licences=config.accepted,
-            on_progress=bars.show,
-            seconds=config.run_seconds,
-            own_models_mb=config.own_models_mb,
-        )
+        threads = threads_for(spec, len(sources))
+        session = load_configured(spec, config, device=options.device, threads=threads, on_progress=bars.show)
     predictor = from_session(session, recipe.settings)
     folder.mkdir(parents=True, exist_ok=True)
     reports = {}

@@ -4,7 +4,7 @@ Two rules hold everywhere: planes at the network's size are float32 in 0..1, pla
 uint8 in 0..255 (what a PNG holds; a float plane of a 50 megapixel photo would be 200 MB). Sizes are (height, width).
 """
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -38,3 +38,6 @@ Opacity: TypeAlias = npt.NDArray[np.float32]
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 """The three values of a trimap."""
+
+Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos", "box"]
+"""How a plane is resampled."""

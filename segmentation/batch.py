@@ -3,7 +3,7 @@
 import queue
 import threading
 import zipfile
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from segmentation.picture.export import (
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits, Picture
 from segmentation.picture.png import save_png
-from segmentation.pipeline import FOUND, NO_SUBJECT, Prediction, Result, Stage, refine
+from segmentation.pipeline import FOUND, NO_SUBJECT, OnStage, Prediction, Result, refine
 from segmentation.predictor import Predictor
 from segmentation.report import Report, ReportDraft
 from segmentation.settings import Export, Settings
@@ -106,7 +106,7 @@ def run_batch(
     slots: AbstractContextManager[Any] | None = None,
     namer: Namer | None = None,
     outputs: Outputs | None = None,
-    only: Collection[int] | None = None,
+    indices: Collection[int] | None = None,
 ) -> Generator[Step | Outcome | None, None, None]:
     """Steps as they begin and outcomes as they finish, in any order, while every picture is cut out.
 
@@ -128,7 +128,7 @@ def run_batch(
         slots: Shared by concurrent batches; a picture is processed only while holding it.
         namer: Names the files; `cutout_names` if not given.
         outputs: Checks each file before it is written to a user's folder, and records it afterwards.
-        only: Indices of the pictures to cut out; all if not given.
+        indices: Indices of the pictures to cut out; all if not given.
     """
     stopped = threading.Event()
     export = export or Export()
@@ -145,8 +145,7 @@ def run_batch(
         outputs,
         stopped.is_set,
     )
-    known = range(len(sources)) if predictor.pictures is None else sorted(predictor.pictures)
-    indices = [index for index in known if only is None or index in only]
+    chosen = range(len(sources)) if indices is None else sorted(indices)
     events: queue.SimpleQueue[Step | Outcome | BaseException] = queue.SimpleQueue()
 
     def work(index: int) -> None:
@@ -166,9 +165,9 @@ def run_batch(
 
     executor = ThreadPoolExecutor(min(workers or available_cores(), max(1, len(sources))), "segment")
     try:
-        for index in indices:
+        for index in chosen:
             executor.submit(work, index)
-        left = len(indices)
+        left = len(chosen)
         while left:
             try:
                 event = events.get(timeout=TICK)
@@ -204,7 +203,7 @@ class _Job:
     outputs: Outputs | None
     cancelled: Cancelled
 
-    def cut_out(self, index: int, source: Path, on_stage: Stage) -> Outcome:
+    def cut_out(self, index: int, source: Path, on_stage: OnStage) -> Outcome:
         """One picture, from its file to its cutouts. Errors go into the report."""
         provider, note = self.predictor.provider(index)
         draft = ReportDraft(Report(source.name, self.predictor.model, provider, note))
@@ -287,7 +286,7 @@ def save_stages(result: Result, folder: Path, stem: str) -> dict[str, Path]:
 
 
 def _results(
-    picture: Picture, prediction: Prediction, settings: Settings, on_stage: Callable[[str], None]
+    picture: Picture, prediction: Prediction, settings: Settings, on_stage: OnStage
 ) -> Iterator[tuple[str, Result]]:
     for label, probability in prediction.maps.items():
         if label and float(np.max(probability)) < FOUND:

@@ -142,6 +142,11 @@ class Config(BaseSettings):
         return cls(**source())
 
     @property
+    def runs(self) -> int:
+        """Runs at once, those that wait included: they take turns by picture."""
+        return self.concurrency + self.queue
+
+    @property
     def limits(self) -> Limits:
         """Limits for decoding one picture."""
         return Limits(self.max_pixels, self.max_side, self.decode_seconds)

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from segmentation.config import Config, Device
 from segmentation.errors import SegmentationError
 from segmentation.models.registry import Registry
-from segmentation.models.spec import ModelSpec
 from segmentation.models.weights import where_available
 from segmentation.network.gpu.devices import Gpu, gpus
-from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.probe import gpu_problem, runtime, usable_providers
 from segmentation.network.machine import available_cores
-from segmentation.network.session import Session, load_session
+from segmentation.network.providers import short_name
+from segmentation.network.session import load_configured
 
 _PACKAGES = ("gradio", "numpy", "scipy", "pillow", "numba", "isal", "huggingface_hub")
 
@@ -76,28 +75,14 @@ def _described(gpu: Gpu) -> str:
 def _look_at_the_models(found: Diagnosis, config: Config, registry: Registry, best: str) -> None:
     for spec in registry.values():
         if where_available(spec, config.models_folder) is None:
-            found.lines.append(f"{spec.id:24} would run on {_short(best)}; not downloaded yet")
+            found.lines.append(f"{spec.id:24} would run on {short_name(best)}; not downloaded yet")
             continue
         try:
-            session = _loaded(spec, config)
+            session = load_configured(spec, config)
         except SegmentationError as error:
             found.lines.append(f"{spec.id:24} cannot be used")
             found.advice.append(str(error))
             continue
-        found.lines.append(f"{spec.id:24} runs on {_short(session.provider)}")
+        found.lines.append(f"{spec.id:24} runs on {short_name(session.provider)}")
         if session.provider_note and not gpu_problem():  # the GPU looks fine, but this model does not run on it
             found.advice.append(f"{spec.id}: {session.provider_note}")
-
-
-def _short(provider: str) -> str:
-    return provider.removesuffix("ExecutionProvider")
-
-
-def _loaded(spec: ModelSpec, config: Config) -> Session:
-    return load_session(
-        spec,
-        folder=config.models_folder,
-        device=config.device,
-        gpu=GpuOptions.of(config),
-        accepted_licences=config.accepted,
-    )

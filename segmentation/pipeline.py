@@ -14,8 +14,10 @@ from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha, to_mask
 from segmentation.matting.trimap import auto_erode_size, to_certain_trimap
 from segmentation.messages import Message
+from segmentation.network.override import overridden, squashed
+from segmentation.network.reading import to_probability
 from segmentation.network.session import Runner, Session
-from segmentation.network.tensor import overridden, squashed, to_probability, to_tensor
+from segmentation.network.tensor import to_tensor
 from segmentation.network.watchdog import Cancelled
 from segmentation.picture.compose import VISIBLE, compose_cutout, multiply_opacity
 from segmentation.picture.picture import Picture
@@ -25,7 +27,7 @@ NO_SUBJECT = Message("No subject found. Try another model.")
 FOUND = 0.5  # a probability map that never reaches this contains no subject
 WIDE = 0.4  # share of the picture above which an uncertain band is more than an outline
 
-Stage = Callable[[str], None]
+OnStage = Callable[[str], None]
 """Called with the name of each stage as it begins."""
 
 
@@ -82,10 +84,10 @@ def predict(
     picture: Picture,
     session: Session,
     settings: Settings | None = None,
-    on_stage: Stage | None = None,
+    on_stage: OnStage | None = None,
     cancelled: Cancelled | None = None,
     *,
-    run: Runner | None = None,
+    runner: Runner | None = None,
 ) -> Prediction:
     """Run the network on a picture.
 
@@ -95,7 +97,7 @@ def predict(
         settings: Only mean, std and size are used.
         on_stage: Called when the stage begins.
         cancelled: Polled while the network runs; returns True to cancel.
-        run: Computes instead of the session, when a GPU is lent for this picture.
+        runner: Computes instead of the session, when a GPU is lent for this picture.
 
     Raises:
         SettingsError: The model does not support this size.
@@ -106,7 +108,7 @@ def predict(
     spec = overridden(session.input, settings or Settings())
     with _stage("network", timings, on_stage):
         tensor, at = to_tensor(picture.rgb, spec)
-        answer = (run or session.run)(tensor, cancelled)
+        answer = (runner or session.run)(tensor, cancelled)
         reading = to_probability(answer.output, session.output, spec.layout, at)
     return Prediction(
         maps=reading.maps,
@@ -125,7 +127,7 @@ def refine(
     picture: Picture,
     probability: ProbabilityMap,
     settings: Settings | None = None,
-    on_stage: Stage | None = None,
+    on_stage: OnStage | None = None,
     *,
     mask: Mask | None = None,
     max_unknown: int = FAST_UNKNOWN,
@@ -240,7 +242,7 @@ def _matte(
 
 
 @contextmanager
-def _stage(name: str, timings: dict[str, float], on_stage: Stage | None) -> Iterator[None]:
+def _stage(name: str, timings: dict[str, float], on_stage: OnStage | None) -> Iterator[None]:
     if on_stage:
         on_stage(name)
     start = time.perf_counter()

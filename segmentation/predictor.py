@@ -4,18 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from segmentation.network.override import overridden
 from segmentation.network.session import Runner, Session
-from segmentation.network.tensor import overridden
 from segmentation.network.watchdog import Cancelled
 from segmentation.picture.picture import Picture
-from segmentation.pipeline import Prediction, Stage, predict
+from segmentation.pipeline import OnStage, Prediction, predict
 from segmentation.settings import Settings
 
 
 class Predict(Protocol):
     """A picture's index and the picture -> its prediction."""
 
-    def __call__(self, index: int, picture: Picture, on_stage: Stage, cancelled: Cancelled, /) -> Prediction:
+    def __call__(self, index: int, picture: Picture, on_stage: OnStage, cancelled: Cancelled, /) -> Prediction:
         """Predict one picture.
 
         Args:
@@ -37,17 +37,15 @@ class Predictor:
     """Index of a picture -> the classes it may have cutouts of."""
     provider: Callable[[int], tuple[str, str]]
     """Index of a picture -> execution provider, and why it is not the GPU's; for pictures that fail before they run."""
-    pictures: frozenset[int] | None = None
-    """Indices of the pictures it can predict; None for any."""
 
 
-def from_session(session: Session, settings: Settings, run: Runner | None = None) -> Predictor:
+def from_session(session: Session, settings: Settings, runner: Runner | None = None) -> Predictor:
     """Run the network on each picture.
 
     Args:
         session: The network.
         settings: Only mean, std and size are used.
-        run: Computes instead of the session, when a GPU is lent.
+        runner: Computes instead of the session, when a GPU is lent.
 
     Raises:
         SettingsError: The model does not support this size.
@@ -56,7 +54,7 @@ def from_session(session: Session, settings: Settings, run: Runner | None = None
     classes = [name for name in session.output.classes.values() if name != "background"] or [""]
     return Predictor(
         predict=lambda _, picture, on_stage, cancelled: predict(
-            picture, session, settings, on_stage, cancelled, run=run
+            picture, session, settings, on_stage, cancelled, runner=runner
         ),
         model=session.spec.id,
         labels=lambda _: classes,
@@ -77,5 +75,4 @@ def from_predictions(model: str, predictions: Mapping[int, Prediction]) -> Predi
         model=model,
         labels=lambda index: list(timeless[index].maps),
         provider=lambda index: (timeless[index].provider, timeless[index].provider_note),
-        pictures=frozenset(timeless),
     )

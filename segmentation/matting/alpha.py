@@ -253,12 +253,12 @@ def _shrink(image: RGB, trimap: Trimap, mask: Mask, scale: float) -> tuple[RGB, 
     """Box averages at a smaller scale; a pixel is certain only if all the pixels it covers are."""
     if scale >= 1:
         return image, trimap, mask
-    from segmentation.matting.kernels import picture as picture_kernels
+    from segmentation.matting.kernels import planes
 
     height, width = (max(1, round(side * scale)) for side in trimap.shape)
     small_image = np.empty((height, width, 3), np.uint8)
     small_trimap, small_mask = np.empty((2, height, width), np.uint8)
-    picture_kernels.shrink(image, trimap, mask, small_image, small_trimap, small_mask)
+    planes.shrink(image, trimap, mask, small_image, small_trimap, small_mask)
     return _constant(small_image), _constant(small_trimap), _constant(small_mask)
 
 
@@ -307,12 +307,12 @@ def _upsample(
     small_image: RGB, small_alpha: Opacity, small_trimap: Trimap, image: RGB, trimap: Trimap, alpha: Opacity, box: Box
 ) -> None:
     """Write alpha's unknown pixels, which lie in box, from the lines alpha = a . colour + b of the small size."""
-    from segmentation.matting.kernels import picture as picture_kernels
+    from segmentation.matting.kernels import planes
 
     near = ndimage.maximum_filter(_is_unknown(small_trimap).view(np.uint8), 3)
     lines = np.zeros((*small_alpha.shape, 4), np.float32)
-    picture_kernels.fit_lines(small_image, small_alpha, LINE_RADIUS, LINE_EPSILON, near, lines)
-    picture_kernels.apply_lines(image, trimap, lines, alpha, box[0].start, box[1].start)
+    planes.fit_lines(small_image, small_alpha, LINE_RADIUS, LINE_EPSILON, near, lines)
+    planes.apply_lines(image, trimap, lines, alpha, box[0].start, box[1].start)
 
 
 def _as_opacity(mask: Mask) -> Opacity:

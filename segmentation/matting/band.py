@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from segmentation.arrays import FOREGROUND, RGB, UNKNOWN, Trimap
-from segmentation.matting.kernels import band as band_kernels
+from segmentation.matting.kernels import elimination
 from segmentation.matting.prior import MaskPrior
 
 # The factor takes thousands of small BLAS products. OpenBLAS would wake threads for each, and their spinning costs ten
@@ -73,7 +73,7 @@ def plan_elimination(band: Band) -> Plan:
     n = band.ys.size
     order = np.arange(n, dtype=np.int32)
     node = np.empty((2 * n + 1, 3), np.int32)
-    count = band_kernels.dissect(
+    count = elimination.dissect(
         band.ys, band.xs, LEAF, order, np.empty(n, np.int32), np.empty(max(band.number.shape), np.int32), node
     )
     node = node[:count][::-1].copy()  # children before parents
@@ -85,7 +85,7 @@ def plan_elimination(band: Band) -> Plan:
     while waiting < 0:
         indices = np.empty(room, np.int32)
         seen = np.full(n, -1, np.int32)
-        waiting = band_kernels.find_fronts(
+        waiting = elimination.find_fronts(
             band.number, band.ys, band.xs, order, position, node, seen, children, indptr, indices
         )
         room *= 2
@@ -102,7 +102,7 @@ def solve_band(image: RGB, band: Band, plan: Plan, prior: MaskPrior | None = Non
     n = band.ys.size
     stencil = np.zeros((n, 13))
     rhs = np.zeros(n)
-    band_kernels.assemble(image, band.number, EPSILON, stencil, rhs)
+    elimination.assemble(image, band.number, EPSILON, stencil, rhs)
     guess = rhs
     cells = None
     if prior is not None:
@@ -119,12 +119,12 @@ def solve_band(image: RGB, band: Band, plan: Plan, prior: MaskPrior | None = Non
 
     def multiply(x: Vector) -> Vector:
         product = np.empty(n)
-        band_kernels.apply_stencil(band.number, band.ys, band.xs, stencil, x, product)
+        elimination.apply_stencil(band.number, band.ys, band.xs, stencil, x, product)
         return product if cells is None else product + cells.multiply(x)
 
     def precondition(residual: Vector) -> Vector:
         x = residual[plan.order]
-        band_kernels.substitute(plan.node, plan.indptr, plan.indices, factor, plan.offset, x)
+        elimination.substitute(plan.node, plan.indptr, plan.indices, factor, plan.offset, x)
         return x[plan.position]
 
     return _conjugate_gradients(multiply, precondition, rhs, precondition(guess))
@@ -133,7 +133,7 @@ def solve_band(image: RGB, band: Band, plan: Plan, prior: MaskPrior | None = Non
 def _factorise(band: Band, plan: Plan, stencil: NDArray[np.float64]) -> NDArray[np.float32]:
     factor = np.empty(int(plan.offset[-1]), np.float32)
     children, local = np.empty(len(plan.node), np.int32), np.empty(band.ys.size, np.int32)
-    band_kernels.factorise(
+    elimination.factorise(
         band.number, band.ys, band.xs, stencil, plan.order, plan.position, plan.node, plan.indptr, plan.indices,
         children, local, np.empty(plan.waiting), factor, plan.offset,
     )  # fmt: skip

@@ -41,7 +41,7 @@ def estimate_foreground(image: RGB, alpha: Opacity) -> RGB:
 
 def _estimate_colours(image: RGB, alpha: Opacity) -> NDArray[np.float32]:
     """Foreground colours of a tile, 0..255, refined from one pixel up to the tile's size."""
-    from segmentation.matting.kernels import picture as picture_kernels
+    from segmentation.matting.kernels import planes
 
     image, alpha = image.copy(), alpha.copy()
     sure = [(alpha > 0.9), (alpha < 0.1)]
@@ -53,7 +53,7 @@ def _estimate_colours(image: RGB, alpha: Opacity) -> NDArray[np.float32]:
         size = round(height ** (level / levels)), round(width ** (level / levels))
         coarse, colours = colours, np.empty((*size, 6), np.float32)
         iterations = SMALL_ITERATIONS if max(size) <= SMALL else BIG_ITERATIONS
-        picture_kernels.refine_colours(
+        planes.refine_colours(
             image, alpha, coarse, colours, np.empty(size, np.float32), np.float32(REGULARIZATION),
             np.float32(GRADIENT_WEIGHT), iterations,
         )  # fmt: skip

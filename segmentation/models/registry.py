@@ -13,7 +13,7 @@ from pydantic import (
     ValidationError,
 )
 
-from segmentation.config import PROJECT
+from segmentation.config import PROJECT, Config, names
 from segmentation.errors import RegistryError
 from segmentation.models.onnx_file import file_problem
 from segmentation.models.spec import ModelSpec, own_file_spec
@@ -99,16 +99,16 @@ def _loaded(extra: str) -> Registry:
     return load_registry(extra=extra or None)
 
 
-def load_offered(extra: str, folder: Path, only: Iterable[str] = ()) -> Registry:
-    """The models on offer: built-in ones, those of a second file and of the models folder; or only the named ones.
+def load_offered(config: Config) -> Registry:
+    """The models the operator offers: ours, those of a second file, the models folder's, or only the named ones.
 
     The registry files are read once, the models folder each time.
 
     Raises:
         RegistryError: See `load_registry`; or a named model does not exist.
     """
-    registry = _loaded(extra).with_folder(folder)
-    named = list(only)
+    registry = _loaded(config.registry).with_folder(config.models_folder)
+    named = names(config.models)
     return registry.only(named) if named else registry
 
 

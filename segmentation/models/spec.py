@@ -13,8 +13,8 @@ from pydantic import (
     model_validator,
 )
 
+from segmentation.arrays import Interpolation
 from segmentation.models.onnx_file import external_files
-from segmentation.picture.resize import Interpolation
 
 RepoId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]

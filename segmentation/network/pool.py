@@ -21,6 +21,9 @@ def threads_for(spec: ModelSpec, pictures: int) -> int | None:
     return 1 if spec.is_small and pictures >= 2 * available_cores() else None
 
 
+Load = Callable[[ModelSpec, int | None], Session]
+"""Builds a session from a model and a number of threads."""
+
 _Key = tuple[str, Weights, int | None]  # model id, its file (which may be replaced), threads
 
 
@@ -30,7 +33,7 @@ class SessionPool:
     A dropped session stays alive for the requests that still hold it.
     """
 
-    def __init__(self, load: Callable[[ModelSpec, int | None], Session], budget: int = 4 << 30) -> None:
+    def __init__(self, load: Load, budget: int = 4 << 30) -> None:
         """Make an empty pool.
 
         Args:
@@ -43,8 +46,13 @@ class SessionPool:
         self._building: dict[_Key, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def get(self, spec: ModelSpec, threads: int | None = None) -> Session:
+    def get(self, spec: ModelSpec, threads: int | None = None, load: Load | None = None) -> Session:
         """The session of a model, built on the first request; concurrent requests wait for it.
+
+        Args:
+            spec: The model.
+            threads: Cores for one run.
+            load: Builds it for this request, instead of the pool's own way.
 
         Raises:
             WeightsError: See `load_session`.
@@ -58,7 +66,7 @@ class SessionPool:
                 if key in self._sessions:
                     self._sessions.move_to_end(key)
                     return self._sessions[key]
-            session = self._load(spec, threads)
+            session = (load or self._load)(spec, threads)
             with self._lock:
                 for other in [k for k in self._sessions if k[0] == spec.id and k[1] != spec.weights]:
                     del self._sessions[other]  # its file was replaced

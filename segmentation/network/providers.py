@@ -6,3 +6,8 @@ CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "Tensorrt
 
 Provider: TypeAlias = tuple[str, dict[str, str]]
 """An execution provider and its options."""
+
+
+def short_name(provider: str) -> str:
+    """Such as "CUDA" for "CUDAExecutionProvider"."""
+    return provider.removesuffix("ExecutionProvider")

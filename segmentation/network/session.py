@@ -3,15 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from segmentation.arrays import Tensor
-from segmentation.config import Device
+from segmentation.config import Config, Device
 from segmentation.errors import SessionError
 from segmentation.messages import Message
 from segmentation.models.onnx_file import file_problem
@@ -19,8 +18,8 @@ from segmentation.models.spec import ModelSpec, Progress
 from segmentation.models.weights import DEFAULT_FOLDER, fetch_weights
 from segmentation.network.contract import input_contract, output_contract
 from segmentation.network.gpu.options import GpuOptions
-from segmentation.network.gpu.recovery import Computed, RecoveringEngine
 from segmentation.network.machine import resident_bytes
+from segmentation.network.recovery import Answer, RecoveringEngine
 from segmentation.network.watchdog import Cancelled
 from segmentation.settings import MAX_SIZE
 
@@ -28,19 +27,6 @@ DEFAULT_GPU = GpuOptions()
 OWN_MODELS_MB = 4096  # default limit on the CPU for all unregistered files together
 
 _MOST_VALUES = 4 * MAX_SIZE**2  # of an output
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A network's output, and where it was computed."""
-
-    output: npt.NDArray[Any]
-    provider: str
-    """The execution provider that computed it."""
-    provider_note: str
-    """Why that is not the GPU's, if `auto` could not use it; else ""."""
-    memory: int
-    """Approximate memory of the loaded network in bytes; 0 if unknown."""
 
 
 Runner: TypeAlias = Callable[[Tensor, Cancelled | None], Answer]
@@ -131,20 +117,19 @@ class Session:
             SessionError: The run failed (unsupported size, memory, time).
             RunCancelledError: It was cancelled.
         """
-        computed = None if self._measured else self._first_run(tensor, cancelled)
-        computed = computed or self._engine.run(*self._names, tensor, cancelled)
-        output = computed.output
-        if output.size > _MOST_VALUES:
+        answer = None if self._measured else self._first_run(tensor, cancelled)
+        answer = answer or self._engine.run(*self._names, tensor, cancelled)
+        if answer.output.size > _MOST_VALUES:
             raise SessionError(
                 Message(
                     "{title} returns {values} values, too many for a mask.",
-                    title=self.spec.title, values=output.size,
+                    title=self.spec.title, values=answer.output.size,
                 )
             )  # fmt: skip
         self._resting_since, self._last_input = time.monotonic(), (tensor.shape, tensor.dtype)
-        return Answer(output, computed.provider, computed.note, self.memory)
+        return replace(answer, memory=self.memory)
 
-    def _first_run(self, tensor: Tensor, cancelled: Cancelled | None) -> Computed | None:
+    def _first_run(self, tensor: Tensor, cancelled: Cancelled | None) -> Answer | None:
         """Run and measure: the activations stay allocated, so the process's growth is the most that one run needs.
 
         Returns:
@@ -154,10 +139,10 @@ class Session:
             if self._measured:
                 return None
             before = resident_bytes()
-            computed = self._engine.run(*self._names, tensor, cancelled)
+            answer = self._engine.run(*self._names, tensor, cancelled)
             self.memory += max(0, resident_bytes() - before)
             self._measured = True
-            return computed
+            return answer
 
     def give_memory_back(self, idle_seconds: float) -> bool:
         """Release the memory of the activations if the network has been idle for this long.
@@ -209,3 +194,37 @@ def load_session(
     """
     file = path or fetch_weights(spec, folder, accepted_licences=accepted_licences, on_progress=on_progress)
     return Session(spec, file, device, threads, gpu, seconds=seconds, own_models_mb=own_models_mb)
+
+
+def load_configured(
+    spec: ModelSpec,
+    config: Config,
+    *,
+    device: Device | None = None,
+    threads: int | None = None,
+    on_progress: Progress | None = None,
+) -> Session:
+    """`load_session` with the operator's device, limits and accepted licences.
+
+    Args:
+        spec: The model.
+        config: The operator's configuration.
+        device: Instead of the operator's.
+        threads: Cores one run may use on the CPU; all by default.
+        on_progress: Called as bytes arrive.
+
+    Raises:
+        WeightsError: See `load_session`.
+        SessionError: See `load_session`.
+    """
+    return load_session(
+        spec,
+        folder=config.models_folder,
+        device=device or config.device,
+        threads=threads,
+        gpu=GpuOptions.of(config),
+        accepted_licences=config.accepted,
+        on_progress=on_progress,
+        seconds=config.run_seconds,
+        own_models_mb=config.own_models_mb,
+    )

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from segmentation.arrays import RGB, Mask
 from segmentation.errors import ImageError
 from segmentation.messages import Message
-from segmentation.picture.picture import Limits, Picture
+from segmentation.picture.picture import STRIP_BYTES, Limits, Picture
 from segmentation.picture.side_data import (
     CostlyError,
     cleaned,
@@ -27,7 +27,6 @@ from segmentation.picture.side_data import (
 # Pillow's own limit applies to the whole process and starts as a warning; each picture is checked here instead.
 Image.MAX_IMAGE_PIXELS = None
 
-STRIP_BYTES = 1 << 18  # large pictures are processed in strips that fit into the CPU cache
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 _ALL_OR_NOTHING = ("AVIF", "HEIF", "WEBP")  # their decoders never return part of a picture

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from segmentation.arrays import RGB, Mask, Size
 
+STRIP_BYTES = 1 << 18  # large pictures are processed in strips that fit into the CPU cache
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:

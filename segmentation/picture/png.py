@@ -11,8 +11,8 @@ import numpy.typing as npt
 from isal import isal_zlib
 
 from segmentation.arrays import Size
-from segmentation.picture.decoding import STRIP_BYTES
 from segmentation.picture.encode import whole_file
+from segmentation.picture.picture import STRIP_BYTES
 
 _COLOUR_TYPE = {1: 0, 3: 2, 4: 6}  # channels -> PNG colour type: grey, RGB, RGBA
 

@@ -1,17 +1,14 @@
 """Pictures and planes at other sizes."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from segmentation.arrays import Size
-from segmentation.picture.decoding import STRIP_BYTES
-from segmentation.picture.picture import Picture
-
-Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box"]
+from segmentation.arrays import Interpolation, Size
+from segmentation.picture.picture import STRIP_BYTES, Picture
 
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,

@@ -87,7 +87,7 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
         ),
     ]
     for endpoint in endpoints:
-        limit = service.config.concurrency + service.config.queue  # all at once: they take turns by picture
+        limit = service.config.runs
         add_endpoint(endpoint, api_name=endpoint.__name__, concurrency_id=QUEUE_NAME, concurrency_limit=limit)
     add_endpoint(models, api_name="models", queue=False)
     for event in events_named(demo, "segment", "refine"):
@@ -137,7 +137,7 @@ def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any,
 
 def _files_and_reports(service: Service, run: Run, on_progress: OnProgress) -> Iterator[Any]:
     start, keys = time.monotonic(), reader_keys()
-    for _ in service.process(run, on_progress, is_gone=lambda: bool(keys) and is_gone(keys, start)):
+    for _ in service.work.process(run, on_progress, is_gone=lambda: bool(keys) and is_gone(keys, start)):
         yield [], _reports(run)  # no files yet: clients would download them at every step
     yield files_of(run), _reports(run)
 
@@ -164,10 +164,10 @@ def named_path(image: Any) -> Any:
 
 
 def _reports(run: Run) -> list[dict[str, Any]]:
-    return [report.as_json() for report in run.results.reports]
+    return [report.as_json() for report in run.outcomes.reports]
 
 
 def files_of(run: Run) -> list[gr.FileData]:
     """The cutouts as file objects that Gradio serves unchanged."""
-    files = [cutout.file for _, cutout in run.results.cutouts]
+    files = [cutout.file for _, cutout in run.outcomes.cutouts]
     return [gr.FileData(path=str(file), orig_name=file.name).model_dump() for file in files]  # type: ignore[misc]

@@ -13,7 +13,7 @@ def health_routes(service: Service) -> list[BaseRoute]:
     done: set[str] = set()  # what has been ready once: the network may be evicted later without being waited for again
 
     def not_ready() -> str:
-        if service.is_stuck:
+        if service.work.is_stuck:
             return "A run is stuck."
         if "matting" not in done and not matting_is_ready():
             return "Alpha matting is being compiled."

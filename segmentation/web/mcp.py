@@ -44,16 +44,16 @@ def add_mcp(demo: gr.Blocks, service: Service) -> None:
         try:
             path = _stored(image)
             run = service.new_run([path], Recipe.of(model, {"alpha_matting": alpha_matting}))
-            for _ in service.process(run):
+            for _ in service.work.process(run):
                 pass
-            (report,) = run.results.reports
-            if report.error or not run.results.cutouts:
+            (report,) = run.outcomes.reports
+            if report.error or not run.outcomes.cutouts:
                 raise ImageError(report.error or " ".join(report.warnings))
         except SegmentationError as error:
             raise gr.Error(str(error), print_exception=False) from error
         finally:
             at_work.release()
-        file = run.results.cutouts[0][1].file
+        file = run.outcomes.cutouts[0][1].file
         return gr.FileData(path=str(file), orig_name=file.name).model_dump(), report.as_json()  # type: ignore[return-value]
 
     add_endpoint(cut_out, api_name="cut_out", queue=False)

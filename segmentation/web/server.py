@@ -57,7 +57,7 @@ def launch(
     """
     if config.mcp and importlib.util.find_spec("mcp") is None:  # Gradio would only print it and continue without
         raise SettingsError(f"SEGMATTE_MCP needs another package: pip install 'gradio[mcp]=={gr.__version__}'.")
-    runs = config.concurrency + config.queue
+    runs = config.runs
     demo.queue(api_open=False, max_size=QUEUE_SIZE, default_concurrency_limit=config.concurrency)
     separate_queues(demo, runs, QUEUE_NAME)
     storage = Storage(config)

@@ -17,7 +17,7 @@ from segmentation.config import Config
 from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.probe import gpu_problem
 from segmentation.network.providers import CPU, CUDA, TENSORRT
-from segmentation.network.tensor import to_probability
+from segmentation.network.reading import to_probability
 from segmentation.picture.picture import Picture
 from segmentation.pipeline import predict
 from segmentation.settings import with_values

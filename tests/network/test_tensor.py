@@ -13,7 +13,9 @@ from PIL import Image
 from segmentation import SessionError, Settings, SettingsError
 from segmentation.matting.mask import to_mask
 from segmentation.models.spec import InputSpec, OutputSpec
-from segmentation.network.tensor import Placement, overridden, place, to_probability, to_tensor
+from segmentation.network.override import overridden
+from segmentation.network.reading import to_probability
+from segmentation.network.tensor import Placement, place, to_tensor
 
 Array = npt.NDArray[Any]
 

@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, sync_playwright
 
 from segmentation.config import Config
 from segmentation.web.page.page import build_page
-from segmentation.web.page.preview import preview_routes
 from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
+from segmentation.web.thumbnails import thumbnail_routes
 from tests import graphs
 from tests.web.browser import chromium
 from tests.web.browser.browsing import FLAGS, Watched
@@ -45,7 +45,12 @@ def server(tmp_path_factory: pytest.TempPathFactory, fetched: Callable[[str], Pa
         service = Service(config)
         page = build_page(service)
         _, url, _ = launch(
-            page, config, routes=preview_routes(service), prevent_thread_lock=True, quiet=True, server_name="127.0.0.1"
+            page,
+            config,
+            routes=thumbnail_routes(service),
+            prevent_thread_lock=True,
+            quiet=True,
+            server_name="127.0.0.1",
         )
         yield Server(url.rstrip("/"), uploads, page, service)
         page.close(verbose=False)

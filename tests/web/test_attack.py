@@ -96,7 +96,7 @@ def test_no_exception_of_a_worker_is_lost(tiny: Any, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
     with pytest.raises(RuntimeError, match="broken"):
         list(run_batch([tmp_path / "a.png"], from_session(tiny, Settings()), Settings(), tmp_path, slots=Broken()))
-    missing = replace(from_predictions("m", {}), pictures=frozenset([0]), provider=lambda _: ("", ""))
+    missing = replace(from_predictions("m", {}), provider=lambda _: ("", ""))
     with pytest.raises(KeyError):  # a prediction that is not there
         list(run_batch([tmp_path / "a.png"], missing, Settings(), tmp_path))
 

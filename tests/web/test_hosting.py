@@ -22,9 +22,9 @@ from segmentation.matting.alpha import warm_up
 from segmentation.settings import with_values
 from segmentation.web.health import health_routes
 from segmentation.web.page.page import build_page
-from segmentation.web.page.preview import preview_routes
 from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
+from segmentation.web.thumbnails import thumbnail_routes
 from tests import graphs
 from tests.web.conftest import Server
 
@@ -32,7 +32,7 @@ from tests.web.conftest import Server
 @contextmanager
 def served(service: Service, config: Config, **options: Any) -> Iterator[str]:
     page = build_page(service)
-    routes = [*health_routes(service), *preview_routes(service)]
+    routes = [*health_routes(service), *thumbnail_routes(service)]
     _, url, _ = launch(
         page, config, routes=routes, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **options
     )

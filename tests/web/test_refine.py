@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 import weakref
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from segmentation.pipeline import Prediction
 from segmentation.recipe import Recipe
 from segmentation.report import Report
 from segmentation.web.guard.uploads import sweep
+from segmentation.web.runs.archive import write_archive
 from segmentation.web.runs.predictions import PredictionCache, Predictions
 from segmentation.web.runs.run import Run
 from tests.web.conftest import Server
@@ -143,16 +145,16 @@ def test_a_visitors_page_keeps_no_maps_alive_beyond_the_budget(
     folder.mkdir()
     shutil.copy(photos["cheetah"], folder / "a.jpg")
     run = server.service.new_run([str(folder / "a.jpg")], Recipe.of(BRIGHT, {"alpha_matting": False}))
-    assert all(isinstance(finished, bool) for finished in server.service.process(run, for_page=True))
+    assert all(isinstance(finished, bool) for finished in server.service.work.process(run, for_page=True))
     said = weakref.ref(run.predictions.by_picture[0].maps[""])
     assert said() is not None
     server.service.predictions.forget(run.predictions)
     gc.collect()
     assert said() is None  # though the page still has its run
-    assert run.results.cutouts
+    assert run.outcomes.cutouts
     with pytest.raises(Exception, match="have expired"):
         server.service.refinement(run.predictions, run.recipe)
-    server.service.forget(run)
+    server.service.shown.drop(run)
     assert not run.folder.exists()
 
 
@@ -163,18 +165,18 @@ def test_what_is_tuned_is_not_swept_for_its_age(server: Server, photos: dict[str
         shutil.copy(photos[name], folder)
     paths = [str(folder / photos[name].name) for name in ("cheetah", "chelsea")]
     run = server.service.new_run(paths, Recipe.of(BRIGHT, {"alpha_matting": False}))
-    list(server.service.process(run, for_page=True))
+    list(server.service.work.process(run, for_page=True))
     again = server.service.refinement(run.predictions, run.recipe, indices=[0])
-    list(server.service.process(again, for_page=True))
+    list(server.service.work.process(again, for_page=True))
     assert run.adopt(again, 0) == ""
     long_ago = time.time() - 3700
     for path in (folder, run.folder, again.folder):
         os.utime(path, (long_ago, long_ago))
     assert server.service.preview(run, run.recipe) is not None  # a hand on the other picture
     sweep(3600)
-    assert all(cutout.file.exists() for _, cutout in run.results.cutouts)
-    assert run.archive().exists()
-    server.service.forget(run)
+    assert all(cutout.file.exists() for _, cutout in run.outcomes.cutouts)
+    assert write_archive(run).exists()
+    server.service.shown.drop(run)
 
 
 def test_a_picture_that_failed_anew_keeps_the_cutout_it_had(tmp_path: Path) -> None:
@@ -183,14 +185,14 @@ def test_a_picture_that_failed_anew_keeps_the_cutout_it_had(tmp_path: Path) -> N
         part.folder.mkdir()
         file = part.folder / "a-cutout.png"
         file.write_bytes(part.folder.name.encode())
-        part.results.add(Outcome(0, "a.jpg", (Cutout("", file, (0, 0, 1, 1)),), Report("a.jpg", "m", "")))
+        part.outcomes.add(Outcome(0, "a.jpg", (Cutout("", file, (0, 0, 1, 1)),), Report("a.jpg", "m", "")))
     assert run.adopt(quick, 0) == ""
-    assert [cutout.file for _, cutout in run.results.cutouts] == [quick.folder / "a-cutout.png"]
+    assert [cutout.file for _, cutout in run.outcomes.cutouts] == [quick.folder / "a-cutout.png"]
     failed = Run(tmp_path, run.predictions, Recipe("m"))
-    failed.results.add(Outcome(0, "a.jpg", (), Report("a.jpg", "m", "", error="It failed.")))
+    failed.outcomes.add(Outcome(0, "a.jpg", (), Report("a.jpg", "m", "", error="It failed.")))
     assert run.adopt(failed, 0) == "It failed."
-    assert [cutout.file for _, cutout in run.results.cutouts] == [quick.folder / "a-cutout.png"]  # nothing is lost
-    assert run.archive().exists()
+    assert [cutout.file for _, cutout in run.outcomes.cutouts] == [quick.folder / "a-cutout.png"]  # nothing is lost
+    assert write_archive(run).exists()
 
 
 def test_what_comes_late_to_a_forgotten_run_is_not_kept() -> None:
@@ -199,3 +201,18 @@ def test_what_comes_late_to_a_forgotten_run_is_not_kept() -> None:
     runs.forget(kept)
     runs.store(kept, 1, prediction(10))
     assert kept.by_picture == {}
+
+
+def test_each_settings_file_of_an_archive_has_a_name_of_its_own(tmp_path: Path) -> None:
+    sources = [Path(folder) / "image.png" for folder in "abc"]
+    run = Run(tmp_path, Predictions(sources, Recipe("m")), Recipe("m"))
+    for index in range(3):
+        (tmp_path / f"{index}.png").write_bytes(b"")
+        cutout = Cutout("", tmp_path / f"{index}.png", (0, 0, 1, 1))
+        outcome = Outcome(index, "image.png", (cutout,), Report("image.png", "m", ""))
+        run.outcomes.replace(outcome, (Recipe.of("m", {"alpha_matting_erode_size": index}), None))
+    with zipfile.ZipFile(write_archive(run)) as archive:
+        settings = [name for name in archive.namelist() if name.endswith(".yaml")]
+        texts = [archive.read(name).decode() for name in settings]
+    assert len(set(settings)) == 3
+    assert all(f"erode_size: {index}\n" in text for index, text in enumerate(texts))

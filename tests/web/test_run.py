@@ -10,8 +10,8 @@ from segmentation.batch import Cutout, Outcome
 from segmentation.predictor import from_predictions
 from segmentation.recipe import Recipe
 from segmentation.report import Report
+from segmentation.web.runs.outcomes import Outcomes
 from segmentation.web.runs.predictions import Predictions
-from segmentation.web.runs.results import Results
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.tuning import Tuning
 
@@ -55,7 +55,7 @@ def test_no_move_of_the_hand_is_lost_between_threads() -> None:
 
 
 def test_results_are_in_the_order_of_the_pictures() -> None:
-    results = Results((RECIPE, None))
+    results = Outcomes((RECIPE, None))
     for index in (2, 0, 1):
         results.add(outcome(index, "It failed." if index == 1 else None))
     assert [index for index, _ in results.cutouts] == [0, 2]
@@ -64,7 +64,7 @@ def test_results_are_in_the_order_of_the_pictures() -> None:
 
 
 def test_results_that_are_read_while_others_finish_are_whole() -> None:
-    results, stop = Results((RECIPE, None)), threading.Event()
+    results, stop = Outcomes((RECIPE, None)), threading.Event()
 
     def read() -> None:
         while not stop.is_set():
@@ -82,7 +82,7 @@ def test_results_that_are_read_while_others_finish_are_whole() -> None:
 
 
 def test_what_a_cutout_was_made_by_follows_its_replacement() -> None:
-    results, other = Results((RECIPE, None)), (Recipe("n"), Path("sea.jpg"))
+    results, other = Outcomes((RECIPE, None)), (Recipe("n"), Path("sea.jpg"))
     for index in range(3):
         results.add(outcome(index))
     assert not results.is_mixed
@@ -107,7 +107,7 @@ def test_a_run_works_once_and_says_while_it_does(tmp_path: Path) -> None:
 
 def test_pictures_that_join_a_run_count(tmp_path: Path) -> None:
     run = run_of(tmp_path)
-    run.results.add(outcome(0))
+    run.outcomes.add(outcome(0))
     assert (run.total, run.missing, run.done) == (2, [1], 0.5)
     run.predictions.add_sources([Path("2.jpg")])
     assert (run.total, run.missing) == (3, [1, 2])
@@ -115,17 +115,17 @@ def test_pictures_that_join_a_run_count(tmp_path: Path) -> None:
 
 def test_a_run_is_left_when_its_last_page_is(tmp_path: Path) -> None:
     run = run_of(tmp_path)
-    run.add_page()
-    assert not run.drop_page()
-    assert run.drop_page()
+    run.view.add_page()
+    assert not run.view.drop_page()
+    assert run.view.drop_page()
 
 
 def test_the_run_that_was_replaced_is_handed_over_once(tmp_path: Path) -> None:
     earlier, run = run_of(tmp_path), run_of(tmp_path)
-    run.take_place_of(earlier)
-    assert run.replaced is earlier
-    assert run.take_replaced() is earlier
-    assert run.take_replaced() is None
+    run.view.replaced = earlier
+    assert run.view.replaced is earlier
+    assert run.view.take_replaced() is earlier
+    assert run.view.take_replaced() is None
 
 
 def test_an_abandoned_run_stops_its_part_and_makes_previews_stale(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from segmentation.config import Config
 from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.probe import gpu_problem
 from segmentation.network.providers import CPU
-from segmentation.network.session import Answer
+from segmentation.network.recovery import Answer
 from segmentation.network.watchdog import Cancelled
 from segmentation.web.runs.zerogpu import for_this_process, runner_for_visitor, seconds
 from tests.web.test_app import answers, free_port, start
@@ -128,7 +128,7 @@ def test_a_picture_computed_elsewhere_says_where(tiny: Session) -> None:
         asked.append(tensor.shape)
         return Answer(tensor[:, :1], "ElsewhereExecutionProvider", "because", 5)
 
-    prediction = predict(Picture(np.full((64, 64, 3), 128, np.uint8)), tiny, run=elsewhere)
+    prediction = predict(Picture(np.full((64, 64, 3), 128, np.uint8)), tiny, runner=elsewhere)
     assert prediction.maps[""].shape == (64, 64)
     assert (prediction.provider, prediction.provider_note) == ("ElsewhereExecutionProvider", "because")
     assert (tiny.provider, asked) == (CPU, [(1, 3, 64, 64)])

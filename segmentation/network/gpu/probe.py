@@ -12,7 +12,7 @@ import onnxruntime
 from segmentation.config import DEVICES, Device
 from segmentation.errors import SessionError
 from segmentation.network.gpu.devices import gpus
-from segmentation.network.providers import CPU, CUDA, TENSORRT
+from segmentation.network.providers import CPU, CUDA, TENSORRT, short_name
 
 # What the CUDA provider of onnxruntime-gpu 1.31 (a CUDA 13 build) links or loads. get_available_providers() lists it
 # on every machine, and a session falls back to the CPU with only a log line, so we check first.
@@ -111,7 +111,7 @@ def _problem_of_the_driver() -> str:
 
 def runtime() -> str:
     """ONNX Runtime's version and the providers it was built with, as text."""
-    built = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
+    built = ", ".join(short_name(name) for name in onnxruntime.get_available_providers())
     return f"ONNX Runtime {onnxruntime.__version__}, built with {built}"
 
 

@@ -4,11 +4,13 @@ Gradio verifies that a file was uploaded only if the request marks it as a file,
 one. So every path is resolved again here, and web addresses are refused before Gradio acts on them.
 """
 
+import contextlib
+import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +94,10 @@ def sweep(keep_seconds: float) -> int:
         except OSError:  # deleted meanwhile
             continue
     return deleted
+
+
+def touch_files(files: Iterable[Path]) -> None:
+    """Mark these files and their folders as in use, which restarts their expiry."""
+    for path in {path for file in files for path in (file, file.parent)}:
+        with contextlib.suppress(OSError):  # deleted; a later read reports it
+            os.utime(path)

@@ -65,7 +65,7 @@ class Comparison:
         recipe, backdrop = self._controls.read(values)
         # mean, std and size belong to one network
         settings = with_values(recipe.settings, mean=None, std=None, size=None)
-        selected = run.selected if run else None
+        selected = run.view.selected if run else None
         paths = [str(run.predictions.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
         uploaded_files(paths, 1)  # report an invalid file once, not for each model
         known = {entry["id"]: entry for entry in self._service.offered.as_json()}
@@ -76,11 +76,11 @@ class Comparison:
             model_recipe = Recipe(column.model["id"], settings, recipe.export)
             try:
                 new = self._service.new_run(paths, model_recipe, backdrop)
-                for _ in self._service.process(new, for_page=True):
+                for _ in self._service.work.process(new, for_page=True):
                     yield gr.skip(), gr.skip()
-                (report,) = new.results.reports
-                column.error = report.error or ("" if new.results.cutouts else " ".join(map(say, report.warnings)))
-                column.run = new if new.results.cutouts else None
+                (report,) = new.outcomes.reports
+                column.error = report.error or ("" if new.outcomes.cutouts else " ".join(map(say, report.warnings)))
+                column.run = new if new.outcomes.cutouts else None
             except SegmentationError as error:
                 column.error = error.message
             yield _shown(columns, say), columns
@@ -99,7 +99,7 @@ class Comparison:
         """Delete the runs of columns that are no longer shown."""
         for column in columns:
             if column.run:
-                self._service.forget(column.run)
+                self._service.shown.drop(column.run)
 
 
 def _shown(columns: list[Column], say: Say) -> list[dict[str, Any]]:
@@ -117,8 +117,8 @@ def _column(column: Column, say: Say) -> dict[str, Any]:
     }
     if run is None:
         return entry
-    _, cutout = run.results.cutouts[0]
-    (report,) = run.results.reports
+    _, cutout = run.outcomes.cutouts[0]
+    (report,) = run.outcomes.reports
     megabytes = report.network_mb
     return entry | {
         "thumbnail": str(cutout.thumbnail),

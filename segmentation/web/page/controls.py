@@ -9,7 +9,7 @@ import gradio as gr
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.messages import Message
 from segmentation.models.registry import Registry
-from segmentation.network.tensor import overridden
+from segmentation.network.override import overridden
 from segmentation.recipe import DEFAULTS, Recipe, parse_value, write_value
 from segmentation.settings import RANGES, Settings
 from segmentation.web.guard.gradio_seams.endpoints import skip_validation

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from segmentation.web.guard.gradio_seams.files import new_upload, photographs
-from segmentation.web.page.preview import to_jpeg
+from segmentation.web.thumbnails import to_jpeg
 
 NAMES = {
     "cheetah.jpg": "A running cheetah",

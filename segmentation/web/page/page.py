@@ -19,9 +19,11 @@ from segmentation.web.page.pictures import GalleryValue, Pictures
 from segmentation.web.page.scripts import handler, messenger, scripted
 from segmentation.web.page.status import card, line, progress, table
 from segmentation.web.page.viewer import preview_value, viewer_value
-from segmentation.web.runs.results import MadeBy
+from segmentation.web.runs.archive import write_archive
+from segmentation.web.runs.outcomes import MadeBy
 from segmentation.web.runs.run import NOTHING_YET, Run
 from segmentation.web.runs.service import Service
+from segmentation.web.runs.work import keep_alive
 from segmentation.web.texts import Say, i18n, speaker
 
 NETWORK_SETTINGS = ("model", *TEXT_FIELDS)  # changing them requires running the network again
@@ -116,7 +118,7 @@ class Page:
     def wire(self, demo: gr.Blocks) -> None:
         """Connect events and handlers. All are private: scripts use the public endpoints."""
         limit = self.service.config.concurrency
-        runs = limit + self.service.config.queue  # all at once: they take turns by picture
+        runs = self.service.config.runs
         values = self.controls.all
         unqueued: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         live: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
@@ -216,7 +218,7 @@ class Page:
         if last:
             last.pause()  # its missing pictures are done together with those that were added
             if self.service.is_complete(last, names, recipe):  # then only the other settings can differ
-                have, of = last.results.share_of(
+                have, of = last.outcomes.share_of(
                     (last.predictions.refined(recipe), self.service.backdrop(recipe, backdrop))
                 )
                 if have == of:
@@ -232,16 +234,16 @@ class Page:
                 yield *changed, gr.skip(), gr.skip()
             return
         run = self.service.new_run(names, recipe, backdrop, on_progress)
-        run.take_place_of(last)
+        run.view.replaced = last
         yield line(say(Message("Starting"))), gr.skip(), gr.skip(), run, gr.skip()
         # Gradio removes its progress bar after the first answer, so from here on the status line shows its own
-        for finished_one in self.service.process(run, for_page=True):
+        for finished_one in self.service.work.process(run, for_page=True):
             if finished_one:
                 run_id = gr.skip()
-                if len(run.results) == 1:
-                    run_id = self.service.show(run)
-                    if replaced := run.take_replaced():
-                        self.service.leave(replaced)
+                if len(run.outcomes) == 1:
+                    run_id = self.service.shown.show(run)
+                    if replaced := run.view.take_replaced():
+                        self.service.shown.leave(replaced)
                 yield progress(run, say), *_results(run, say), gr.skip(), run_id
             else:
                 yield progress(run, say), gr.skip(), gr.skip(), gr.skip(), gr.skip()
@@ -253,7 +255,7 @@ class Page:
     ) -> Iterator[tuple[Any, ...]]:
         """Retry a picture that failed."""
         number, say = event.index, speaker(request)  # not trusted: set by the client
-        if run is None or type(number) is not int or number not in dict(run.results.failed):
+        if run is None or type(number) is not int or number not in dict(run.outcomes.failed):
             raise SettingsError(NOTHING_YET)
         recipe, backdrop = self.controls.read(values)
         part = self.service.rest(run, Pictures.names(pictures), recipe, backdrop, [number], progress_bar(say))
@@ -265,8 +267,8 @@ class Page:
         """Process a part of a run and take over its results."""
         run.do_part(part)
         adopted = set[int]()
-        for finished_one in self.service.process(part, for_page=True):
-            for index in part.results.outcomes.keys() - adopted:
+        for finished_one in self.service.work.process(part, for_page=True):
+            for index in part.outcomes.by_picture.keys() - adopted:
                 adopted.add(index)
                 run.adopt(part, index)
             changed = _results(run, say) if finished_one else (gr.skip(), gr.skip())
@@ -279,10 +281,10 @@ class Page:
         """Stop the run. Finished pictures stay, and so do earlier results until there are new ones."""
         say = speaker(request)
         if run and run.halt():
-            if len(run.results):
+            if len(run.outcomes):
                 stopped = Message("Stopped. Finished pictures are kept. Press Cut out to do the rest.")
                 return line(say(stopped)), gr.skip()
-            earlier = run.replaced or gr.skip()
+            earlier = run.view.replaced or gr.skip()
             return line(say(Message("Stopped before any picture was finished."))), earlier
         return line(say(Message("Nothing is running."))), gr.skip()
 
@@ -290,7 +292,7 @@ class Page:
     def select(run: Run | None, event: gr.EventData) -> None:
         """Select another cutout."""
         if run:
-            run.select(event.key)  # not trusted: set by the client
+            run.view.select(event.key)  # not trusted: set by the client
 
     def model_selected(self, model: str, run: Run | None, request: gr.Request) -> Any:
         """Tell the visitor that selecting another model does nothing until the next run."""
@@ -337,7 +339,7 @@ class Page:
     def tune(self, run: Run | None, live: bool, request: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
         """The selected picture in full size, once the settings have settled; ends as soon as they change again."""
         yield UNCHANGED  # Gradio clears the outputs of a generator that yields nothing
-        selected = run.selected if run else None
+        selected = run.view.selected if run else None
         if run is None or not live or selected is None or run.tuning.current.is_done:
             return
         say = speaker(request)
@@ -355,10 +357,10 @@ class Page:
                 yield gr.skip(), viewer_value(run, say), gr.skip()  # replaces a preview shown in the meantime
                 return
             again = self.service.refinement(run.predictions, recipe, backdrop, [index])
-            for _ in self.service.process(again, for_page=True):
+            for _ in self.service.work.process(again, for_page=True):
                 if token.is_stale:
                     again.stop.set()
-                    again.delete()
+                    again.files.delete()
                     return
                 yield UNCHANGED
         except SegmentationError as error:
@@ -378,15 +380,15 @@ class Page:
 
     def _is_up_to_date(self, run: Run, recipe: Recipe, backdrop: Any) -> bool:
         """Whether the selected picture was made with these settings."""
-        selected = run.selected
+        selected = run.view.selected
         if selected is None:
             return False
-        return run.results.made_by.get(selected[0]) == self._made_by(run, recipe, backdrop)
+        return run.outcomes.made_by.get(selected[0]) == self._made_by(run, recipe, backdrop)
 
     def apply_to_all(self, run: Run | None, request: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Refine every picture of the run with the current settings, without running the network."""
         say = speaker(request)
-        if run is None or not len(run.results):
+        if run is None or not len(run.outcomes):
             raise SettingsError(NOTHING_YET)
         if run.is_at_work:
             raise SettingsError(Message("The run is still in progress. Apply the settings when it is done."))
@@ -394,18 +396,18 @@ class Page:
         again = self.service.refinement(run.predictions, recipe, backdrop, on_progress=progress_bar(say))
         run.do_part(again)
         run.tuning.begin().finish()
-        before, adopted = run.results.outcomes, set[int]()
+        before, adopted = run.outcomes.by_picture, set[int]()
         sentences: list[str] = []
-        for finished_one in self.service.process(again, for_page=True):
-            for index in again.results.outcomes.keys() - adopted:
+        for finished_one in self.service.work.process(again, for_page=True):
+            for index in again.outcomes.by_picture.keys() - adopted:
                 adopted.add(index)
-                if run.results.outcomes.get(index) is before.get(index):  # else live tuning made a newer one
+                if run.outcomes.by_picture.get(index) is before.get(index):  # else live tuning made a newer one
                     sentences += [say(failed) for failed in (run.adopt(again, index),) if failed]
             changed = _results(run, say) if finished_one else (gr.skip(), gr.skip())
             yield progress(run, say, again), *changed
         if again.stop.is_set():
             return
-        have, of = run.results.share_of((again.recipe, again.backdrop))
+        have, of = run.outcomes.share_of((again.recipe, again.backdrop))
         # do not report the settings as applied if some need a new run
         sentences.append(
             say(
@@ -424,9 +426,9 @@ class Page:
 
     def pack_or_ask(self, run: Run | None, request: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Everything in one ZIP; if the pictures have different settings, ask the visitor first."""
-        if run is not None and run.results.is_mixed:
+        if run is not None and run.outcomes.is_mixed:
             recipe, backdrop = self.controls.read(values)
-            have, of = run.results.share_of(self._made_by(run, recipe, backdrop))
+            have, of = run.outcomes.share_of(self._made_by(run, recipe, backdrop))
             question = Message("{have} of {of} pictures have these settings. Apply them to all?", have=have, of=of)
             yield gr.skip(), gr.skip(), gr.update(visible=True), speaker(request)(question)
             return
@@ -436,9 +438,9 @@ class Page:
         """Everything in one ZIP, as it is."""
         if run is None:
             raise SettingsError(NOTHING_YET)
-        self.service.keep_alive(run)
-        archive = run.archive()
-        count = len(run.results.cutouts)
+        keep_alive(run, self.service.predictions)
+        archive = write_archive(run)
+        count = len(run.outcomes.cutouts)
         packed = (
             Message("{count} cutouts are in {file}.", count=count, file=archive.name)
             if count > 1
@@ -462,8 +464,8 @@ class Page:
             )  # fmt: skip
             return model["id"], gr.skip(), line(say(text)), gr.skip(), gr.skip()
         if last and last is not run and not any(column.run is last for column in columns):
-            self.service.leave(last)
-        run.reset_view()
+            self.service.shown.leave(last)
+        run.view.reset()
         status = line(say(Message("Continuing with {name}.", name=model["title"])))
         return model["id"], run, status, *_results(run, say)
 
@@ -482,12 +484,12 @@ class Page:
         if not run_id:
             return (gr.skip(),) * 6
         say = speaker(request)
-        run = self.service.resume(run_id)
+        run = self.service.shown.resume(run_id)
         if run is None:
             expired = Message("Your last results have expired: they are kept for {minutes} minutes.",
                               minutes=self.service.config.keep_minutes)  # fmt: skip
             return gr.skip(), gr.skip(), line(say(expired)), gr.skip(), gr.skip(), ""
-        run.reset_view()
+        run.view.reset()
         sources = [str(source) for source in run.predictions.sources if source.is_file()]
         return sources, run, progress(run, say), *_results(run, say), gr.skip()
 
@@ -509,11 +511,11 @@ class Page:
 
     def _left(self, run: Run | None) -> None:
         if run:
-            self.service.leave(run)
+            self.service.shown.leave(run)
 
 
 def _results(run: Run, say: Say) -> tuple[Any, Any]:
-    return viewer_value(run, say), table(run.results.reports, say)
+    return viewer_value(run, say), table(run.outcomes.reports, say)
 
 
 def _applied(have: int, of: int) -> Message:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.messages import Message
+from segmentation.network.providers import short_name
 from segmentation.report import Report
 from segmentation.web.runs.run import Run
-from segmentation.web.runs.service import STAGES  # in the order of the bar; panels.css colours them
+from segmentation.web.runs.stages import STAGES  # in the order of the bar; panels.css colours them
 from segmentation.web.texts import Say
 
 COMMERCIAL = {
@@ -36,15 +37,15 @@ def progress(run: Run, say: Say, part: Run | None = None) -> str:
     """
     part = part or run
     label = html.escape(say(Message("Pictures done")))
-    bar = f'<progress max="{part.total}" value="{len(part.results)}" aria-label="{label}"></progress>'
+    bar = f'<progress max="{part.total}" value="{len(part.outcomes)}" aria-label="{label}"></progress>'
     return line(say(_so_far(run, part))) + bar * part.is_at_work
 
 
 def _so_far(run: Run, part: Run) -> Message:
-    failed = len(run.results.failed)
-    done, total = len(run.results) - failed, run.total
+    failed = len(run.outcomes.failed)
+    done, total = len(run.outcomes) - failed, run.total
     values: dict[str, Any] = {"done": done, "total": total, "failed": failed}
-    if len(part.results) < part.total:
+    if len(part.outcomes) < part.total:
         if not part.now and (ahead := part.ticket.ahead):
             return Message(WAITING if ahead > 1 else WAITING_FOR_ONE, ahead=ahead)
         if failed:
@@ -83,7 +84,7 @@ def _size(entry: Report) -> str:
 
 
 def _where(entry: Report, say: Say) -> str:
-    provider = entry.provider.removesuffix("ExecutionProvider")
+    provider = short_name(entry.provider)
     return html.escape(say(Message("{model} on {provider}", model=entry.model, provider=provider)))
 
 

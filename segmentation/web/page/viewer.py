@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.web.runs.previews import Preview
-from segmentation.web.runs.run import Run, key_of
+from segmentation.web.runs.run import Run
+from segmentation.web.runs.view import key_of
 from segmentation.web.texts import Say
 
 
@@ -14,7 +15,7 @@ def viewer_value(run: Run, say: Say) -> dict[str, Any]:
     Paths are in the upload folder, whose files Gradio serves to anyone who knows the path. A box is the left, top,
     right and bottom of the written part, in a picture of size (height, width).
     """
-    reports = {index: outcome.report for index, outcome in run.results.outcomes.items()}
+    reports = {index: outcome.report for index, outcome in run.outcomes.by_picture.items()}
     items = [
         {
             "key": key_of(index, cutout),
@@ -34,19 +35,19 @@ def viewer_value(run: Run, say: Say) -> dict[str, Any]:
             "size": (reports[index].height, reports[index].width),
             "stages": _stages(cutout.stages),
         }
-        for index, cutout in run.results.cutouts
+        for index, cutout in run.outcomes.cutouts
     ]
     failed = [
         {"key": f"{index} failed", "index": index, "name": run.predictions.sources[index].name, "error": say(error)}
-        for index, error in run.results.failed
+        for index, error in run.outcomes.failed
     ]
     items = sorted([*items, *failed], key=lambda item: item["index"])  # type: ignore[arg-type,return-value]
     return {
         "run": run.folder.name,
-        "since": run.shown_since,
+        "since": run.view.shown_since,
         "items": items,
         "tuned": run.tuning.done,
-        "wanted": run.wanted,
+        "wanted": run.view.wanted,
     }
 
 

@@ -1,19 +1,18 @@
 """The models on offer and their networks, each loaded once for all visitors."""
 
 import logging
-import threading
+from functools import partial
 from typing import Any
 
-from segmentation.config import Config, names
+from segmentation.config import Config
 from segmentation.errors import SegmentationError
 from segmentation.messages import Message
 from segmentation.models.registry import Registry, load_offered
 from segmentation.models.spec import ModelSpec
 from segmentation.models.weights import where_available
-from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.probe import usable_providers
 from segmentation.network.pool import SessionPool, threads_for
-from segmentation.network.session import Session, load_session
+from segmentation.network.session import Session, load_configured
 from segmentation.web.events import OnProgress
 
 log = logging.getLogger(__name__)
@@ -32,12 +31,11 @@ class OfferedModels:
         self._config = config
         usable_providers(config.device)
         self._pool = SessionPool(self._load, config.sessions_mb << 20)
-        self._waiting = threading.local()  # this thread's progress callback while a network is fetched and loaded
         self.registry()
 
     def registry(self) -> Registry:
         """The models on offer now: files may have been added to the models folder."""
-        return load_offered(self._config.registry, self._config.models_folder, names(self._config.models))
+        return load_offered(self._config)
 
     def session(self, model_id: str, pictures: int = 1, on_progress: OnProgress | None = None) -> Session:
         """The loaded network of a model, fetched if needed.
@@ -50,13 +48,10 @@ class OfferedModels:
         Raises:
             SegmentationError: The model is unknown or unavailable.
         """
-        self._waiting.on_progress = on_progress
         spec = self.registry()[model_id]
-        return self._pool.get(spec, threads_for(spec, pictures))
+        return self._pool.get(spec, threads_for(spec, pictures), partial(self._load, on_progress=on_progress))
 
-    def _load(self, spec: ModelSpec, threads: int | None) -> Session:
-        on_progress = getattr(self._waiting, "on_progress", None)
-
+    def _load(self, spec: ModelSpec, threads: int | None, on_progress: OnProgress | None = None) -> Session:
         def on_bytes(name: str, done: int, total: int) -> None:
             if on_progress:
                 text = Message(
@@ -66,18 +61,7 @@ class OfferedModels:
 
         if on_progress:
             on_progress(Message("Loading {name}", name=spec.title), None)
-        config = self._config
-        return load_session(
-            spec,
-            folder=config.models_folder,
-            device=config.device,
-            threads=threads,
-            gpu=GpuOptions.of(config),
-            accepted_licences=config.accepted,
-            on_progress=on_bytes,
-            seconds=config.run_seconds,
-            own_models_mb=config.own_models_mb,
-        )
+        return load_configured(spec, self._config, threads=threads, on_progress=on_bytes)
 
     def as_json(self) -> list[dict[str, Any]]:
         """The models on offer as plain data, including whether each is on disk and loaded."""

@@ -1,7 +1,5 @@
 """The predictions of visitors' pictures, cached so that tuning need not run the network again."""
 
-import contextlib
-import os
 import secrets
 import threading
 import time
@@ -20,6 +18,7 @@ from segmentation.picture.resize import shrunk
 from segmentation.pipeline import Prediction
 from segmentation.recipe import Recipe
 from segmentation.settings import with_values
+from segmentation.web.guard.uploads import touch_files
 
 PREVIEW_SIDE = 720  # pixels of the longer side of a live preview: about what the page shows
 
@@ -179,10 +178,3 @@ class PredictionCache:
                     total -= sizes[run_id]
                     run.clear()
                     del self._runs[run_id]
-
-
-def touch_files(files: Iterable[Path]) -> None:
-    """Mark these files and their folders as in use, which restarts their expiry."""
-    for path in {path for file in files for path in (file, file.parent)}:
-        with contextlib.suppress(OSError):  # deleted; a later read reports it
-            os.utime(path)

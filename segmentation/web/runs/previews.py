@@ -14,7 +14,8 @@ from segmentation.picture.resize import resize
 from segmentation.pipeline import Prediction, refine
 from segmentation.recipe import Recipe
 from segmentation.settings import Settings, with_values
-from segmentation.web.runs.run import Run, key_of
+from segmentation.web.runs.run import Run
+from segmentation.web.runs.view import key_of
 
 MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved more coarsely, so that previews stay fast
 
@@ -56,7 +57,7 @@ def make_preview(
     file = run.folder / f"{stem}{export.ending}"
     notes = save_export(small.picture, result.foreground, result.alpha, file, export, behind)
     stages = save_stages(result, run.folder, stem)
-    run.retire([file, *stages.values()])  # the full-size cutout replaces it in a moment
+    run.files.retire([file, *stages.values()])  # the full-size cutout replaces it in a moment
     return Preview(
         key=key_of(index, cutout),
         tuning=tuning.number,

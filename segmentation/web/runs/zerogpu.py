@@ -17,7 +17,8 @@ from segmentation.arrays import Tensor
 from segmentation.config import Config
 from segmentation.models.spec import ModelSpec, Weights
 from segmentation.network.gpu.options import GpuOptions
-from segmentation.network.session import Answer, Runner, Session
+from segmentation.network.recovery import Answer
+from segmentation.network.session import Runner, Session
 from segmentation.network.watchdog import Cancelled
 from segmentation.settings import with_values
 

@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from segmentation.web.runs.service import STAGES
+from segmentation.web.runs.stages import STAGES
 from segmentation.web.texts import texts
 from tests.web.browser.browsing import Watched
 from tests.web.conftest import Server

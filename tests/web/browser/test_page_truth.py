@@ -247,8 +247,8 @@ def test_results_that_are_gone_are_said_to_be(watched: Watched, photos: dict[str
     watched.choose("bright.onnx")
     watched.add(photos["cheetah"])
     watched.run(1)
-    for run in list(server.service._runs.values()):
-        server.service.forget(run)  # as a restart does
+    for run in list(server.service.shown._runs.values()):
+        server.service.shown.drop(run)  # as a restart does
     watched.page.reload()
     expect(watched.page.locator("#status .line")).to_contain_text("Your last results have expired", timeout=30000)
 

@@ -13,7 +13,7 @@ MadeBy: TypeAlias = tuple[Recipe, Path | None]
 """Recipe and backdrop."""
 
 
-class Results:
+class Outcomes:
     """Outcomes by number of the picture, in any order of completion. Thread-safe."""
 
     def __init__(self, made_by: MadeBy) -> None:
@@ -50,7 +50,7 @@ class Results:
             return [file for cutout in old.cutouts for file in cutout.all_files] if old else []
 
     @property
-    def outcomes(self) -> dict[int, Outcome]:
+    def by_picture(self) -> dict[int, Outcome]:
         """Number of the picture -> outcome, in order; a snapshot."""
         with self._lock:
             return dict(sorted(self._outcomes.items()))
@@ -58,21 +58,21 @@ class Results:
     @property
     def cutouts(self) -> list[tuple[int, Cutout]]:
         """Number of the picture and cutout, in order."""
-        return [(index, cutout) for index, outcome in self.outcomes.items() for cutout in outcome.cutouts]
+        return [(index, cutout) for index, outcome in self.by_picture.items() for cutout in outcome.cutouts]
 
     @property
     def reports(self) -> list[Report]:
         """One per picture, in order."""
-        return [outcome.report for outcome in self.outcomes.values()]
+        return [outcome.report for outcome in self.by_picture.values()]
 
     @property
     def failed(self) -> list[tuple[int, str]]:
         """Number and error message of each picture that failed."""
-        return [(i, outcome.report.error) for i, outcome in self.outcomes.items() if outcome.report.error]
+        return [(i, outcome.report.error) for i, outcome in self.by_picture.items() if outcome.report.error]
 
     def missing(self, pictures: Iterable[int]) -> list[int]:
         """Those of these pictures without cutouts: not started, or failed."""
-        outcomes = self.outcomes
+        outcomes = self.by_picture
         return [index for index in pictures if index not in outcomes or outcomes[index].report.error]
 
     @property

@@ -31,7 +31,7 @@ _PLACEHOLDER = (
 )
 
 
-def preview_routes(service: Service) -> list[BaseRoute]:
+def thumbnail_routes(service: Service) -> list[BaseRoute]:
     """The route, for `launch`: `/preview?file=` plus the path that the upload returned."""
     threads: list[anyio.CapacityLimiter] = []  # separate: waiting previews must not block the server's threads
 

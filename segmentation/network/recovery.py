@@ -27,12 +27,16 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Computed:
-    """An output, and where it was computed."""
+class Answer:
+    """A network's output, and where it was computed."""
 
     output: npt.NDArray[Any]
     provider: str
-    note: str
+    """The execution provider that computed it."""
+    provider_note: str
+    """Why that is not the GPU's, if `auto` could not use it; else ""."""
+    memory: int = 0
+    """Approximate memory of the loaded network in bytes; 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class RecoveringEngine:
         """The engine in use; None after running out of memory, until the next run."""
         return self._loaded.engine if self._loaded else None
 
-    def run(self, name: str, output: str, tensor: Tensor, cancelled: Cancelled | None = None) -> Computed:
+    def run(self, name: str, output: str, tensor: Tensor, cancelled: Cancelled | None = None) -> Answer:
         """Compute one output.
 
         Args:
@@ -220,7 +224,7 @@ class RecoveringEngine:
             finally:
                 self._turns.release(self._callers)
 
-    def _run(self, name: str, output: str, tensor: Tensor, give_back: bool, cancelled: Cancelled | None) -> Computed:
+    def _run(self, name: str, output: str, tensor: Tensor, give_back: bool, cancelled: Cancelled | None) -> Answer:
         with self._turns:
             failed = self._loads
             if self._loaded is not None:
@@ -252,13 +256,11 @@ class RecoveringEngine:
             "%s at %s: %s", self._title, tensor.shape, str(error)
         )  # a stored log record must not hold the error
 
-    def _compute(
-        self, name: str, output: str, tensor: Tensor, give_back: bool, cancelled: Cancelled | None
-    ) -> Computed:
+    def _compute(self, name: str, output: str, tensor: Tensor, give_back: bool, cancelled: Cancelled | None) -> Answer:
         loaded = self._loaded or self._load()
         try:
             with self._instead_of_the_gpu if loaded.ran_out else nullcontext():  # one at a time, to save memory
-                answer = loaded.engine.run(name, output, tensor, give_back, cancelled)
+                computed = loaded.engine.run(name, output, tensor, give_back, cancelled)
         except (OutOfMemoryError, RunCancelledError):
             raise
         except RunTimeoutError as error:
@@ -276,4 +278,4 @@ class RecoveringEngine:
                     title=self._title, shape=tensor.shape, reason=reason(error),
                 )
             ) from error  # fmt: skip
-        return Computed(answer, loaded.engine.provider, loaded.note)
+        return Answer(computed, loaded.engine.provider, loaded.note)

@@ -1,4 +1,4 @@
-"""Compiled kernels on pictures: shrinking, local lines, colours. See `kernels.band` for how they are compiled."""
+"""Compiled kernels on pictures: shrinking, local lines, colours. See `elimination` for how they are compiled."""
 
 import numpy as np
 

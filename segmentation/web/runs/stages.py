@@ -1,0 +1,13 @@
+"""The stages of a picture, as visitors read them."""
+
+from segmentation.messages import Message
+
+STAGES = {
+    "decode": Message("reading"),
+    "network": Message("finding the subject"),
+    "mask": Message("making the mask"),
+    "matting": Message("matting the outline"),
+    "colours": Message("cleaning the edge colours"),
+    "encode": Message("writing the file"),
+}
+"""Display names, in order."""

@@ -1,0 +1,124 @@
+"""Cuts out the pictures of runs: fairly, while somebody waits for them, and as long as they make progress."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from segmentation.batch import Outcome, Step, run_batch
+from segmentation.config import Config
+from segmentation.errors import SessionError, SettingsError
+from segmentation.messages import Message
+from segmentation.picture.load import load_image
+from segmentation.web.events import OnProgress
+from segmentation.web.runs.predictions import PredictionCache
+from segmentation.web.runs.run import Run
+from segmentation.web.runs.stages import STAGES
+from segmentation.web.runs.turns import Ticket, Turns
+
+THUMBNAIL_SIDE = 480  # pixels of the longer side: keeps the gallery light, whatever the pictures' size
+TOUCH_SECONDS = 20.0  # how often the files of a run in progress are marked as in use
+
+NOBODY_READS = Message("The run was stopped because nobody was reading its answer.")
+STUCK = "The run made no progress for {seconds} s and was stopped. Try again with fewer or smaller pictures."
+
+
+class Work:
+    """Thread-safe."""
+
+    def __init__(self, config: Config, predictions: PredictionCache, turns: Turns) -> None:
+        """Start with nothing to do.
+
+        Args:
+            config: The operator's configuration.
+            predictions: Where the predictions go.
+            turns: Decides which run's picture is next.
+        """
+        self._config, self._predictions, self._turns = config, predictions, turns
+        self._stuck_tickets: list[Ticket] = []  # of runs abandoned because they made no progress
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether an abandoned run still occupies a thread of this process."""
+        self._stuck_tickets = [ticket for ticket in self._stuck_tickets if ticket.at_work]
+        return bool(self._stuck_tickets)
+
+    def _patience(self) -> float:
+        """Seconds without progress before a run is abandoned: more than everything ahead of it may take."""
+        return self._config.run_seconds * max(1, self._turns.at_work) + self._config.stuck_seconds
+
+    def process(
+        self,
+        run: Run,
+        on_progress: OnProgress | None = None,
+        *,
+        for_page: bool = False,
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> Iterator[bool]:
+        """Cut out the pictures of a run. Yields on every event, and regularly in between.
+
+        Args:
+            run: The run.
+            on_progress: Progress callback.
+            for_page: Also write thumbnails and the stages of each cutout.
+            is_gone: Polled for whether the client has stopped waiting for the answer.
+
+        Yields:
+            Whether another picture is finished.
+
+        Raises:
+            SegmentationError: The backdrop cannot be read, the client is gone, or the run is stuck.
+        """
+        predictor = run.begin()
+        last_progress = last_touch = time.monotonic()
+        try:
+            backdrop = load_image(run.backdrop, **self._config.limits._asdict()) if run.backdrop else None
+            events = run_batch(
+                run.predictions.sources,
+                predictor,
+                run.recipe.settings,
+                run.folder,
+                run.recipe.export,
+                backdrop,
+                thumbnails=THUMBNAIL_SIDE if for_page else 0,
+                stages=for_page,
+                limits=self._config.limits,
+                slots=run.ticket,
+                indices=run.indices,
+            )
+            with contextlib.closing(events):
+                for event in events:
+                    if run.stop.is_set():
+                        return
+                    if is_gone():
+                        raise SettingsError(NOBODY_READS)
+                    if time.monotonic() - last_touch > TOUCH_SECONDS:  # keep pictures not yet read from being swept
+                        last_touch = time.monotonic()
+                        keep_alive(run, self._predictions)
+                    if event is not None or not run.ticket.at_work:
+                        last_progress = time.monotonic()
+                    elif time.monotonic() - last_progress > self._patience():
+                        self._turns.abandon(run.ticket)
+                        self._stuck_tickets.append(run.ticket)
+                        raise SessionError(Message(STUCK, seconds=round(time.monotonic() - last_progress)))
+                    if isinstance(event, Outcome):
+                        self._take(run, event)
+                    elif isinstance(event, Step):
+                        run.now = Message("{name}: {stage}", name=event.name, stage=STAGES[event.stage])
+                        if on_progress:
+                            on_progress(run.now, run.done)
+                    yield isinstance(event, Outcome)
+        finally:
+            run.end()
+
+    def _take(self, run: Run, outcome: Outcome) -> None:
+        report = replace(outcome.report, run=run.predictions.id)
+        run.outcomes.add(replace(outcome, report=report, prediction=None))
+        if outcome.prediction:  # stored only in the cache, which is bounded
+            self._predictions.store(run.predictions, outcome.index, outcome.prediction)
+
+
+def keep_alive(run: Run, predictions: PredictionCache) -> None:
+    """Restart the expiry of a run's predictions and files."""
+    predictions.touch(run.predictions)
+    run.files.touch()
