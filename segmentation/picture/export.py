@@ -62,7 +62,7 @@ def save_export(
 
     Raises:
         SettingsError: There is no backdrop.
-        ImageError: The format cannot hold so many pixels.
+        ImageError: The picture is too large for the format.
         OSError: The file cannot be written.
     """
     if export.background == "transparent" and export.format == "png":  # never holds the whole cutout in memory

@@ -113,7 +113,7 @@ def test_an_answer_that_cannot_be_a_mask_is_an_error(
 def test_a_sigmoid_over_probabilities_is_an_error(tmp_path: Path) -> None:
     path = graphs.brightness(tmp_path / "own.onnx")
     spec = graphs.make_spec(path, output={"kind": "logits", "activation": "sigmoid"})
-    with pytest.raises(SessionError, match="its sigmoid would be applied twice"):
+    with pytest.raises(SessionError, match="the sigmoid would be applied twice"):
         segment(Picture(SUBJECT), Session(spec, path, "cpu"))
 
 
@@ -179,7 +179,7 @@ def test_a_file_that_is_cut_off_anywhere_is_named(tmp_path: Path) -> None:
     assert file_problem(tmp_path / "own.onnx") == ""
     for share in (0.2, 0.5, 0.9, 0.99):
         (tmp_path / "cut.onnx").write_bytes(whole[: int(len(whole) * share)])
-        assert "cut off" in file_problem(tmp_path / "cut.onnx")
+        assert "it is truncated" in file_problem(tmp_path / "cut.onnx")
 
 
 def test_an_unusable_file_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -108,7 +108,7 @@ def test_tensorrt_keeps_its_engines_in_a_folder_that_is_there(card: Runs, tmp_pa
 def test_tensorrt_without_a_place_for_its_engines_is_told(card: Runs, tmp_path: Path) -> None:
     path = graphs.brightness(tmp_path / "net.onnx")
     (tmp_path / "engines").write_text("a file is in the way")
-    with pytest.raises(SessionError, match=r"no place for its engines .*SEGMATTE_ENGINES_DIR"):
+    with pytest.raises(SessionError, match=r"TensorRT cannot store its engines .*SEGMATTE_ENGINES_DIR"):
         loaded(path, "tensorrt")
 
 

@@ -289,7 +289,7 @@ def test_equal_pictures_prove_nothing(card: Runs, tmp_path: Path) -> None:
     ("make", "reason"),
     [
         (graphs.brightness_of_one, "Reshape"),
-        (graphs.brightness_under_the_brightest, "other answers than one by one"),
+        (graphs.brightness_under_the_brightest, "differ from those computed one by one"),
     ],
 )
 def test_a_network_that_only_says_that_it_takes_several_is_found_out(

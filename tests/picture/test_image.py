@@ -454,7 +454,7 @@ SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="9"
         (b"\0\0\0\x18ftypcrx \0\0\0\0crx isom", r"is a camera raw file \(CR3\), which"),
         (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "is a video, which"),
         (gzip.compress(SVG), "is an SVG drawing"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", r"is damaged and cannot be decoded \(its header makes no sense"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", r"is damaged and cannot be decoded \(its header is invalid"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture"),
         (JPEG[: len(JPEG) // 3], r"is cut off: only \d+% of it is there"),
         (JPEG[:20], "is not a picture|is damaged"),

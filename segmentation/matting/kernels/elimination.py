@@ -245,7 +245,7 @@ def eliminate(front, pivots):
             for j in range(min(i + 1, wide)):
                 rows[i, j] = panel[j, i]
                 front[first + i, first + j] = panel[j, i]
-        for top in range(wide, m - first, STRIP):  # by strips: little of the upper triangle is computed in vain
+        for top in range(wide, m - first, STRIP):  # by strips, to compute little of the unused upper triangle
             bottom = min(top + STRIP, m - first)
             product = np.empty((bottom - top, bottom - wide))
             np.dot(rows[top:bottom], rows[wide:bottom].T, product)
