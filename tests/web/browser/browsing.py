@@ -55,8 +55,9 @@ class Watched:
 
     def run(self, cutouts: int) -> None:
         self.page.click("#run")
+        # first: until a run has started, the status line is still that of the last one, which is done
+        expect(self.page.locator("#viewer .thumb")).to_have_count(cutouts, timeout=90000)
         self.done()
-        expect(self.page.locator("#viewer .thumb")).to_have_count(cutouts)
         # a picture of the film gives way to the next one when that is loaded
         self.page.wait_for_function(
             "[...document.querySelectorAll('#viewer .thumb img')].every((each) => each.src === each.dataset.source)"

@@ -1,5 +1,5 @@
-// What the page does beyond Gradio: keyboard, ways in for pictures, marks on changed settings. `props.value` is what the
-// server tells it: caps, and the names and defaults of the settings.
+// What the page does beyond Gradio: keyboard, ways in for pictures, marks on changed settings. `props.value` is what
+// the server tells it: caps, and the names and defaults of the settings.
 import { make, say } from "./common.js";
 
 /** @type {{ most: number, mostBytes: number, stored: string[], defaults: Record<string, unknown> }} */
