@@ -24,6 +24,23 @@ FLAGS = [
 
 SAVE = "#viewer a.save"  # the link to the file of the selected cutout
 
+STILL = """() => new Promise((done) => {
+    let [before, frames] = ["", 0];
+    const look = () => {
+        const fields = [...document.querySelectorAll("#settings :is(input, textarea)")];
+        const now = [document.body.scrollHeight, ...fields.map((each) => [each.value, each.checked])].join();
+        const moves = document.getAnimations().some(
+            ({ playState, effect }) => playState === "running" && effect.getComputedTiming().iterations !== Infinity);
+        frames = now === before && !moves ? frames + 1 : 0;
+        before = now;
+        if (frames < 10) requestAnimationFrame(look);
+        else done();
+    };
+    look();
+})"""
+
+expect.set_options(timeout=20_000)  # a busy machine shows everything late
+
 
 class Watched:
     """A page, and what went wrong on it."""
@@ -44,6 +61,21 @@ class Watched:
         page.goto(url + query)
         expect(page.locator("#run")).to_be_visible(timeout=30000)
         expect(page.locator("#viewer .nothing")).to_be_attached()
+        self.loaded()
+
+    def loaded(self) -> None:
+        """Wait until a page that loads has its remembered settings, its model and its last results.
+
+        What is turned before that is turned back.
+        """
+        self.page.wait_for_function(
+            "performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/run/predict')).length >= 3"
+        )
+        self.still()
+
+    def still(self) -> None:
+        """Wait until nothing has moved, and no value has changed, for some frames: no hand is quicker."""
+        self.page.evaluate(STILL)
 
     def add(self, *files: Path) -> None:
         self.page.set_input_files("#pictures input[type=file]", list(files))
@@ -53,8 +85,14 @@ class Watched:
         self.page.locator("#model input").click()
         self.page.get_by_role("option", name=f"({model})").click()
 
+    def press(self, button: str) -> None:
+        """Click on what changes the status line, and wait until it is another: an earlier one may say the same."""
+        self.page.locator("#status .line").evaluate("(line) => line.setAttribute('data-before', '')")
+        self.page.click(button)
+        expect(self.page.locator("#status .line:not([data-before])")).to_have_count(1)
+
     def run(self, cutouts: int) -> None:
-        self.page.click("#run")
+        self.press("#run")
         # first: until a run has started, the status line is still that of the last one, which is done
         expect(self.page.locator("#viewer .thumb")).to_have_count(cutouts, timeout=90000)
         self.done()
@@ -74,8 +112,12 @@ class Watched:
         self._marked = self.page.locator(SAVE).get_attribute("href") if self.page.locator(SAVE).count() else None
 
     def open(self, section: str) -> None:
+        """Unfold a section of the settings, or fold it."""
+        inside = self.page.locator(f"#section_{section} .block").first
+        folds = inside.is_visible()
         self.page.click(f"#section_{section} > button")
-        self.page.wait_for_timeout(400)  # until what unfolds has taken its values: no hand is quicker
+        expect(inside).to_be_visible(visible=not folds)
+        self.still()  # until what unfolds has taken its values
 
     def tab(self, name: str) -> None:
         """Go to a tab; where Gradio finds the screen too narrow for all, some are in a menu."""

@@ -47,13 +47,15 @@ def test_a_failing_picture_is_named_while_the_other_finishes(
     bad = tmp_path / "<b>no & picture.png"
     bad.write_text("nothing")
     watched.add(bad, photos["cheetah"])
-    watched.page.wait_for_timeout(300)
-    watched.console.clear()  # the browser complains about the broken thumbnail; that is not ours
     watched.choose("bright.onnx")
     watched.run(1)
     expect(watched.page.locator("#report .failed")).to_contain_text("is not a picture")
     expect(watched.page.locator("#status")).to_contain_text("1 failed")
-    watched.console.clear()
+    watched.page.wait_for_function(
+        "[...document.querySelectorAll('#pictures .thumbnail-item img')]"
+        ".some((each) => each.src.includes('/preview') && each.complete)"
+    )
+    watched.console.clear()  # the browser complains about the broken thumbnail; that is not ours
 
 
 def test_a_wrong_setting_is_told_and_the_page_goes_on(watched: Watched, photos: dict[str, Path]) -> None:
@@ -113,7 +115,7 @@ def test_it_fits_the_screen_in_both_schemes(
         watched.open(section)
     for tab in ("Cutouts", "Compare models", "As code"):
         watched.tab(tab)
-        watched.page.wait_for_timeout(200)
+        watched.still()
         assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
         watched.shot(f"{width}-{scheme}-{tab.split()[0]}")
     dark = watched.page.evaluate("document.body.classList.contains('dark')")

@@ -39,18 +39,16 @@ def test_screen_readers_and_weak_eyes_find_nothing_seriously_wrong(
     context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=scheme)
     watched = Watched(context.new_page(), server.url)
     page = watched.page
-    page.wait_for_timeout(500)
     assert violations(page) == []
     page.get_by_label("A running cheetah").click()
     watched.done()
     for section in ("matting", "background", "network"):
         watched.open(section)
-    page.wait_for_timeout(500)  # until what unfolds is unfolded
     assert violations(page) == []
     page.get_by_role("tab", name="Compare models").click()
     page.click("#compare")
     expect(page.locator("#comparison section button")).to_have_count(2, timeout=90000)
-    page.wait_for_timeout(500)
+    watched.still()
     assert violations(page) == []
     page.get_by_role("tab", name="As code").click()
     expect(page.locator("#code pre")).to_have_count(4)
@@ -118,7 +116,8 @@ def test_settings_are_remembered_in_the_visitors_browser_alone(browser: Browser,
     first.turn("alpha_matting_erode_size", 33)
     first.open("background")
     first.page.get_by_label("Colour", exact=True).check()
-    first.page.wait_for_timeout(500)
+    expect(first.page.locator("#section_background")).to_have_attribute("data-changed", "changed")  # told as it is kept
+    first.still()
     again = Watched(context.new_page(), server.url)
     again.open("matting")
     again.open("background")
@@ -204,6 +203,7 @@ def test_what_the_code_panel_prints_does_what_the_page_did(
         shown.append(watched.fetched("#viewer a.save", "href"))
     page.get_by_role("tab", name="As code").click()
     expect(page.locator("#code pre[data-code=code_python]")).to_contain_text("alpha_matting_erode_size=7")
+    expect(page.locator("#code pre[data-code=code_python]")).to_contain_text("0.48")  # what was turned last
     code = {
         kind: page.locator(f"#code pre[data-code=code_{kind}]").inner_text() for kind in ("python", "command", "curl")
     }

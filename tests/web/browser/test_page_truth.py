@@ -65,7 +65,7 @@ def test_the_picture_is_in_sight_while_any_of_its_controls_is(sized: Watched, ph
     for name in controls:
         for block in ("start", "end"):
             page.locator(f"#{name}").evaluate("(node, block) => node.scrollIntoView({ block })", block)
-            page.wait_for_timeout(30)
+            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
             box = page.locator("#viewer .stage").bounding_box()
             size = page.viewport_size
             assert box
@@ -228,6 +228,7 @@ def test_a_page_that_is_loaded_again_has_its_results(watched: Watched, photos: d
     watched.run(2)
     file = page.locator(SAVE).get_attribute("href")
     page.reload()
+    watched.loaded()
     expect(page.locator("#viewer .thumb")).to_have_count(2, timeout=30000)
     assert page.locator(SAVE).get_attribute("href") == file
     expect(page.locator("#pictures .thumbnail-item")).to_have_count(2)
@@ -238,7 +239,6 @@ def test_a_page_that_is_loaded_again_has_its_results(watched: Watched, photos: d
     # another visitor gets nothing of it
     context = watched.page.context.browser.new_context()  # type: ignore[union-attr]
     other = Watched(context.new_page(), server.url)
-    other.page.wait_for_timeout(1500)
     expect(other.page.locator("#viewer .thumb")).to_have_count(0)
     context.close()
 
@@ -262,6 +262,7 @@ def test_changed_settings_are_seen_on_closed_sections_and_reset(watched: Watched
     expect(page.locator("#section_matting")).to_have_attribute("data-changed", "changed")
     expect(page.locator("#section_background")).to_have_attribute("data-changed", "")
     page.reload()
+    watched.loaded()
     expect(page.locator("#section_matting")).to_have_attribute("data-changed", "changed", timeout=20000)
     page.click("#reset")
     expect(page.locator("#section_matting")).to_have_attribute("data-changed", "")
@@ -279,10 +280,9 @@ def test_what_waits_for_a_run_says_so_and_errors_stay_at_their_field(watched: Wa
     page.locator("#std textarea, #std input").fill("0,5")
     expect(page.locator("#std .problem")).to_have_count(0)
     expect(page.locator("#status .line")).to_contain_text("takes effect the next time you press Cut out")
-    page.click("#apply_all")
-    page.wait_for_timeout(1500)
-    expect(page.locator("#status .line")).not_to_contain_text("have these settings")  # of which one still waits
+    watched.press("#apply_all")
     expect(page.locator("#status .line")).to_contain_text("takes effect the next time you press Cut out")
+    expect(page.locator("#status .line")).not_to_contain_text("have these settings")  # of which one still waits
     page.locator("#std textarea, #std input").fill("")
     expect(page.locator("#status .line")).to_contain_text("The picture is done")  # nothing waits
 
@@ -348,14 +348,12 @@ def test_wheel_and_double_click_zoom_at_the_pointer(watched: Watched, tmp_path: 
     x, y = stage["x"] + stage["width"] / 3, stage["y"] + stage["height"] / 3
     page.mouse.move(x, y)
     page.mouse.wheel(0, -400)
-    page.wait_for_timeout(200)
-    assert sheet.evaluate("node => node.offsetWidth") > 2 * width
+    wide = "document.querySelector('#viewer .sheet').offsetWidth"
+    page.wait_for_function(f"{wide} > {2 * width}")
     page.mouse.wheel(0, 4000)
-    page.wait_for_timeout(200)
-    assert abs(sheet.evaluate("node => node.offsetWidth") - width) <= 1
+    page.wait_for_function(f"Math.abs({wide} - {width}) <= 1")
     page.mouse.dblclick(x, y)
-    page.wait_for_timeout(300)
-    assert sheet.evaluate("node => node.offsetWidth") > 1.5 * width
+    page.wait_for_function(f"{wide} > {1.5 * width}")
     expect(page.locator("#viewer .own")).to_have_attribute("src", re.compile(r"-cutout\.png$"))  # now all of it
 
 
@@ -375,8 +373,8 @@ def test_compared_pictures_zoom_together(watched: Watched, photos: dict[str, Pat
     page.click("#compare")
     expect(page.locator("#comparison figure img")).to_have_count(4, timeout=60000)
     page.locator("#comparison figure img").first.dblclick()
-    scales = page.locator("#comparison figure img").evaluate_all("nodes => nodes.map((node) => node.style.transform)")
-    assert scales == ["scale(3)"] * 4
+    for image in page.locator("#comparison figure img").all():
+        expect(image).to_have_attribute("style", re.compile(r"transform: scale\(3\)"))
 
 
 # ------------------------------------------------------------------------------------------------- everybody
@@ -395,7 +393,7 @@ def test_every_control_shows_its_focus_and_radios_go_by_arrows(watched: Watched)
         assert (style, width >= 2) == ("solid", True), selector
     page.locator("#format input").first.focus()
     page.keyboard.press("ArrowRight")
-    assert page.locator("#format input").nth(1).is_checked()
+    expect(page.locator("#format input").nth(1)).to_be_checked()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -426,7 +424,8 @@ def test_all_that_is_said_is_said_in_the_visitors_language(
     watched.choose("bright.onnx")
     page.click("#run")
     expect(page.locator("#viewer .thumb")).to_have_count(1, timeout=30000)
-    page.wait_for_timeout(800)
+    expect(page.locator("#report tbody tr")).to_have_count(2)
+    expect(page.locator("#status progress")).to_have_count(0)
     english = json.loads((Path(__file__).parent / "english_words.json").read_text())
     for selector in ("#status", "#report", "#card"):
         words = set(re.findall(r"[a-z]+", page.locator(selector).inner_text().lower()))

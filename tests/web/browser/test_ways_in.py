@@ -27,7 +27,7 @@ def test_an_example_is_cut_out_at_one_click(watched: Watched) -> None:
     watched.page.get_by_label("A running cheetah").click()
     watched.done()
     expect(watched.page.locator("#pictures .thumbnail-item")).to_have_count(1)
-    assert watched.page.locator(SAVE).get_attribute("download") == "cheetah-cutout.png"
+    expect(watched.page.locator(SAVE)).to_have_attribute("download", "cheetah-cutout.png")
     watched.page.get_by_label("A lion").click()
     expect(watched.page.locator(SAVE)).to_have_attribute("download", "lion-cutout.png", timeout=30000)
     # it joins what was there: nothing that a visitor made disappears
@@ -41,7 +41,7 @@ def test_a_picture_is_dropped(watched: Watched, photos: dict[str, Path]) -> None
     watched.page.dispatch_event("#pictures button[aria-dropeffect]", "drop", {"dataTransfer": transfer})
     expect(watched.page.locator("#pictures .thumbnail-item")).to_have_count(1)
     watched.run(1)
-    assert watched.page.locator(SAVE).get_attribute("download") == "dropped-cutout.png"
+    expect(watched.page.locator(SAVE)).to_have_attribute("download", "dropped-cutout.png")
 
 
 def test_a_picture_is_dropped_and_pasted_anywhere(watched: Watched, photos: dict[str, Path]) -> None:
