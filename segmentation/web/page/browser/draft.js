@@ -1,4 +1,4 @@
-// Hands a preview on to the viewer.
+// Passes a preview on to the viewer.
 watch("value", () => {
   const viewer = document.querySelector("#viewer .viewer").parentElement;
   viewer.dispatchEvent(new CustomEvent("draft", { detail: props.value }));
