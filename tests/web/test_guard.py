@@ -27,7 +27,7 @@ from segmentation.web.runs.run import Run
 from tests.web.conftest import Server
 
 MARK = {"_type": "gradio.FileData"}
-REFUSED = "not an upload of this server"
+REFUSED = "not uploaded to this server"
 
 
 def call(server: Server, endpoint: str, body: Any) -> tuple[int, str]:
@@ -164,7 +164,7 @@ def test_a_compared_model_whose_run_was_replaced_is_not_gone_on_with(tmp_path: P
     columns, event = [Column({"id": "m"}, run)], gr.EventData(None, {"index": 0})
     assert Comparison.choose(columns, event) == ({"id": "m"}, run)
     run.abandon()
-    with pytest.raises(gr.Error, match="compare again"):
+    with pytest.raises(gr.Error, match="Compare again"):
         Comparison.choose(columns, event)
 
 
@@ -212,7 +212,7 @@ def test_too_large_uploads_and_requests_are_refused(server: Server) -> None:
     three = [("files", (f"{i}.png", b"0" * (15 << 20))) for i in range(3)]
     all_ = httpx.post(f"{server.url}/gradio_api/upload", files=three, timeout=60)
     assert all_.status_code == 413
-    assert "at most 40 MB" in all_.text
+    assert "the limit is 40 MB" in all_.text
 
     def endless() -> Any:
         for _ in range(60):

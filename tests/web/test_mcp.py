@@ -98,9 +98,9 @@ def test_a_large_data_url_passes_as_an_upload_does(url: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"image": "/etc/passwd"}, "not an upload of this server"),
-        ({"image": "https://example.org/cat.jpg"}, "not an upload of this server"),
-        ({"image": "http://127.0.0.1/gradio_api/file=/etc/passwd"}, "not an upload of this server"),
+        ({"image": "/etc/passwd"}, "not uploaded to this server"),
+        ({"image": "https://example.org/cat.jpg"}, "not uploaded to this server"),
+        ({"image": "http://127.0.0.1/gradio_api/file=/etc/passwd"}, "not uploaded to this server"),
         ({"image": "data:image/png;base64,?"}, "is not base64"),
         ({"image": "data:image/png;base64,AAAA"}, "picture"),
         ({"image": "data:image/png;base64,AAAA", "model": "nothing"}, "There is no model 'nothing'"),

@@ -100,7 +100,7 @@ def test_the_network_alone_runs_in_one_forked_process_and_on_the_cpu_here_withou
     assert {query["durationSeconds"] for query in lender.asked("/schedule")} == {"8"}
     (allowed,) = lender.asked("/allow")  # the second picture found the first one's process
     assert int(allowed["pid"]) != process.pid
-    assert output.count("was loaded on") == 1
+    assert output.count(": loaded ") == 1
     assert without[0]["provider"] == CPU
     assert without[0]["provider_note"].startswith("The Space's GPU was unavailable")
     assert "Traceback" not in output

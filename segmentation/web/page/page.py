@@ -99,7 +99,7 @@ class Page:
                 with gr.Tab(i18n("tab_code"), elem_id="tab_code") as self.code_tab:
                     self.code = CodePanel(service, controls)
         self.facts = scripted("page", self._facts(), elem_classes="unseen")
-        self.draft = messenger("draft")
+        self.preview_data = messenger("preview")
         self.archive = messenger("archive")
         self.problems = messenger("problems")
         self.last_run = gr.State(None, delete_callback=self._left)
@@ -146,7 +146,7 @@ class Page:
         # settings that require running the network again are not tuned live
         tunable = [control.change for name, control in self.controls.by_name.items() if name not in NETWORK_SETTINGS]
         previewing = gr.on(
-            tunable, self.preview, [self.last_run, self.live, *values], [self.draft, self.status],
+            tunable, self.preview, [self.last_run, self.live, *values], [self.preview_data, self.status],
             concurrency_id="preview", concurrency_limit=2 * limit, **live,
         )  # fmt: skip
         previewing.then(

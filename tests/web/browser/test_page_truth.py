@@ -302,7 +302,7 @@ def test_nothing_that_was_made_goes_before_something_else_is_there(watched: Watc
     page.click("#run")
     expect(page.locator("#status .line")).to_contain_text("0 of 2 done. ", timeout=30000)  # the network is loaded
     page.click("#stop")
-    expect(page.locator("#status .line")).to_contain_text("Stopped before anything was finished")
+    expect(page.locator("#status .line")).to_contain_text("Stopped before any picture was finished")
     assert page.locator("#viewer .thumb img").first.get_attribute("src") == first
     page.reload()
     expect(page.locator("#viewer .thumb")).to_have_count(2, timeout=30000)

@@ -1,4 +1,4 @@
-// Downloads the ZIP that the server has packed. `props.value` is its path and name.
+// Downloads the ZIP from the server. `props.value` is its path and name.
 import { make, url } from "./common.js";
 
 watch("value", () => {

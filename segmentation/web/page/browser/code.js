@@ -7,6 +7,6 @@ const block = ([key, text]) => {
   const attributes = { tabindex: 0, role: "region", "aria-label": say[key], "data-code": key };
   return make("section", {}, heading, make("pre", attributes, make("code", {}, text)));
 };
-const take = () => element.replaceChildren(make("p", {}, say.code_info), ...(props.value || []).map(block));
-watch("value", take);
-take();
+const update = () => element.replaceChildren(make("p", {}, say.code_info), ...(props.value || []).map(block));
+watch("value", update);
+update();

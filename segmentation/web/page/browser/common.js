@@ -1,4 +1,4 @@
-// What the scripts of the page share. Gradio gives each of them `element`, `props`, `trigger` and `watch`.
+// Shared by the page's scripts. Gradio gives each of them `element`, `props`, `trigger` and `watch`.
 
 /** The texts of the page in the visitor's language, by key. @type {Record<string, string>} */
 export const say = (() => {
@@ -8,7 +8,7 @@ export const say = (() => {
 })();
 
 /**
- * An element with attributes and children. Strings are set as text: file names come from strangers.
+ * An element with attributes and children. Strings are set as text, since file names are untrusted.
  * @param {string} tag
  * @param {Record<string, string | number>} attributes
  * @param {...(Node | string)} children
@@ -21,8 +21,8 @@ export const make = (tag, attributes = {}, ...children) => {
 };
 
 /**
- * The address of a file below the upload folder, relative to the page: what Gradio takes for its own address is the one
- * behind a proxy.
+ * The address of a file in the upload folder, relative to the page: behind a proxy, Gradio does not know its public
+ * address.
  * @param {string} path
  */
 export const url = (path) => {
@@ -31,7 +31,7 @@ export const url = (path) => {
 };
 
 /**
- * A button that copies something, and says for two seconds whether that worked.
+ * A button that copies something, and shows for two seconds whether that worked.
  * @param {() => Promise<void>} write writes to the clipboard
  * @param {Record<string, string>} attributes
  */

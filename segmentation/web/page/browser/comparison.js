@@ -2,7 +2,7 @@
 import { make, say, url } from "./common.js";
 
 /**
- * A column as comparison.py makes it. Paths are below the upload folder; without them the model is still at work.
+ * A column from comparison.py. Paths are in the upload folder; without them, the model is still running.
  * @typedef {object} Column
  * @property {string} title
  * @property {string} error "" unless the model failed
@@ -18,14 +18,14 @@ import { make, say, url } from "./common.js";
 let zoom = 1;
 let [x, y] = [50, 50]; // percent of a picture: the point that stays where it is
 
-// the same part of each picture, as large in each
+// shows the same part of each picture at the same zoom
 const render = () => {
   for (const image of element.querySelectorAll("figure img")) {
     image.style.transformOrigin = `${x}% ${y}%`;
     image.style.transform = zoom === 1 ? "" : `scale(${zoom})`;
   }
 };
-const zoomTo = (wanted, event) => {
+const zoomTo = (target, event) => {
   const frame = event.target.closest(".frame");
   if (!frame) return;
   event.preventDefault();
@@ -33,7 +33,7 @@ const zoomTo = (wanted, event) => {
     const box = frame.getBoundingClientRect();
     [x, y] = [((event.clientX - box.left) / box.width) * 100, ((event.clientY - box.top) / box.height) * 100];
   }
-  zoom = Math.min(Math.max(wanted, 1), 12);
+  zoom = Math.min(Math.max(target, 1), 12);
   render();
 };
 element.addEventListener("wheel", (event) => zoomTo(zoom * Math.exp(-event.deltaY / 400), event), { passive: false });
@@ -87,10 +87,10 @@ const card = (entry, index) => {
     ...(entry.thumbnail ? [use] : []),
   );
 };
-const take = () => {
+const update = () => {
   const cards = (props.value || []).map(card);
   element.replaceChildren(...(cards.length ? [make("div", { class: "comparison" }, ...cards)] : []));
   render();
 };
-watch("value", take);
-take();
+watch("value", update);
+update();

@@ -1,14 +1,14 @@
-// What the browser does about events by itself, before the server hears of them or in its place. Gradio gets each of
-// these functions alone, so none may use anything around it.
+// Browser-side handlers of events, run before the server's or instead of it. Gradio gets each of these functions alone,
+// so none may refer to anything outside itself.
 
-/** Keeps the settings in this browser, and marks those that were changed. Their names are among the page's facts. */
+/** Stores the settings in this browser, and marks those that were changed. Their names are among the page's facts. */
 export function keepSettings(facts, saved, ...values) {
   const now = Object.fromEntries(facts.stored.map((name, place) => [name, values[place]]));
   document.dispatchEvent(new CustomEvent("segmatte:settings", { detail: now }));
-  return window.location.search ? saved : now; // what a link brought is not this visitor's own choice
+  return window.location.search ? saved : now; // settings from a link are not this visitor's own choice
 }
 
-/** Adds the address of the page to the values that the server gets: only the browser knows it. */
+/** Adds the address of the page to the values sent to the server: only the browser knows it. */
 export function addAddress(...values) {
   return [...values.slice(0, -1), window.location.origin + window.location.pathname];
 }
@@ -18,12 +18,12 @@ export function showCutouts() {
   document.querySelector("#tabs button[role=tab]").click();
 }
 
-/** What a kind of background makes visible: colour, backdrop, background_fit, background_blur. */
+/** Controls shown for a kind of background: colour, backdrop, background_fit, background_blur. */
 export function showForBackground(kind) {
   return ["colour", "picture", "picture", "blur"].map((its) => ({ __type__: "update", visible: kind === its }));
 }
 
-/** What cropping makes visible: crop_margin. */
+/** Controls shown for cropping: crop_margin. */
 export function showForCrop(crop) {
   return [{ __type__: "update", visible: crop === true }];
 }

@@ -1,4 +1,4 @@
-// The examples, called by their names in the visitor's language: a click takes one along.
+// The examples, with names in the visitor's language. A click adds one to the pictures.
 import { say } from "./common.js";
 
 for (const button of element.querySelectorAll("button[data-example]")) {

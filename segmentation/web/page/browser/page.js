@@ -1,31 +1,31 @@
-// What the page does beyond Gradio: keyboard, ways in for pictures, marks on changed settings. `props.value` is what
-// the server tells it: caps, and the names and defaults of the settings.
+// What the page adds to Gradio: keyboard access, picture sources, marks on changed settings. `props.value` comes from
+// the server: limits, and the names and defaults of the settings.
 import { make, say } from "./common.js";
 
 /** @type {{ most: number, mostBytes: number, stored: string[], defaults: Record<string, unknown> }} */
 const facts = props.value;
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
-// Gradio's upload progress closes its stream twice, and the second time its stub of a stream says so
+// Gradio's upload progress closes its stream twice; the second time, its stub of a stream logs this warning
 const warn = console.warn;
-console.warn = (...said) => said[0] === "Method not implemented." || warn.apply(console, said);
+console.warn = (...args) => args[0] === "Method not implemented." || warn.apply(console, args);
 
 // ------------------------------------------------------------------------------------------------------ keyboard
-const mend = () => {
-  // Gradio puts the upload button of a filled gallery into another button: two stops for the keyboard, and no good
-  // for screen readers. The inner one steps back; page.css lets the pointer through to the outer one.
+const fixControls = () => {
+  // Gradio nests the upload button of a filled gallery in another button: two tab stops, and confusing for screen
+  // readers. The inner one is disabled here; page.css lets the pointer through to the outer one.
   for (const inner of document.querySelectorAll("button.icon-button button:enabled")) {
     inner.disabled = true;
     const outer = inner.closest("button.icon-button");
     outer.addEventListener("click", () => outer.querySelector("input[type=file]").click());
   }
-  // It names each radio on its own: a stop each for the keyboard, and no arrows.
+  // It gives each radio a name of its own, so each is a tab stop and the arrow keys do not work.
   for (const radio of document.querySelectorAll("#settings input[type=radio]")) {
     const name = radio.closest(".block").id;
     if (radio.name !== name) radio.name = name;
   }
 };
-new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
+new MutationObserver(fixControls).observe(document.body, { childList: true, subtree: true });
 document.addEventListener("keydown", (event) => {
   const picker = event.key === "Escape" && document.querySelector(".color-picker");
   if (!picker) return;
@@ -35,10 +35,10 @@ document.addEventListener("keydown", (event) => {
 });
 
 // ------------------------------------------------------------------------------------------------------ pictures
-// They may be dropped and pasted anywhere, not only on the empty gallery; a missed drop must not leave the page. What
-// they are is for the server to say: browsers do not know the types of HEIC and others.
+// They can be dropped and pasted anywhere, not only on the empty gallery, and a missed drop must not leave the page.
+// The server decides which files are pictures: browsers do not know the types of HEIC and others.
 const refused = make("p", { id: "refused", role: "alert" });
-const take = (files) => {
+const addFiles = (files) => {
   const input = document.querySelector("#pictures input[type=file]");
   if (!input || !files.length) return;
   const transfer = new DataTransfer();
@@ -52,7 +52,7 @@ const problem = (files, held) => {
   const large = files.find((file) => file.size > facts.mostBytes);
   return large ? filled(say.too_large, { ...values, name: large.name }) : "";
 };
-// before Gradio hears of it, and before anything is sent: from the picker, a drop or the clipboard
+// runs before Gradio's handler and before anything is sent, for the picker, drops and the clipboard
 document.addEventListener(
   "change",
   (event) => {
@@ -65,7 +65,7 @@ document.addEventListener(
       input.value = "";
       return;
     }
-    // a form would carry a quote as %22
+    // a form encodes a quote as %22
     if (![...input.files].some((file) => file.name.includes('"'))) return;
     const transfer = new DataTransfer();
     for (const file of input.files) {
@@ -82,17 +82,17 @@ document.addEventListener(
     if (!event.dataTransfer?.files.length || event.target.closest?.("#backdrop")) return;
     event.preventDefault();
     event.stopPropagation();
-    event.target.dispatchEvent(new DragEvent("drop", { bubbles: true })); // the gallery ends its own highlight
-    take(event.dataTransfer.files);
+    event.target.dispatchEvent(new DragEvent("drop", { bubbles: true })); // lets the gallery end its highlight
+    addFiles(event.dataTransfer.files);
   },
   true,
 );
 document.addEventListener("paste", (event) => {
   if (event.defaultPrevented || event.target.closest?.("input, textarea, [contenteditable]")) return;
-  take(event.clipboardData.files);
+  addFiles(event.clipboardData.files);
 });
 
-// Gradio's own button finds nothing where every file is taken
+// Gradio's own paste button finds nothing if every file type is accepted
 document.addEventListener(
   "click",
   async (event) => {
@@ -111,12 +111,12 @@ document.addEventListener(
     );
     refused.textContent = files.length ? "" : say.nothing_to_paste;
     document.querySelector("#begin").before(refused);
-    take(files);
+    addFiles(files);
   },
   true,
 );
 
-// What the browser cannot show (TIFF, HEIC) the server shows; what it cannot read either is a grey tile with a name.
+// The server provides previews of what browsers cannot show (TIFF, HEIC), or else a grey tile, labelled with the name.
 const file = /\/gradio_api\/file=(.*)$/;
 const uploads = ":is(#pictures, #backdrop) img";
 document.addEventListener(
@@ -151,20 +151,20 @@ document.addEventListener(
 );
 
 // ------------------------------------------------------------------------------------------------------ settings
-// Says on closed sections that something in them is not as it is at first.
+// Marks closed sections that contain changed settings.
 const mark = (values) => {
   let any = false;
-  const tell = (section, text) => {
+  const label = (section, text) => {
     section.dataset.changed = text;
     const button = section.querySelector(":scope > button");
     if (button) button.dataset.changed = text;
   };
-  for (const section of document.querySelectorAll("[id^=section_]")) tell(section, "");
+  for (const section of document.querySelectorAll("[id^=section_]")) label(section, "");
   for (const [name, value] of Object.entries(values)) {
     if (!(name in facts.defaults) || String(value ?? "") === String(facts.defaults[name] ?? "")) continue;
     any = true;
     const section = SECTIONS[name] && document.querySelector(`#section_${SECTIONS[name]}`);
-    if (section) tell(section, say.changed);
+    if (section) label(section, say.changed);
   }
   document.querySelector("#settings")?.toggleAttribute("data-changed", any);
 };

@@ -1,4 +1,4 @@
-// Says at each field what is wrong with it. `props.value` is field -> sentence.
+// Shows the problem of each field beside it. `props.value` is field -> message.
 import { make } from "./common.js";
 
 watch("value", () => {

@@ -1,17 +1,16 @@
-// The viewer: one cutout large, before and after or stage by stage, at any zoom, and all of them as thumbnails.
-// It owns everything in `element`; what it shows comes as `props.value`. File names come from strangers: they are only
-// ever set as text.
+// The viewer: one large cutout, before and after or stage by stage, at any zoom, and all of them as thumbnails.
+// It owns everything in `element` and shows `props.value`. File names are untrusted: they are only ever set as text.
 import { copyButton, make, say, url } from "./common.js";
 
 /**
- * What viewer.py sends. Paths are below the upload folder; a box is left, top, right, bottom of what was written, in
- * the picture of size [height, width].
+ * The value from viewer.py. Paths are in the upload folder; a box is the left, top, right and bottom of the written
+ * part, in a picture of size [height, width].
  * @typedef {object} Value
  * @property {string} run which run is shown
  * @property {number} since when it was first shown: anything older is stale
  * @property {(Cutout | Failure)[]} items
- * @property {number} tuned how far the settings were followed in full size
- * @property {number | null} wanted number of the picture that was asked for
+ * @property {number} tuned the latest tuning step finished in full size
+ * @property {number | null} wanted number of the picture that was requested last
  *
  * @typedef {object} Cutout
  * @property {string} key
@@ -31,27 +30,27 @@ import { copyButton, make, say, url } from "./common.js";
  *
  * @typedef {{ key: string, index: number, name: string, error: string }} Failure
  *
- * A preview that stands in for the cutout of its key until that has been tuned as far.
+ * A preview that replaces the cutout of the same key until its full size is tuned as far.
  * @typedef {Pick<Cutout, "key" | "file" | "box" | "size" | "stages"> & { run: string, tuning: number }} Draft
  */
 
 const STAGES = ["probability", "mask", "trimap", "alpha"];
-const MOST_ZOOM = 16; // of one pixel of the picture to the screen's
+const MAX_ZOOM = 16; // screen pixels per pixel of the picture
 
 let run = ""; // which run is shown
-let since = 0; // and since when: what comes late of an earlier one is stale
+let since = 0; // and since when: values of earlier ones are stale
 /** @type {Value["items"]} */
 let items = [];
-let tuned = 0; // what has been tuned up to, in full size
+let tuned = 0; // the latest tuning step finished in full size
 /** @type {Draft | null} */
-let draft = null;
+let preview = null;
 let at = 0;
-let chosen = null; // key of what the visitor went to; until then the first picture is looked at
-let wanted = null; // number of the picture that was asked for last
-let looked = null; // key that the server was told
+let chosen = null; // key of what the visitor went to; until then, the first picture is shown
+let wanted = null; // number of the picture that was requested last
+let reported = null; // key last sent to the server
 let view = "compare";
 let zoom = 1; // 1 fits the frame
-let pixels = 1; // the zoom at which one pixel of the picture is one of the screen
+let pixels = 1; // the zoom at which one pixel of the picture is one screen pixel
 
 const button = (content, pressed, attributes = {}) =>
   make("button", { type: "button", ...(pressed && { "aria-pressed": "false" }), ...attributes }, content);
@@ -116,7 +115,7 @@ const shown = make(
 );
 element.replaceChildren(nothing, shown);
 
-// a picture replaces the last one when it is there, not before: no flicker under a moving hand
+// a picture replaces the last one only once loaded, so that nothing flickers during live tuning
 const show = (image, source) => {
   if (image.dataset.source === source) return;
   image.dataset.source = source;
@@ -129,8 +128,8 @@ const show = (image, source) => {
 
 const current = () => {
   const item = items[at];
-  const fresh = draft && draft.run === run && draft.key === item.key && draft.tuning > tuned;
-  return fresh ? { ...item, ...draft, screen: draft.file, drafted: true } : item;
+  const fresh = preview && preview.run === run && preview.key === item.key && preview.tuning > tuned;
+  return fresh ? { ...item, ...preview, screen: preview.file, isPreview: true } : item;
 };
 
 const render = () => {
@@ -164,15 +163,15 @@ const render = () => {
   const staged = stages.includes(view);
   sheet.dataset.view = view;
   sheet.style.aspectRatio = `${boxWidth} / ${boxHeight}`;
-  const scale = items[at].size[1] / width; // of the picture beside its draft
-  const natural = (boxWidth * scale) / window.devicePixelRatio; // pixels of the screen, one for each of the picture
-  // small pictures are not blown up without end
+  const scale = items[at].size[1] / width; // full size relative to the preview
+  const natural = (boxWidth * scale) / window.devicePixelRatio; // CSS width at one screen pixel per picture pixel
+  // limits how far small pictures are enlarged
   const fit = Math.min(stage.clientWidth, (stage.clientHeight * boxWidth) / boxHeight, 4 * natural) || natural;
   pixels = natural / fit;
-  zoom = Math.min(Math.max(zoom, Math.min(1, pixels)), Math.max(MOST_ZOOM * pixels, 1));
+  zoom = Math.min(Math.max(zoom, Math.min(1, pixels)), Math.max(MAX_ZOOM * pixels, 1));
   stage.classList.toggle("zoomed", zoom > 1);
   sheet.style.width = `${fit * zoom}px`;
-  // what shows the whole picture lies so that the part that was written is in sight
+  // views of the whole picture are positioned so that the written part is visible
   Object.assign(whole.style, {
     width: `${(100 * width) / boxWidth}%`,
     height: `${(100 * height) / boxHeight}%`,
@@ -182,12 +181,12 @@ const render = () => {
   own.hidden = staged;
   clip.hidden = view === "cutout";
   own.alt = staged ? "" : item.file_name;
-  // the full size is for who looks closely: a slow line would wait for it
+  // load the full size only when zoomed in: it is slow over slow connections
   const close = fit * zoom * window.devicePixelRatio > 1500;
   show(own, url(close ? item.file : item.screen));
   show(whole, url(staged ? item.stages[view] : close ? item.before : item.before_screen));
   sheet.style.setProperty("--at", compare ? `${handle.value}%` : staged ? "100%" : "0%");
-  badge.hidden = !item.drafted;
+  badge.hidden = !item.isPreview;
 
   for (const [name, node] of Object.entries(views)) {
     node.setAttribute("aria-pressed", name === view);
@@ -195,50 +194,50 @@ const render = () => {
   }
   zooms.fit.setAttribute("aria-pressed", zoom === 1);
   zooms.actual.setAttribute("aria-pressed", Math.abs(zoom - pixels) < 1e-3);
-  // while a preview stands in for the file, there is none to be had
+  // while a preview is shown, its file cannot be downloaded
   for (const [link, path] of [
     [save, items[at].file],
     [saveAlpha, items[at].stages.alpha],
   ]) {
-    if (item.drafted) link.removeAttribute("href");
+    if (item.isPreview) link.removeAttribute("href");
     else link.href = url(path);
   }
   save.download = items[at].file_name;
-  // the plane is the whole picture's: beside a cropped cutout it would not fit ("mask only" does)
+  // the alpha is that of the whole picture, and would not match a cropped cutout ("mask only" does)
   saveAlpha.hidden = boxWidth !== width || boxHeight !== height;
   saveAlpha.download = `${items[at].file_name.replace(/\.\w+$/, "")}-alpha.png`;
 };
 
-const tell = () => {
-  if (!items.length || items[at].error || items[at].key === looked) return;
-  looked = items[at].key;
-  trigger("select", { key: looked });
+const reportSelection = () => {
+  if (!items.length || items[at].error || items[at].key === reported) return;
+  reported = items[at].key;
+  trigger("select", { key: reported });
 };
 
 const go = (place) => {
   if (place < 0 || place >= items.length || place === at) return;
-  const followed = film.contains(document.activeElement);
+  const hasFocus = film.contains(document.activeElement);
   at = place;
   chosen = items[at].key;
   zoom = 1;
   render();
   film.children[at].scrollIntoView({ block: "nearest", inline: "nearest" });
-  if (followed) film.children[at].focus();
-  tell();
+  if (hasFocus) film.children[at].focus();
+  reportSelection();
 };
 
-const take = () => {
+const update = () => {
   const value = props.value;
   if (!value?.items || value.since < since) return;
   const first = !items.length && value.items.length;
   if (value.run !== run) {
-    chosen = looked = draft = null;
+    chosen = reported = preview = null;
     zoom = 1;
   }
   ({ run, since, items, tuned } = value);
-  const asked = value.wanted !== wanted && items.find((item) => item.index === value.wanted);
-  if (asked) {
-    chosen = asked.key;
+  const requested = value.wanted !== wanted && items.find((item) => item.index === value.wanted);
+  if (requested) {
+    chosen = requested.key;
     wanted = value.wanted;
     zoom = 1;
   }
@@ -263,7 +262,7 @@ const take = () => {
   });
   while (film.children.length > items.length) film.lastChild.remove();
   render();
-  tell();
+  reportSelection();
 };
 
 const toPng = async (blob) => {
@@ -287,11 +286,11 @@ for (const [name, node] of Object.entries(views)) {
 
 // ---------------------------------------------------------------------------------------------------------- zoom, pan
 
-// to a zoom, around a point of the window: what is under it stays there
-const zoomTo = (wanted, x, y) => {
+// zooms around a point of the window, which stays in place
+const zoomTo = (target, x, y) => {
   const before = sheet.getBoundingClientRect();
   const [u, v] = [(x - before.left) / before.width, (y - before.top) / before.height];
-  zoom = wanted;
+  zoom = target;
   render();
   const after = sheet.getBoundingClientRect();
   stage.scrollBy(after.left + u * after.width - x, after.top + v * after.height - y);
@@ -313,10 +312,10 @@ stage.addEventListener(
 stage.addEventListener("dblclick", (event) => {
   zoomTo(zoom > 1 ? 1 : Math.max(pixels, 2), event.clientX, event.clientY);
 });
-// Where the picture is larger than its frame, it is dragged, but by the knob, which divides; two fingers pinch.
+// A picture larger than its frame can be dragged, except by the comparison handle; two fingers pinch.
 const fingers = new Map();
 let pinch = null; // distance and zoom at its beginning
-let drag = null; // where it began, and what was in sight then
+let drag = null; // start of the drag plus the scroll position at that moment
 const spread = () => {
   const [a, b] = fingers.values();
   return [
@@ -366,23 +365,23 @@ document.addEventListener("keydown", (event) => {
   go(at + step);
 });
 
-// ---------------------------------------------------------------------------------------------------- what others say
+// ----------------------------------------------------------------------------------------------- events from outside
 
-element.addEventListener("draft", (event) => {
-  draft = event.detail;
+element.addEventListener("preview", (event) => {
+  preview = event.detail;
   if (items.length) render();
 });
 element.addEventListener("look", (event) => {
   const place = items.findIndex((item) => item.index === event.detail);
   if (place >= 0) go(place);
 });
-// on a narrow screen all above the picture scrolls away, and the picture stays (screens.css)
+// on narrow screens, everything above the picture scrolls away and the picture stays (screens.css)
 const column = element.closest("#results");
 new ResizeObserver(() => {
   const above = stage.getBoundingClientRect().top - column.getBoundingClientRect().top;
   if (stage.offsetParent) column.style.setProperty("--above", `${above}px`);
-  else column.style.removeProperty("--above"); // nothing to be seen, or another tab
+  else column.style.removeProperty("--above"); // nothing is shown, or another tab is open
 }).observe(column);
 new ResizeObserver(() => items.length && render()).observe(stage);
-watch("value", take);
-take();
+watch("value", update);
+update();

@@ -1,5 +1,0 @@
-// Hands a preview on to the viewer.
-watch("value", () => {
-  const viewer = document.querySelector("#viewer .viewer").parentElement;
-  viewer.dispatchEvent(new CustomEvent("draft", { detail: props.value }));
-});
