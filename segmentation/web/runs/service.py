@@ -19,6 +19,7 @@ from segmentation.recipe import Recipe
 from segmentation.web.events import OnProgress
 from segmentation.web.guard.uploads import new_run_folder, touch_files, uploaded_files
 from segmentation.web.runs.offered import OfferedModels
+from segmentation.web.runs.outcomes import MadeBy
 from segmentation.web.runs.predictions import EXPIRED, PredictionCache, Predictions
 from segmentation.web.runs.previews import Preview, make_preview
 from segmentation.web.runs.run import Run
@@ -148,6 +149,14 @@ class Service:
         if not path:
             raise SettingsError(NO_BACKDROP)
         return uploaded_files([path], 1)[0]
+
+    def made_by(self, run: Run, recipe: Recipe, backdrop: Any) -> MadeBy:
+        """Recipe and backdrop that refining a run's pictures would use now.
+
+        Raises:
+            SegmentationError: See `backdrop`.
+        """
+        return run.predictions.refined(recipe), self.backdrop(recipe, backdrop)
 
     def refinement(
         self,
