@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -12,6 +12,7 @@ from segmentation.settings import (
     MAX_ERODE_SIZE,
     MAX_SIZE,
     MIN_SIZE,
+    OUTPUT_ENDINGS,
     Export,
     help_text,
     parse_numbers,
@@ -203,6 +204,11 @@ def test_an_export_is_a_whole_transparent_png_by_default() -> None:
 @pytest.mark.parametrize(("kind", "ending"), [("png", ".png"), ("webp", ".webp"), ("jpeg", ".jpg")])
 def test_each_format_has_its_ending(kind: Any, ending: str) -> None:
     assert Export(format=kind).ending == ending
+
+
+def test_every_format_is_known_by_its_ending() -> None:
+    for kind in get_args(get_type_hints(Export)["format"]):
+        assert OUTPUT_ENDINGS[Export(format=kind).ending] == kind
 
 
 @pytest.mark.parametrize("background", BACKGROUNDS)
