@@ -1,7 +1,7 @@
 """Settings: defaults of the node, every value out of its range refused with a sentence that names it."""
 
 import re
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from pydantic import ValidationError
@@ -209,6 +209,11 @@ def test_an_export_is_a_whole_transparent_png_by_default() -> None:
 @pytest.mark.parametrize(("kind", "ending"), [("png", ".png"), ("webp", ".webp"), ("jpeg", ".jpg")])
 def test_each_format_has_its_ending(kind: Any, ending: str) -> None:
     assert Export(format=kind).ending == ending
+
+
+def test_every_format_is_known_by_its_ending() -> None:
+    for kind in get_args(get_type_hints(Export)["format"]):
+        assert OUTPUT_ENDINGS[Export(format=kind).ending] == kind
 
 
 @pytest.mark.parametrize("background", BACKGROUNDS)

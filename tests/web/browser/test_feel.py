@@ -80,7 +80,7 @@ def test_the_typeface_is_complete_in_every_weight_used(watched: Watched) -> None
     assert set(weights) <= {"400", "700"}
 
 
-@pytest.mark.parametrize("language", ["de", "fr", "es", "zh-CN", "ja"])
+@pytest.mark.parametrize("language", [language for language in texts() if language != "en"])
 def test_labels_come_in_the_visitors_language(browser: Browser, server: Server, language: str) -> None:
     context = browser.new_context(locale=language, viewport={"width": 1400, "height": 900})
     watched = Watched(context.new_page(), server.url)
