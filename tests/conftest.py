@@ -29,6 +29,17 @@ PHOTOS = {
 """Photographs that come with packages the tests need anyway: a cheetah, a cat, a woman."""
 
 
+LONGEST = (
+    "test_page_truth.py", "test_tuning.py", "test_browser.py", "test_feel.py", "test_private.py", "test_ways_in.py",
+    "test_hosting.py", "test_app.py", "test_attack.py", "test_matting.py", "test_api.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first: each goes to one worker, and the other would wait for a long one at the end."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def photos() -> dict[str, Path]:
     return PHOTOS
