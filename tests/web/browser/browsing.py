@@ -69,7 +69,7 @@ class Watched:
         What is turned before that is turned back.
         """
         self.page.wait_for_function(
-            "performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/run/predict')).length >= 3"
+            "performance.getEntriesByType('resource').filter(({ name }) => new URL(name).pathname.endsWith('/run/predict')).length >= 3"
         )
         self.still()
 
