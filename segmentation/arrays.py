@@ -33,7 +33,7 @@ Trimap: TypeAlias = npt.NDArray[np.uint8]
 Alpha: TypeAlias = npt.NDArray[np.uint8]
 """(h, w), 0..255: opacity, 255 is opaque."""
 
-Opacity: TypeAlias = npt.NDArray[np.float32]
+AlphaMatte: TypeAlias = npt.NDArray[np.float32]
 """(h, w), 0..1: an alpha matte before rounding to 8 bits."""
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255

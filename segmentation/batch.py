@@ -2,33 +2,27 @@
 
 import queue
 import threading
-import zipfile
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from segmentation.cutout_files import Cutout, save_for_viewer, save_thumbnail
 from segmentation.errors import SegmentationError
 from segmentation.messages import Message
 from segmentation.network.machine import available_cores
 from segmentation.network.watchdog import Cancelled, RunCancelledError
 from segmentation.outputs import Namer, Outputs, cutout_names
-from segmentation.picture.encode import whole_file
 from segmentation.picture.export import (
-    Box,
     export_box,
     save_export,
-    save_picture,
-    save_small,
-    save_small_picture,
 )
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits, Picture
-from segmentation.picture.png import save_png
 from segmentation.pipeline import FOUND, NO_SUBJECT, OnStage, Prediction, Result, refine
 from segmentation.predictor import Predictor
 from segmentation.report import Report, ReportDraft
@@ -36,11 +30,8 @@ from segmentation.settings import Export, Settings
 
 DEFAULT_LIMITS = Limits()
 
-SCREEN_SIDE = 1440  # pixels on the longer side of what a viewer shows before zooming
 
 TICK = 0.25  # seconds without an event after which a batch yields None
-
-BROWSERS_SHOW = ("JPEG", "PNG", "WEBP", "BMP", "AVIF")  # and GIF, but most of those are animated
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +41,6 @@ class Step:
     index: int
     name: str
     stage: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cutout:
-    """A cutout's file, and the files written beside it."""
-
-    label: str
-    """Its class, if the network distinguishes several."""
-    file: Path
-    box: Box
-    """The part of the picture it shows; the whole picture if it was not cropped."""
-    thumbnail: Path | None = None
-    screen: Path | None = None
-    """The cutout at screen size, if it is larger than that."""
-    stages: dict[str, Path] = field(default_factory=dict)
-    """Pictures of the stages by name, if requested; "before" is the picture if browsers cannot show it,
-    "before_screen" the picture at screen size if it is larger than that."""
-
-    @property
-    def all_files(self) -> list[Path]:
-        """The file itself and everything written beside it."""
-        return [file for file in (self.file, self.thumbnail, self.screen, *self.stages.values()) if file]
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,43 +215,18 @@ class _Job:
 
     def _write(self, picture: Picture, result: Result, index: int, label: str) -> tuple[Cutout, tuple[str, ...]]:
         file = self._file(index, label)
-        stem = file.stem
         if self.outputs:  # again: another command may have written there in the meantime
             self.outputs.check(index, [file])
         warnings = save_export(picture, result.foreground, result.alpha, file, self.export, self.backdrop)
         if self.outputs:
             self.outputs.wrote(index, file)
-        planes = result.foreground, result.alpha
-        small = screen = None
+        box = export_box(result.alpha, self.export)
+        small, screen, stages = None, None, dict[str, Path]()
         if self.thumbnails:
-            small = self.folder / f"{stem}.small.png"
-            save_small(picture, *planes, small, self.export, self.backdrop, self.thumbnails)
-        stages = save_stages(result, self.folder, stem) if self.stages else {}
-        if self.stages and not (picture.kind in BROWSERS_SHOW and picture.is_whole):
-            stages["before"] = self.folder / f"{stem}.before.png"
-            save_picture(picture, stages["before"])
-        if self.stages and max(picture.size) > SCREEN_SIDE:
-            screen = self.folder / f"{stem}.screen.webp"
-            save_small(picture, *planes, screen, self.export, self.backdrop, SCREEN_SIDE)
-            stages["before_screen"] = self.folder / f"{stem}.before-screen.webp"
-            save_small_picture(picture, stages["before_screen"], SCREEN_SIDE)
-        return Cutout(label, file, export_box(result.alpha, self.export), small, screen, stages), warnings
-
-
-def save_stages(result: Result, folder: Path, stem: str) -> dict[str, Path]:
-    """Write the planes of every stage as grey PNGs.
-
-    Returns:
-        Stage -> file. The probability map has the network's resolution; there is a trimap only with matting.
-    """
-    planes = {"probability": np.rint(result.probability * 255.0).astype(np.uint8), "mask": result.mask}
-    if result.trimap is not None:
-        planes["trimap"] = result.trimap
-    planes["alpha"] = result.alpha
-    files = {stage: folder / f"{stem}.{stage}.png" for stage in planes}
-    for stage, file in files.items():
-        save_png(planes[stage], file)
-    return files
+            small = save_thumbnail(picture, result, file, self.export, self.backdrop, self.thumbnails)
+        if self.stages:
+            screen, stages = save_for_viewer(picture, result, file, self.export, self.backdrop)
+        return Cutout(label, file, box, small, screen, stages), warnings
 
 
 def _results(
@@ -292,15 +236,3 @@ def _results(
         if label and float(np.max(probability)) < FOUND:
             continue  # no skirt in the picture, no cutout of a skirt
         yield label, refine(picture, probability, settings, on_stage)
-
-
-def write_zip(files: Iterable[Path], target: Path) -> Path:
-    """One ZIP of all files, stored uncompressed: pictures are compressed already."""
-    # file times may lie before 1980, where ZIP's clock begins
-    with (
-        whole_file(target) as whole,
-        zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive,
-    ):
-        for file in files:
-            archive.write(file, file.name)
-    return target

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, Mask, Opacity, ProbabilityMap, Size, Trimap
+from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, AlphaMatte, Mask, ProbabilityMap, Size, Trimap
 from segmentation.errors import SessionError
 from segmentation.matting.alpha import FAST_UNKNOWN, estimate_alpha
 from segmentation.matting.foreground import estimate_foreground
@@ -199,7 +199,7 @@ def segment(picture: Picture, session: Session, settings: Settings | None = None
 
 def _matte(
     rgb: RGB, probability: ProbabilityMap, mask: Mask, settings: Settings, max_unknown: int, warnings: list[str]
-) -> tuple[Trimap, Opacity]:
+) -> tuple[Trimap, AlphaMatte]:
     """Trimap and opacity (0..1); deviations from the settings are appended to `warnings`."""
     erode_size = settings.alpha_matting_erode_size
     if erode_size == "auto":

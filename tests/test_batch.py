@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from segmentation import ImageError, Picture, Prediction, Session, Settings, SettingsError, segment
-from segmentation.batch import Outcome, Step, run_batch, write_zip
+from segmentation.batch import Outcome, Step, run_batch
+from segmentation.cutout_files import write_zip
 from segmentation.inputs import find_pictures
 from segmentation.outputs import Outputs, safe_stems
 from segmentation.picture.load import load_image

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segmentation.arrays import BACKGROUND, FOREGROUND, RGB, UNKNOWN, Mask, Opacity, ProbabilityMap, Trimap
+from segmentation.arrays import BACKGROUND, FOREGROUND, RGB, UNKNOWN, AlphaMatte, Mask, ProbabilityMap, Trimap
 from segmentation.errors import MattingError
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha
@@ -42,7 +42,7 @@ NOTABLE = 0.05  # share of the unknown pixels above which stray regions are wort
 class Matte:
     """An alpha matte and how it was computed."""
 
-    alpha: Opacity
+    alpha: AlphaMatte
     warnings: tuple[str, ...]  # sentences that name the setting to change
     working_size: tuple[int, int]  # (height, width) at which the picture was solved
     unknown: int  # pixels solved, at the working size
@@ -281,7 +281,7 @@ def _cell(picture: tuple[int, ...], output: ProbabilityMap) -> tuple[float, floa
     return picture[0] / output.shape[0], picture[1] / output.shape[1]
 
 
-def _return_stray_regions(alpha: Opacity, trimap: Trimap, mask: Mask) -> float:
+def _return_stray_regions(alpha: AlphaMatte, trimap: Trimap, mask: Mask) -> float:
     """Restore the mask in regions of the band that touch no certain foreground, or no certain background.
 
     The equations would spread one side's value over such a region, whatever the mask says.
@@ -304,7 +304,13 @@ def _return_stray_regions(alpha: Opacity, trimap: Trimap, mask: Mask) -> float:
 
 
 def _upsample(
-    small_image: RGB, small_alpha: Opacity, small_trimap: Trimap, image: RGB, trimap: Trimap, alpha: Opacity, box: Box
+    small_image: RGB,
+    small_alpha: AlphaMatte,
+    small_trimap: Trimap,
+    image: RGB,
+    trimap: Trimap,
+    alpha: AlphaMatte,
+    box: Box,
 ) -> None:
     """Write alpha's unknown pixels, which lie in box, from the lines alpha = a . colour + b of the small size."""
     from segmentation.matting.kernels import planes
@@ -315,8 +321,8 @@ def _upsample(
     planes.apply_lines(image, trimap, lines, alpha, box[0].start, box[1].start)
 
 
-def _as_opacity(mask: Mask) -> Opacity:
-    opacity: Opacity = (to_alpha(mask) / np.float32(255)).astype(np.float32)
+def _as_opacity(mask: Mask) -> AlphaMatte:
+    opacity: AlphaMatte = (to_alpha(mask) / np.float32(255)).astype(np.float32)
     return opacity
 
 

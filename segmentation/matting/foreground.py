@@ -3,14 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.arrays import RGB, Opacity
+from segmentation.arrays import RGB, AlphaMatte
 
 TILE, TILE_MARGIN = 256, 16  # pixels
 REGULARIZATION, GRADIENT_WEIGHT = 1e-3, 0.1  # pull of neighbours on colours: constant, and per step of alpha
 SMALL, SMALL_ITERATIONS, BIG_ITERATIONS = 32, 10, 2  # sweeps per level of at most 32 pixels a side, and above
 
 
-def estimate_foreground(image: RGB, alpha: Opacity) -> RGB:
+def estimate_foreground(image: RGB, alpha: AlphaMatte) -> RGB:
     """The subject's own colours, estimated where the background shines through; otherwise edges keep a fringe.
 
     Germer, Uelwer, Conrad, Harmeling: Fast Multi-Level Foreground Estimation, ICPR 2020. Solved only on tiles around
@@ -39,7 +39,7 @@ def estimate_foreground(image: RGB, alpha: Opacity) -> RGB:
     return foreground
 
 
-def _estimate_colours(image: RGB, alpha: Opacity) -> NDArray[np.float32]:
+def _estimate_colours(image: RGB, alpha: AlphaMatte) -> NDArray[np.float32]:
     """Foreground colours of a tile, 0..255, refined from one pixel up to the tile's size."""
     from segmentation.matting.kernels import planes
 

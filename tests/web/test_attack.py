@@ -23,8 +23,9 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from segmentation.batch import run_batch, write_zip
+from segmentation.batch import run_batch
 from segmentation.config import Config
+from segmentation.cutout_files import write_zip
 from segmentation.models.wheel import _SCRATCH, _sweep_scratch
 from segmentation.network.machine import available_cores, available_memory
 from segmentation.predictor import from_predictions, from_session

@@ -13,8 +13,9 @@ import pytest
 from gradio.data_classes import PredictBodyInternal
 from gradio.events import api
 
-from segmentation.batch import Cutout, Outcome
+from segmentation.batch import Outcome
 from segmentation.config import Config
+from segmentation.cutout_files import Cutout
 from segmentation.recipe import Recipe
 from segmentation.report import Report
 from segmentation.web.api import QUEUE_NAME

@@ -15,7 +15,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from segmentation.batch import Cutout, Outcome
+from segmentation.batch import Outcome
+from segmentation.cutout_files import Cutout
 from segmentation.pipeline import Prediction
 from segmentation.recipe import Recipe
 from segmentation.report import Report

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from segmentation.batch import Cutout, Outcome
+from segmentation.batch import Outcome
+from segmentation.cutout_files import Cutout
 from segmentation.predictor import from_predictions
 from segmentation.recipe import Recipe
 from segmentation.report import Report

@@ -4,7 +4,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from segmentation.batch import write_zip
+from segmentation.cutout_files import write_zip
 from segmentation.errors import SettingsError
 from segmentation.messages import Message
 from segmentation.outputs import safe_stems

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
 
-from segmentation.batch import Cutout, Outcome
+from segmentation.batch import Outcome
+from segmentation.cutout_files import Cutout
 from segmentation.recipe import Recipe
 from segmentation.report import Report
 

@@ -5,7 +5,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from segmentation.batch import Cutout, save_stages
+from segmentation.cutout_files import Cutout, save_stages
 from segmentation.matting.mask import to_mask
 from segmentation.matting.trimap import auto_erode_size
 from segmentation.picture.export import Box, export_box, save_export

@@ -4,7 +4,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from segmentation.batch import Cutout
+from segmentation.cutout_files import Cutout
 from segmentation.web.runs.outcomes import Outcomes
 
 if TYPE_CHECKING:
