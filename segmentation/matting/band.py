@@ -95,7 +95,7 @@ def plan_elimination(band: Band) -> Plan:
 
 
 def solve_band(image: RGB, band: Band, plan: Plan, prior: MaskPrior | None = None) -> tuple[NDArray[np.float64], int]:
-    """AlphaMatte of the band's pixels, not yet clipped to 0..1, and the number of conjugate gradient steps taken.
+    """Opacity of the band's pixels, not yet clipped to 0..1, and the number of conjugate gradient steps taken.
 
     The factor is in single precision and without the prior on cells, which would make it dense: it is a preconditioner.
     """

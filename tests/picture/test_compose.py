@@ -161,7 +161,7 @@ def test_a_backdrop_of_any_shape_covers_a_picture_of_any_shape(
 
 
 def disc(height: int, width: int, radius: float, softness: float = 1e-9) -> Array:
-    """AlphaMatte 0..255 of a disc in the middle, its outline so many pixels soft."""
+    """Opacity 0..255 of a disc in the middle, its outline so many pixels soft."""
     y, x = np.mgrid[0:height, 0:width]
     distance: Array = np.hypot(y - (height - 1) / 2, x - (width - 1) / 2)
     return np.rint(np.clip((radius - distance) / softness + 0.5, 0, 1) * 255).astype(np.uint8)

@@ -68,9 +68,8 @@ class Watched:
 
         What is turned before that is turned back.
         """
-        self.page.wait_for_function(
-            "performance.getEntriesByType('resource').filter(({ name }) => new URL(name).pathname.endsWith('/run/predict')).length >= 3"
-        )
+        called = "({ name }) => new URL(name).pathname.endsWith('/run/predict')"
+        self.page.wait_for_function(f"performance.getEntriesByType('resource').filter({called}).length >= 3")
         self.still()
 
     def still(self) -> None:
