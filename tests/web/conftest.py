@@ -12,6 +12,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import gradio as gr
 import pytest
 from gradio_client import Client
+from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from segmentation.config import Config
@@ -20,6 +21,7 @@ from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
 from segmentation.web.thumbnails import thumbnail_routes
 from tests import graphs
+from tests.conftest import PHOTOS
 from tests.web.browser import chromium
 from tests.web.browser.browsing import FLAGS, Watched
 
@@ -54,6 +56,16 @@ def server(tmp_path_factory: pytest.TempPathFactory, fetched: Callable[[str], Pa
         )
         yield Server(url.rstrip("/"), uploads, page, service)
         page.close(verbose=False)
+
+
+@pytest.fixture(scope="session")
+def small_photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The photographs at a third of their size: to bright.onnx nearly all of them is uncertain, which takes seconds."""
+    folder = tmp_path_factory.mktemp("photos")
+    for path in PHOTOS.values():
+        with Image.open(path) as photo:
+            photo.resize((photo.width // 3, photo.height // 3)).save(folder / path.name)
+    return {name: folder / path.name for name, path in PHOTOS.items()}
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,6 @@ def test_a_failing_picture_is_named_while_the_other_finishes(
     bad = tmp_path / "<b>no & picture.png"
     bad.write_text("nothing")
     watched.add(bad, photos["cheetah"])
-    watched.choose("bright.onnx")
     watched.run(1)
     expect(watched.page.locator("#report .failed")).to_contain_text("is not a picture")
     expect(watched.page.locator("#status")).to_contain_text("1 failed")
@@ -60,7 +59,6 @@ def test_a_failing_picture_is_named_while_the_other_finishes(
 
 def test_a_wrong_setting_is_told_and_the_page_goes_on(watched: Watched, photos: dict[str, Path]) -> None:
     watched.add(photos["cheetah"])
-    watched.choose("bright.onnx")
     watched.open("network")
     watched.page.locator("#std textarea, #std input").fill("0")
     watched.page.click("#run")
@@ -104,11 +102,11 @@ def test_stop_keeps_what_was_finished(watched: Watched, photos: dict[str, Path])
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1400, "dark")])
 def test_it_fits_the_screen_in_both_schemes(
-    browser: Browser, server: Server, photos: dict[str, Path], width: int, scheme: str
+    browser: Browser, server: Server, small_photos: dict[str, Path], width: int, scheme: str
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)  # type: ignore[arg-type]
     watched = Watched(context.new_page(), server.url)
-    watched.add(photos["cheetah"], photos["astronaut"])
+    watched.add(small_photos["cheetah"], small_photos["astronaut"])
     watched.choose("bright.onnx")
     watched.run(2)
     for section in ("matting", "background", "network"):

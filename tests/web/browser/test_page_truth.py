@@ -42,6 +42,11 @@ def visible_share(page: Page, selector: str) -> float:
     )
 
 
+@pytest.fixture
+def photos(small_photos: dict[str, Path]) -> dict[str, Path]:
+    return small_photos
+
+
 @pytest.fixture(params=SIZES, ids=[f"{w}x{h}" for w, h in SIZES])
 def sized(request: pytest.FixtureRequest, browser: Browser, server: Server) -> Any:
     width, height = request.param
@@ -336,6 +341,7 @@ def test_wheel_and_double_click_zoom_at_the_pointer(watched: Watched, tmp_path: 
     page = watched.page
     Image.effect_noise((2400, 1800), 80).convert("RGB").save(tmp_path / "large.png")
     watched.choose("bright.onnx")
+    page.locator("#alpha_matting input").uncheck()
     watched.add(tmp_path / "large.png")
     watched.run(1)
     page.click("#viewer [data-view=cutout]")
