@@ -32,6 +32,7 @@ from segmentation.predictor import from_session
 
 REPEATS = 3
 BARE_SECONDS = 3.0
+BATCH = 4  # pictures in one run, where a network takes several; the app computes one by one by default
 PLAIN = Settings(alpha_matting=False)
 
 
@@ -150,7 +151,7 @@ def main() -> None:
         models.append((own_file_spec(graph), graph))
         rows = []
         for spec, path in models:
-            session = Session(spec, path, "auto", threads_for(spec, count))
+            session = Session(spec, path, "auto", threads_for(spec, count), GpuOptions(batch=BATCH))
             single = None
             if session.provider != CPU and takes_batches(path) and spec.is_small:
                 single = Session(spec, path, "auto", gpu=GpuOptions(batch=1))

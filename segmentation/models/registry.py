@@ -192,8 +192,7 @@ def _where(location: tuple[int | str, ...]) -> str:
 def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, Any]) -> ModelSpec:
     if not isinstance(entry.get("id"), str) or not _ID.fullmatch(entry["id"]):
         raise ValueError("id: must be lower-case letters, digits, '.', '_' and '-'")
-    merged = {**defaults, **entry}
-    merged.pop("precision", None)  # written by earlier versions; unused
+    merged = _without_retired({**defaults, **entry})
     for section in ("input", "output"):
         if isinstance(entry.get(section, {}), dict):
             merged[section] = {**defaults.get(section, {}), **entry.get(section, {})}
@@ -210,6 +209,15 @@ def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, 
     if spec.input.size is None:
         raise ValueError("input.size: is needed")
     return spec
+
+
+_RETIRED = ("precision", "gated")  # keys of earlier versions: accepted and ignored
+
+
+def _without_retired(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_retired(part) for key, part in value.items() if key not in _RETIRED}
+    return [_without_retired(part) for part in value] if isinstance(value, list) else value
 
 
 def _mapping_of_licence(value: Any) -> dict[str, Any]:

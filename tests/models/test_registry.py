@@ -121,6 +121,12 @@ def test_an_entrys_own_values_win_over_the_files_defaults(tmp_path: Path) -> Non
     assert (spec.input.size, spec.input.channels, spec.licence_note) == ((32, 96), "BGR", "mind it")
 
 
+def test_keys_that_earlier_versions_wrote_are_ignored(tmp_path: Path) -> None:
+    content = changed("models.0.precision", "fp32")
+    content["models"][0]["weights"]["sources"][0]["gated"] = True
+    assert load_registry(write(tmp_path, content)) == load_registry(write(tmp_path, VALID, "new.yaml"))
+
+
 def test_a_spec_cannot_be_changed(tmp_path: Path) -> None:
     spec = load_registry(write(tmp_path, VALID))["tiny"]
     with pytest.raises(ValueError, match="frozen"):
