@@ -13,6 +13,7 @@ from segmentation.picture.picture import Limits
 
 PROJECT = Path(__file__).resolve().parent.parent
 
+HubModels = Literal["off", "listed", "any"]
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 DEVICES: tuple[Device, ...] = get_args(Device)
 
@@ -50,6 +51,17 @@ class Config(BaseSettings):
     """Where TensorRT caches its engines, which take minutes to build."""
     accepted_licences: str = Field("", validation_alias="SEGMATTE_ACCEPT_LICENCES")
     """Ids of the licences you accept, comma-separated."""
+    hub_models: SkipValidation[HubModels] = "listed"
+    """Which Hub repositories visitors may name as a model: `off`, `listed` (see SEGMATTE_HUB_LISTED) or `any`."""
+    hub_listed: str = ""
+    """Owners and repositories that `listed` allows, comma-separated; if empty, those of the registry and some
+    well-known publishers."""
+    hub_file_mb: Count = 1024
+    """Megabytes that a model named by a visitor may have."""
+    hub_disk_mb: Count = 10240
+    """Megabytes of disk for all models named by visitors; the least recently used are deleted first."""
+    model_uploads: bool = False
+    """Whether visitors may upload a model, which is deleted after the keep time."""
     max_pictures: Count = 50
     """Pictures per run."""
     max_pixels: Count = 50_000_000

@@ -27,6 +27,7 @@ from segmentation.messages import Message
 
 MAX_ERODE_SIZE = 500  # pixels
 MIN_SIZE, MAX_SIZE = 32, 4096  # edge of the network's input in pixels; a model may allow less
+MAX_CONTRACT = 500  # characters
 OUTPUT_ENDINGS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 Method = Literal["fast", "closed-form"]
@@ -108,6 +109,17 @@ def _background(value: object) -> object:
     )
 
 
+def _pairs(value: object) -> object:
+    if isinstance(value, str) and len(value) <= MAX_CONTRACT and re.fullmatch(r"\s*(\w+=[^\s=]+(\s+|$))*", value):
+        return " ".join(value.split())
+    raise SettingsError(
+        Message(
+            "contract must be pairs such as 'scale=255 mean=0.5,0.5,0.5 activation=sigmoid', not {value}.",
+            value=_short_repr(value),
+        )
+    )
+
+
 WHOLE = BeforeValidator(_whole)
 Edge = Annotated[int, Range(MIN_SIZE, MAX_SIZE), WHOLE]
 Level = Annotated[float, Range(-1000.0, 1000.0)]
@@ -176,6 +188,9 @@ class Settings(_Checked):
     """The colours are divided by this: one number, or red, green, blue. Empty: the model's own."""
     size: Annotated[Edge | tuple[Edge, Edge] | None, BeforeValidator(_pair)] = None
     """Size of the network's input in pixels: one number, or height x width. Empty: the model's own."""
+    contract: Annotated[str, BeforeValidator(_pairs)] = ""
+    """How to use a model without a registry entry, in the registry's keys, such as 'scale=255 activation=sigmoid'.
+    Empty: as proposed by its inspection."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -74,12 +74,21 @@ class WheelSource(_Entry):
 Source = Annotated[HubSource | WheelSource, Field(discriminator="type")]
 
 
+class DataFile(_Entry):
+    """A file beside the `.onnx` file that holds its tensors (ONNX external data)."""
+
+    file: Annotated[str, StringConstraints(pattern=r"^[^/\\\\\x00-\x1f]+$", max_length=200)]  # name, as in the graph
+    size: PositiveInt  # bytes
+    sha256: Sha256
+
+
 class Weights(_Entry):
-    """One `.onnx` file and where to download it; `sources` are tried in order."""
+    """One `.onnx` file, the data files it needs, and where to download them; `sources` are tried in order."""
 
     file: FileName  # name in the models folder
     size: PositiveInt | None = None  # bytes; None only for a visitor's own file
     sha256: Sha256 | None = None
+    data: tuple[DataFile, ...] = ()  # beside `file`, wherever that comes from
     sources: tuple[Source, ...] = ()
     stamp: tuple[int, ...] = ()  # of a visitor's own file: sizes and modification times, as it may be replaced
 
@@ -147,6 +156,13 @@ class OutputSpec(_Entry):
         return self
 
 
+class Contract(_Entry):
+    """What goes into a network and what comes out."""
+
+    input: InputSpec = InputSpec()
+    output: OutputSpec = OutputSpec()
+
+
 class Origin(_Entry):
     """Where the network comes from."""
 
@@ -167,6 +183,12 @@ class ModelSpec(_Entry):
     input: InputSpec = InputSpec()
     output: OutputSpec = OutputSpec()
     origin: Origin = Origin()
+    registered: bool = True  # False: nobody vouches for the file, so it only runs in a process of its own
+
+    @property
+    def contract(self) -> Contract:
+        """Input and output together."""
+        return Contract(input=self.input, output=self.output)
 
     @property
     def is_local(self) -> bool:
@@ -193,6 +215,7 @@ def own_file_spec(path: Path) -> ModelSpec:
     return ModelSpec(
         id=path.name,
         title=path.stem,
+        registered=False,
         about="A file from your models folder. Set mean, std and size as its author says.",
         tasks=("local",),
         licence=OWN_LICENCE,

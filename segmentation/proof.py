@@ -1,0 +1,1 @@
+"""Which contract of an unregistered model fits a picture best."""

@@ -1,0 +1,1 @@
+"""Measures cutouts against true mattes."""
