@@ -94,18 +94,19 @@ def predict(
     Args:
         picture: The picture.
         session: The network.
-        settings: Only mean, std and size are used.
+        settings: Only mean, std, size and contract are used.
         on_stage: Called when the stage begins.
         cancelled: Polled while the network runs; returns True to cancel.
         runner: Computes instead of the session, when a GPU is lent for this picture.
 
     Raises:
-        SettingsError: The model does not support this size.
+        SettingsError: The model does not support this size or contract.
         SessionError: The network cannot be run, or its output is invalid.
         RunCancelledError: The run was cancelled.
     """
-    timings: dict[str, float] = {}
-    spec = overridden(session.input, settings or Settings())
+    settings, timings = settings or Settings(), dict[str, float]()
+    session = session.under(settings.contract)
+    spec = overridden(session.input, settings)
     with _stage("network", timings, on_stage):
         tensor, at = to_tensor(picture.rgb, spec)
         answer = (runner or session.run)(tensor, cancelled)
@@ -137,7 +138,7 @@ def refine(
     Args:
         picture: The picture.
         probability: (h, w), 0..1, at any resolution, as returned by `predict`.
-        settings: mean, std and size have no effect here.
+        settings: mean, std, size and contract have no effect here.
         on_stage: Called when each stage begins.
         mask: The mask at the picture's size, to use instead of one made from the probability map.
         max_unknown: The most pixels that fast matting solves; lower it for a quicker preview.

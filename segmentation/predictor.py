@@ -44,12 +44,13 @@ def from_session(session: Session, settings: Settings, runner: Runner | None = N
 
     Args:
         session: The network.
-        settings: Only mean, std and size are used.
+        settings: Only mean, std, size and contract are used.
         runner: Computes instead of the session, when a GPU is lent.
 
     Raises:
-        SettingsError: The model does not support this size.
+        SettingsError: The model does not support this size or contract.
     """
+    session = session.under(settings.contract)
     overridden(session.input, settings)
     classes = [name for name in session.output.classes.values() if name != "background"] or [""]
     return Predictor(

@@ -28,6 +28,8 @@ from segmentation.messages import Message
 MAX_ERODE_SIZE = 500  # pixels
 MIN_SIZE, MAX_SIZE = 32, 4096  # edge of the network's input in pixels; a model may allow less
 MAX_CONTRACT = 500  # characters
+NETWORK_SETTINGS = ("mean", "std", "size", "contract")
+"""Settings that belong to one network: to change them, it must be run again."""
 OUTPUT_ENDINGS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 Method = Literal["fast", "closed-form"]

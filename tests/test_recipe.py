@@ -40,6 +40,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "mean": st.none() | number | st.tuples(number, number, number),
     "std": st.none() | divisor | st.tuples(divisor, divisor, divisor),
     "size": st.none() | size | st.tuples(size, size),
+    "contract": st.just("") | st.sampled_from(["scale=255 activation=sigmoid", "mean=0.5,0.4,0.3", "channel=1"]),
     "background": st.sampled_from(BACKGROUNDS) | colour,
     "background_fit": st.sampled_from(CHOICES["background_fit"]),
     "background_blur": st.floats(0.1, 20),

@@ -42,6 +42,7 @@ def test_the_defaults_are_those_of_the_node() -> None:
         "mean": None,
         "std": None,
         "size": None,
+        "contract": "",
     }
 
 

@@ -1,5 +1,6 @@
 """A network loaded in ONNX Runtime and checked against its contract, safe to share."""
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -14,6 +15,7 @@ from segmentation.config import Config, Device
 from segmentation.errors import SessionError
 from segmentation.messages import Message
 from segmentation.models.onnx_file import file_problem
+from segmentation.models.patch import patched
 from segmentation.models.spec import ModelSpec, Progress
 from segmentation.models.weights import DEFAULT_FOLDER, fetch_weights
 from segmentation.network.contract import input_contract, output_contract
@@ -77,21 +79,25 @@ class Session:
                     "{title}: {file} cannot be loaded: {problem}", title=spec.title, file=path.name, problem=problem
                 )
             )
-        self.spec, self.path = spec, path
+        self._own_spec, self._contract, self.path = spec, "", path
         before = resident_bytes()
         self._engine = RecoveringEngine(
             path, spec.title, device, threads, gpu, fixed_size=not spec.input.dynamic, small=spec.is_small,
             seconds=seconds, limit_mb=own_models_mb if spec.is_local else None,
         )  # fmt: skip
         self.memory = max(0, resident_bytes() - before)
+        self._take_contract(spec)
+        self._measuring, self._measured = threading.Lock(), False
+        self._resting_since = 0.0
+        self._last_input: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+
+    def _take_contract(self, spec: ModelSpec) -> None:
+        self.spec = spec
         self.input = input_contract(spec, self._engine.inputs)
         contract = output_contract(spec, self._engine.outputs, self.input.layout)
         self.output, self.notes = contract.spec, contract.notes
         assert self.input.name is not None, "completed by the contract"
         self._names = self.input.name, contract.name
-        self._measuring, self._measured = threading.Lock(), False
-        self._resting_since = 0.0
-        self._last_input: tuple[tuple[int, ...], np.dtype[Any]] | None = None
 
     @property
     def provider(self) -> str:
@@ -143,6 +149,20 @@ class Session:
             self.memory += max(0, resident_bytes() - before)
             self._measured = True
             return answer
+
+    def under(self, contract: str) -> "Session":
+        """This network, not loaded again, with a contract changed as `Settings.contract` says.
+
+        Raises:
+            SettingsError: A key or value is wrong, or the model has a registry entry.
+            SessionError: The contract does not fit the graph.
+        """
+        if contract == self._contract:
+            return self
+        other = copy.copy(self)
+        other._contract = contract  # noqa: SLF001 (another of this class)
+        other._take_contract(patched(self._own_spec, contract))  # noqa: SLF001
+        return other
 
     def give_memory_back(self, idle_seconds: float) -> bool:
         """Release the memory of the activations if the network has been idle for this long.

@@ -53,8 +53,8 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
     def refine(run: Any, pictures: Any, backdrop: Any, settings: dict[str, Any]) -> Iterator[Any]:
         """Make new cutouts from the predictions of an earlier /segment, with other settings. The network is not run.
 
-        Returns the same as /segment. Omitted settings take their defaults, not the values of that run; mean, std and
-        size keep the values of that run.
+        Returns the same as /segment. Omitted settings take their defaults, not the values of that run; mean, std,
+        size and contract keep the values of that run.
         """
         on_progress = progress_bar()
         predictions = service.predictions.get(run)

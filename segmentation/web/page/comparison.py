@@ -8,8 +8,8 @@ import gradio as gr
 
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.messages import Message
-from segmentation.recipe import Recipe
-from segmentation.settings import with_values
+from segmentation.recipe import DEFAULTS, Recipe
+from segmentation.settings import NETWORK_SETTINGS, with_values
 from segmentation.web.guard.uploads import uploaded_files
 from segmentation.web.page.controls import Controls, choices_of
 from segmentation.web.page.pictures import GalleryValue, Pictures
@@ -63,8 +63,7 @@ class Comparison:
             )
         say = speaker(request)
         recipe, backdrop = self._controls.read(values)
-        # mean, std and size belong to one network
-        settings = with_values(recipe.settings, mean=None, std=None, size=None)
+        settings = with_values(recipe.settings, **{name: DEFAULTS[name] for name in NETWORK_SETTINGS})
         selected = run.view.selected if run else None
         paths = [str(run.predictions.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
         uploaded_files(paths, 1)  # report an invalid file once, not for each model

@@ -8,17 +8,18 @@ import gradio as gr
 
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.messages import Message
+from segmentation.models.patch import patched
 from segmentation.models.registry import Registry
 from segmentation.network.override import overridden
 from segmentation.recipe import DEFAULTS, Recipe, parse_value, write_value
-from segmentation.settings import RANGES, Settings
+from segmentation.settings import MAX_CONTRACT, NETWORK_SETTINGS, RANGES, Settings
 from segmentation.web.guard.gradio_seams.endpoints import skip_validation
 from segmentation.web.page.scripts import handler
 from segmentation.web.texts import LABELS, i18n, info
 
 COLOUR = "colour"  # a choice among the backgrounds on the page; elsewhere, the colour itself is the value
 AUTO = "auto_erode_size"  # a checkbox beside the slider on the page; elsewhere, "auto" is the value
-TEXT_FIELDS = ("mean", "std", "size")
+TEXT_FIELDS = NETWORK_SETTINGS
 NOT_STORED = ("backdrop",)  # a path on the server
 EXTRA: dict[str, Any] = {AUTO: False, COLOUR: "#ffffff", "backdrop": None}
 
@@ -84,7 +85,7 @@ class Controls:
             self._add(
                 name,
                 gr.Textbox(
-                    "", label=i18n(name), info=info(name), placeholder=i18n(f"{name}_example"), max_length=100,
+                    "", label=i18n(name), info=info(name), placeholder=i18n(f"{name}_example"), max_length=MAX_CONTRACT,
                     elem_id=name,
                 ),
             )  # fmt: skip
@@ -163,7 +164,7 @@ class Controls:
             try:
                 settings = Settings(**{name: parse_value(name, text)})
                 if model in models and not models[model].is_local:
-                    overridden(models[model].input, settings)
+                    overridden(patched(models[model], settings.contract).input, settings)
             except SettingsError as error:
                 problems.append((name, error.message))
         return problems

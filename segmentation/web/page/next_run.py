@@ -13,7 +13,6 @@ from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
 from segmentation.web.texts import speaker
 
-NETWORK_SETTINGS = ("model", *TEXT_FIELDS)
 NEXT_RUN = Message("This setting takes effect the next time you press Cut out.")
 
 

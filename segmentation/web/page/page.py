@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from segmentation.messages import Message
+from segmentation.settings import NETWORK_SETTINGS
 from segmentation.web.api import QUEUE_NAME, add_api
 from segmentation.web.events import shown_errors
 from segmentation.web.guard.gradio_seams.files import refuse_addresses
@@ -14,7 +15,7 @@ from segmentation.web.page.controls import TEXT_FIELDS, Controls, choices_of, de
 from segmentation.web.page.cutting import Cutting
 from segmentation.web.page.download import Download
 from segmentation.web.page.live_tuning import LiveTuning
-from segmentation.web.page.next_run import NETWORK_SETTINGS, NextRun
+from segmentation.web.page.next_run import NextRun
 from segmentation.web.page.pictures import Pictures
 from segmentation.web.page.screen import Screen
 from segmentation.web.page.scripts import handler, messenger, scripted
@@ -137,7 +138,11 @@ class Page:
             **queued | {"show_progress": "minimal"},
         )
         # settings that require running the network again are not tuned live
-        tunable = [control.change for name, control in self.controls.by_name.items() if name not in NETWORK_SETTINGS]
+        tunable = [
+            control.change
+            for name, control in self.controls.by_name.items()
+            if name not in ("model", *NETWORK_SETTINGS)
+        ]
         previewing = gr.on(
             tunable, self.tuning.preview, [screen.last_run, self.live, *values], [self.preview_data, screen.status],
             concurrency_id="preview", concurrency_limit=2 * limit, **live,

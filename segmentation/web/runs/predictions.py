@@ -17,7 +17,7 @@ from segmentation.picture.picture import Limits, Picture
 from segmentation.picture.resize import shrunk
 from segmentation.pipeline import Prediction
 from segmentation.recipe import Recipe
-from segmentation.settings import with_values
+from segmentation.settings import NETWORK_SETTINGS, with_values
 from segmentation.web.guard.uploads import touch_files
 
 PREVIEW_SIDE = 720  # pixels of the longer side of a live preview: about what the page shows
@@ -40,7 +40,7 @@ class Predictions:
 
         Args:
             sources: The pictures' files.
-            recipe: The recipe the network runs with. Tuning may change all but its model, mean, std and size.
+            recipe: The recipe the network runs with. Tuning may change all but its model and network settings.
         """
         self.id = secrets.token_urlsafe(16)
         self.recipe = recipe
@@ -78,13 +78,13 @@ class Predictions:
             return maps + sum(small.picture.rgb.nbytes for small in self._small.values())
 
     def refined(self, recipe: Recipe) -> Recipe:
-        """The new settings, with the model, mean, std and size of these predictions."""
-        original = self.recipe.settings
-        settings = with_values(recipe.settings, mean=original.mean, std=original.std, size=original.size)
+        """The new settings, with the model and network settings of these predictions."""
+        original = {name: getattr(self.recipe.settings, name) for name in NETWORK_SETTINGS}
+        settings = with_values(recipe.settings, **original)
         return replace(recipe, model=self.recipe.model, settings=settings)
 
     def is_reusable_for(self, recipe: Recipe) -> bool:
-        """Whether a recipe has the model, mean, std and size of these predictions."""
+        """Whether a recipe has the model and network settings of these predictions."""
         return self.refined(recipe) == recipe
 
     def small(self, path: Path, limits: Limits) -> SmallPicture:

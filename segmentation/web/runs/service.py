@@ -82,7 +82,7 @@ class Service:
         return Run(new_run_folder(), predictions, recipe, behind, predictor, ticket)
 
     def _predictor(self, recipe: Recipe, pictures: int, on_progress: OnProgress | None) -> Predictor:
-        session = self.offered.session(recipe.model, pictures, on_progress)
+        session = self.offered.session(recipe.model, pictures, on_progress).under(recipe.settings.contract)
         predictor = from_session(session, recipe.settings, runner_for_visitor(session, self.config))
         _prepare_matting(recipe, on_progress)
         return predictor
@@ -170,7 +170,7 @@ class Service:
 
         Args:
             predictions: Predictions of the earlier run.
-            recipe: The new settings; model, mean, std and size stay those of the predictions.
+            recipe: The new settings; model, mean, std, size and contract stay those of the predictions.
             backdrop: As in `new_run`.
             indices: Numbers of the pictures; by default, all that have predictions.
             on_progress: Progress callback.

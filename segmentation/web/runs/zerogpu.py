@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 ON_ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in {"1", "t", "true"}  # parsed as the spaces package does
 
-_sessions: dict[tuple[str, Weights], Session] = {}  # in the forked process, which ends when idle
+_sessions: dict[tuple[str, Weights, str], Session] = {}  # in the forked process, which ends when idle
 
 
 def seconds(spec: ModelSpec, _path: Path, _gpu: GpuOptions, tensor: Tensor) -> int:
@@ -39,9 +39,10 @@ def seconds(spec: ModelSpec, _path: Path, _gpu: GpuOptions, tensor: Tensor) -> i
 
 
 def _compute(spec: ModelSpec, path: Path, gpu: GpuOptions, tensor: Tensor) -> Answer:
-    session = _sessions.get((spec.id, spec.weights))
+    key = spec.id, spec.weights, spec.contract.model_dump_json()
+    session = _sessions.get(key)
     if session is None:
-        session = _sessions[spec.id, spec.weights] = Session(spec, path, "auto", gpu=gpu)
+        session = _sessions[key] = Session(spec, path, "auto", gpu=gpu)
         log.info("loaded %s on %s %s", spec.title, session.provider, session.provider_note)
     return session.run(tensor)
 

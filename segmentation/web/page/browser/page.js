@@ -188,7 +188,7 @@ for (const [section, names] of Object.entries({
     "crop",
     "crop_margin",
   ],
-  network: ["post_process_mask", "mean", "std", "size"],
+  network: ["post_process_mask", "mean", "std", "size", "contract"],
 }))
   for (const name of names) SECTIONS[name] = section;
 document.addEventListener("segmatte:settings", (event) => mark(event.detail)); // see events.js
