@@ -72,14 +72,14 @@ class HubReference:
             return cls._of_link(link, text)
         repo, _, file = text.partition(":")
         repo, _, revision = repo.partition("@")
-        if not _is_repo(repo):
+        if not is_repo_id(repo):
             return None
         return cls._checked(repo, revision if "@" in text.partition(":")[0] else None, file if ":" in text else None)
 
     @classmethod
     def _of_link(cls, link: SplitResult, text: str) -> Self:
         parts = [unquote(part) for part in link.path.split("/") if part]
-        if len(parts) < 2 or parts[0] in _OTHER_KINDS or not _is_repo("/".join(parts[:2])):
+        if len(parts) < 2 or parts[0] in _OTHER_KINDS or not is_repo_id("/".join(parts[:2])):
             raise SettingsError(
                 Message(
                     "{link} is not a model on the Hub. Copy the address of a model's page, such as {example}.",
@@ -99,15 +99,20 @@ class HubReference:
             raise SettingsError(
                 Message("{revision} is not a branch, tag or commit of {repo_id}.", revision=revision[:80], repo_id=repo)
             )
-        if file is not None and (not _FILE.fullmatch(file) or ".." in file or len(file) > _LONGEST_FILE):
+        if file is not None and not is_onnx_path(file):
             raise SettingsError(
                 Message("{file} is not the path of an .onnx file in {repo_id}.", file=file[:80], repo_id=repo)
             )
         return cls(repo, None if revision == constants.DEFAULT_REVISION else revision, file)
 
 
-def _is_repo(text: str) -> bool:
-    """Whether it may be one: the Hub allows neither ".." nor "--"; what ends in .onnx is a file on this disk."""
+def is_onnx_path(text: str) -> bool:
+    """Whether this is the path of an `.onnx` file in a repository that can be named."""
+    return bool(_FILE.fullmatch(text)) and ".." not in text and len(text) <= _LONGEST_FILE
+
+
+def is_repo_id(text: str) -> bool:
+    """Whether this can name a repository: the Hub allows neither ".." nor "--"; what ends in .onnx is a file here."""
     return len(text) <= _LONGEST_REPO and bool(_REPO.fullmatch(text)) and not re.search(r"\.\.|--|\.onnx$", text)
 
 
