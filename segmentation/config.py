@@ -1,9 +1,10 @@
 """Server configuration, read from environment variables; the defaults suit a public server."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, SkipValidation, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -13,6 +14,7 @@ from segmentation.picture.picture import Limits
 
 PROJECT = Path(__file__).resolve().parent.parent
 
+_LISTED = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 HubModels = Literal["off", "listed", "any"]
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 DEVICES: tuple[Device, ...] = get_args(Device)
@@ -25,8 +27,8 @@ class Config(BaseSettings):
     """The operator's configuration: one field for each environment variable in `VARIABLES`.
 
     Raises:
-        SettingsError: A number is not a whole number above 0, a switch is neither true nor false, or a login lacks
-            its user or password, or would be bypassed by `mcp`.
+        SettingsError: A number is not a whole number above 0, a switch is neither true nor false, a choice or a listed
+            name is none, or a login lacks its user or password, or would be bypassed by `mcp`.
     """
 
     model_config = SettingsConfigDict(
@@ -51,7 +53,7 @@ class Config(BaseSettings):
     """Where TensorRT caches its engines, which take minutes to build."""
     accepted_licences: str = Field("", validation_alias="SEGMATTE_ACCEPT_LICENCES")
     """Ids of the licences you accept, comma-separated."""
-    hub_models: SkipValidation[HubModels] = "listed"
+    hub_models: HubModels = "listed"
     """Which Hub repositories visitors may name as a model: `off`, `listed` (see SEGMATTE_HUB_LISTED) or `any`."""
     hub_listed: str = ""
     """Owners and repositories that `listed` allows, comma-separated; if empty, those of the registry and some
@@ -127,6 +129,8 @@ class Config(BaseSettings):
             ) from None
         if config.login and config.mcp:  # Gradio's MCP server does not ask for it
             raise SettingsError("SEGMATTE_MCP would bypass the login of SEGMATTE_AUTH: unset one of them.")
+        if wrong_name := next((name for name in names(config.hub_listed) if not _LISTED.fullmatch(name)), None):
+            raise SettingsError(f"SEGMATTE_HUB_LISTED takes owners and owner/name, not {wrong_name[:80]!r}.")
         return config
 
     @classmethod
@@ -176,6 +180,11 @@ class Config(BaseSettings):
         return (user, password) if self.auth else None
 
     @property
+    def listed(self) -> frozenset[str]:
+        """Owners and repositories in `hub_listed`, in lower case."""
+        return frozenset(name.lower() for name in names(self.hub_listed))
+
+    @property
     def accepted(self) -> frozenset[str]:
         """Ids of the accepted licences."""
         return frozenset(names(self.accepted_licences))
@@ -186,7 +195,11 @@ VARIABLES = {
 }
 """Field of `Config` -> its environment variable."""
 _KINDS: dict[Any, str] = {bool: "true or false", int: "a whole number above 0"}
-_WANTED = {name: _KINDS[field.annotation] for name, field in Config.model_fields.items() if field.annotation in _KINDS}
+_WANTED = {
+    name: _KINDS.get(field.annotation, f"one of {', '.join(get_args(field.annotation))}")
+    for name, field in Config.model_fields.items()
+    if field.annotation in _KINDS or get_origin(field.annotation) is Literal
+}
 
 
 def names(text: str) -> list[str]:

