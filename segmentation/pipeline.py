@@ -213,7 +213,7 @@ def segment(picture: Picture, session: Session, settings: Settings | None = None
         SessionError: The network cannot be run, or has no such class.
     """
     settings = settings or Settings()
-    known = session.output.class_names
+    known = session.under(settings.contract).output.class_names
     check_classes(settings.classes, known, session.spec.title)
     label = _label(settings, known, label, session.spec.title)
     prediction = predict(picture, session, settings)

@@ -137,9 +137,12 @@ def _classes(value: object) -> Classes:
         if all(re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name) for name in names) and "each" not in names:
             return "all" if "all" in names else tuple(names)
     raise SettingsError(
-        Message("classes must be each, all, or names of classes such as hair,hat, not {value}.",
-                value=_short_repr(value))
-    )  # fmt: skip
+        Message(
+            "{setting} must be each, all, or names of classes such as hair,hat, not {value}.",
+            setting="classes",
+            value=_short_repr(value),
+        )
+    )
 
 
 WHOLE = BeforeValidator(_whole)
@@ -205,8 +208,8 @@ class Settings(_Checked):
     decontaminate: bool = False
     """Remove the old background's colour from the edges even without matting; matting always does it."""
     classes: Annotated[Classes, BeforeValidator(_classes)] = "each"
-    """Classes joined into one cutout, such as hair,hat, if the model tells classes apart. 'all' joins everything but
-    the background; 'each' makes a cutout of every class that is found."""
+    """Classes to join into one cutout, such as hair,hat; 'all' joins everything but the background, 'each' makes a
+    cutout of every class found. For models that tell classes apart."""
     mean: Levels = None
     """Subtracted from the scaled colours: one number, or red, green, blue. Empty: the model's own."""
     std: Levels = None

@@ -11,7 +11,7 @@ from segmentation.messages import Message
 from segmentation.settings import Classes
 
 NOT_FOUND = "None of the chosen classes is in this picture: {classes}."
-NO_CLASSES = Message("This model does not tell classes apart, so the setting classes has no effect.")
+NO_CLASSES = Message("This model does not tell classes apart, so {setting} has no effect.", setting="classes")
 
 _LISTED = 30  # names of classes in a sentence
 _LONGEST = 60  # characters of a label, as it becomes part of a file's name

@@ -17,7 +17,6 @@ PRESENT = 0.1
 """A class is in the picture if somewhere it is at least this likely, relative to the likeliest class there."""
 
 MOST_VALUES = 32 << 20  # of all maps together: 128 MB
-_SMALLEST = 1e-7  # probability, so that logarithms stay finite
 
 
 def class_maps(planes: npt.NDArray[Any], spec: OutputSpec, size: Size) -> dict[str, ProbabilityMap]:
@@ -67,7 +66,9 @@ def _of_scores(planes: npt.NDArray[Any], spec: OutputSpec, size: Size) -> dict[s
     present = _present(planes, are_probabilities, soft, always=() if spec.class_names else spec.classes)
     chosen = planes[present].astype(np.float32)
     if are_probabilities:  # their logarithms are logits
-        np.log(np.maximum(chosen, _SMALLEST, out=chosen), out=chosen)
+        half = planes.dtype == np.float16
+        least = np.finfo(np.float16).smallest_subnormal if half else np.finfo(np.float32).tiny
+        np.log(np.maximum(chosen, np.float32(least), out=chosen), out=chosen)
     if chosen[0].size < math.prod(size) <= MOST_VALUES // len(chosen):
         chosen = np.stack([resize(plane, size, "bilinear") for plane in chosen])
     if soft:
