@@ -2,14 +2,12 @@
 
 import queue
 import threading
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from segmentation.cutout_files import Cutout, save_for_viewer, save_thumbnail
 from segmentation.errors import SegmentationError
@@ -23,7 +21,15 @@ from segmentation.picture.export import (
 )
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits, Picture
-from segmentation.pipeline import FOUND, NO_SUBJECT, OnStage, Prediction, Result, refine
+from segmentation.pipeline import (
+    OnStage,
+    Prediction,
+    Result,
+    found_maps,
+    ignored_settings,
+    nothing_found,
+    refine,
+)
 from segmentation.predictor import Predictor
 from segmentation.report import Report, ReportDraft
 from segmentation.settings import Export, Settings
@@ -45,7 +51,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished picture: its cutouts (one per class if the network has several, none if it failed) and its report."""
+    """A finished picture: its cutouts (several if there are classes, none if it failed) and its report."""
 
     index: int
     name: str
@@ -186,7 +192,9 @@ class _Job:
             draft.read(picture.size, picture.notes)
             prediction = self.predictor.predict(index, picture, on_stage, self.cancelled)
             draft.predicted(prediction)
-            for label, result in _results(picture, prediction, self.settings, on_stage):
+            draft.add({}, "", ignored_settings(prediction, self.settings))
+            for label, probability in found_maps(prediction, self.settings).items():
+                result = refine(picture, probability, self.settings, on_stage)
                 draft.add(result.timings, label, result.warnings)
                 on_stage("encode")
                 with draft.timed("encode"):
@@ -194,7 +202,7 @@ class _Job:
                 cutouts.append(cutout)
                 draft.wrote(cutout.file.name, label, warnings)
             if not cutouts:
-                draft.add({}, "", [NO_SUBJECT])
+                draft.add({}, "", [nothing_found(self.settings)])
         except SegmentationError as error:
             draft.failed(error.message)
         except MemoryError:
@@ -227,12 +235,3 @@ class _Job:
         if self.stages:
             screen, stages = save_for_viewer(picture, result, file, self.export, self.backdrop)
         return Cutout(label, file, box, small, screen, stages), warnings
-
-
-def _results(
-    picture: Picture, prediction: Prediction, settings: Settings, on_stage: OnStage
-) -> Iterator[tuple[str, Result]]:
-    for label, probability in prediction.maps.items():
-        if label and float(np.max(probability)) < FOUND:
-            continue  # no skirt in the picture, no cutout of a skirt
-        yield label, refine(picture, probability, settings, on_stage)

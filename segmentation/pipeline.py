@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, AlphaMatte, Mask, ProbabilityMap, Size, Trimap
-from segmentation.errors import SessionError
+from segmentation.errors import SessionError, SettingsError
 from segmentation.matting.alpha import FAST_UNKNOWN, estimate_alpha
+from segmentation.matting.classes import NO_CLASSES, NOT_FOUND, check_classes, chosen_maps, labels_of, listed
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha, to_mask
 from segmentation.matting.trimap import auto_erode_size, to_certain_trimap
@@ -36,7 +37,7 @@ class Prediction:
     """Probability maps of one picture, and how they were computed."""
 
     maps: dict[str, ProbabilityMap]
-    """By class name, which is "" if the network has only one class."""
+    """By name, of the classes in the picture; the name is "" if the network has only one class."""
     model: str
     provider: str
     provider_note: str
@@ -49,6 +50,8 @@ class Prediction:
     """The largest probability before stretching."""
     warnings: tuple[str, ...] = ()
     """Sentences about the network's input and output."""
+    classes: tuple[str, ...] = ()
+    """Names of all classes that the network tells apart; empty if it has only one."""
 
     @property
     def nbytes(self) -> int:
@@ -72,7 +75,7 @@ class Result:
     warnings: tuple[str, ...]
     """Sentences about deviations from the settings, each naming what to change."""
     label: str = ""
-    """The class, if the network distinguishes several."""
+    """The class, or those joined, if the network distinguishes several."""
 
     @property
     def cutout(self) -> RGBA:
@@ -121,7 +124,36 @@ def predict(
         timings=timings,
         peak=reading.peak,
         warnings=(*session.notes, *filter(None, [squashed(spec, session.input)])),
+        classes=session.output.class_names,
     )
+
+
+def found_maps(prediction: Prediction, settings: Settings) -> dict[str, ProbabilityMap]:
+    """The map of each cutout by its label: of each class that is found, or of those joined, if any of them is.
+
+    Args:
+        prediction: The prediction.
+        settings: Only classes is used.
+
+    Raises:
+        SettingsError: The network has no such class.
+    """
+    check_classes(settings.classes, prediction.classes, prediction.model)
+    maps = chosen_maps(prediction.maps, settings.classes, prediction.classes)
+    # no skirt in the picture, no cutout of a skirt
+    return {label: plane for label, plane in maps.items() if not label or float(plane.max()) >= FOUND}
+
+
+def nothing_found(settings: Settings) -> Message:
+    """Why there is no cutout at all of a picture."""
+    if isinstance(settings.classes, str):
+        return NO_SUBJECT
+    return Message(NOT_FOUND, classes=listed(settings.classes))
+
+
+def ignored_settings(prediction: Prediction, settings: Settings) -> list[Message]:
+    """Sentences about settings that mean nothing to the network of a prediction."""
+    return [] if prediction.classes or settings.classes == "each" else [NO_CLASSES]
 
 
 def refine(
@@ -138,7 +170,7 @@ def refine(
     Args:
         picture: The picture.
         probability: (h, w), 0..1, at any resolution, as returned by `predict`.
-        settings: mean, std, size and contract have no effect here.
+        settings: classes, mean, std, size and contract have no effect here.
         on_stage: Called when each stage begins.
         mask: The mask at the picture's size, to use instead of one made from the probability map.
         max_unknown: The most pixels that fast matting solves; lower it for a quicker preview.
@@ -172,30 +204,46 @@ def segment(picture: Picture, session: Session, settings: Settings | None = None
         picture: The picture.
         session: The network.
         settings: The settings; the defaults of `Settings` if not given.
-        label: The class to cut out, if the network distinguishes several; the first by default.
+        label: The class to cut out, if the network distinguishes several and the settings join none; the first by
+            default.
 
     Raises:
-        SettingsError: The model does not support this size.
+        SettingsError: The model does not support this size, or lacks one of the classes to join; or there is a label,
+            and classes to join.
         SessionError: The network cannot be run, or has no such class.
     """
+    settings = settings or Settings()
+    known = session.under(settings.contract).output.class_names
+    check_classes(settings.classes, known, session.spec.title)
+    label = _label(settings, known, label, session.spec.title)
     prediction = predict(picture, session, settings)
-    label = next(iter(prediction.maps)) if label is None else label
-    if label not in prediction.maps:
-        raise SessionError(
-            Message(
-                "{title} has no class {label}; it has {maps}.",
-                title=session.spec.title,
-                label=repr(label),
-                maps=", ".join(prediction.maps),
-            )
-        )
-    result = refine(picture, prediction.maps[label], settings)
+    maps = chosen_maps(prediction.maps, settings.classes, known)
+    nothing: ProbabilityMap = np.zeros(prediction.network_size, np.float32)
+    result = refine(picture, maps.get(label, nothing), settings)
     return replace(
         result,
         label=label,
         timings=prediction.timings | result.timings,
-        warnings=(*picture.notes, *prediction.warnings, *result.warnings),
-    )
+        warnings=(
+            *picture.notes, *prediction.warnings, *ignored_settings(prediction, settings), *result.warnings,
+        ),
+    )  # fmt: skip
+
+
+def _label(settings: Settings, known: tuple[str, ...], label: str | None, title: str) -> str:
+    labels = labels_of(settings.classes, known)
+    if label is None:
+        return labels[0]
+    if known and settings.classes != "each":
+        raise SettingsError(Message("Name a class by label, or classes to join in the settings, but not both."))
+    if label not in labels:
+        raise SessionError(
+            Message(
+                "{title} has no class {label}; it has {maps}.", title=title, label=repr(label),
+                maps=listed(labels, label),
+            )
+        )  # fmt: skip
+    return label
 
 
 def _matte(

@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from segmentation.matting.classes import check_classes, labels_of
 from segmentation.network.override import overridden
 from segmentation.network.session import Runner, Session
 from segmentation.network.watchdog import Cancelled
 from segmentation.picture.picture import Picture
 from segmentation.pipeline import OnStage, Prediction, predict
 from segmentation.settings import Settings
+
+DEFAULT = Settings()
 
 
 class Predict(Protocol):
@@ -34,7 +37,7 @@ class Predictor:
     model: str
     """Id of the model."""
     labels: Callable[[int], Sequence[str]]
-    """Index of a picture -> the classes it may have cutouts of."""
+    """Index of a picture -> labels of the cutouts it may have."""
     provider: Callable[[int], tuple[str, str]]
     """Index of a picture -> execution provider, and why it is not the GPU's; for pictures that fail before they run."""
 
@@ -44,36 +47,44 @@ def from_session(session: Session, settings: Settings, runner: Runner | None = N
 
     Args:
         session: The network.
-        settings: Only mean, std, size and contract are used.
+        settings: Only classes, mean, std, size and contract are used.
         runner: Computes instead of the session, when a GPU is lent.
 
     Raises:
-        SettingsError: The model does not support this size or contract.
+        SettingsError: The model does not support this size or contract, or has no such class.
     """
     session = session.under(settings.contract)
     overridden(session.input, settings)
-    classes = [name for name in session.output.classes.values() if name != "background"] or [""]
+    known = session.output.class_names
+    check_classes(settings.classes, known, session.spec.title)
+    labels = labels_of(settings.classes, known)
     return Predictor(
         predict=lambda _, picture, on_stage, cancelled: predict(
             picture, session, settings, on_stage, cancelled, runner=runner
         ),
         model=session.spec.id,
-        labels=lambda _: classes,
+        labels=lambda _: labels,
         provider=lambda _: (session.provider, session.provider_note),
     )
 
 
-def from_predictions(model: str, predictions: Mapping[int, Prediction]) -> Predictor:
+def from_predictions(model: str, predictions: Mapping[int, Prediction], settings: Settings = DEFAULT) -> Predictor:
     """Use earlier predictions; no network runs.
 
     Args:
         model: Id of the model that made them.
         predictions: By index of the picture.
+        settings: Only classes is used.
+
+    Raises:
+        SettingsError: The model has no such class.
     """
+    for prediction in predictions.values():
+        check_classes(settings.classes, prediction.classes, model)
     timeless = {index: replace(prediction, timings={}) for index, prediction in predictions.items()}
     return Predictor(
         predict=lambda index, *_: timeless[index],
         model=model,
-        labels=lambda index: list(timeless[index].maps),
+        labels=lambda index: labels_of(settings.classes, timeless[index].classes),
         provider=lambda index: (timeless[index].provider, timeless[index].provider_note),
     )

@@ -28,6 +28,7 @@ from segmentation.messages import Message
 MAX_ERODE_SIZE = 500  # pixels
 MIN_SIZE, MAX_SIZE = 32, 4096  # edge of the network's input in pixels; a model may allow less
 MAX_CONTRACT = 500  # characters
+MAX_CLASSES = 500
 NETWORK_SETTINGS = ("mean", "std", "size", "contract")
 """Settings that belong to one network: to change them, it must be run again."""
 OUTPUT_ENDINGS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
@@ -35,6 +36,10 @@ OUTPUT_ENDINGS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg
 Method = Literal["fast", "closed-form"]
 Background = Literal["transparent", "picture", "blur", "mask"]  # or a colour
 BACKGROUNDS: tuple[Background, ...] = get_args(Background)
+EachOrAll = Literal["each", "all"]
+EACH_OR_ALL: tuple[EachOrAll, ...] = get_args(EachOrAll)
+Classes = EachOrAll | tuple[str, ...]
+"""Which classes become cutouts: each a cutout of its own, all joined into one, or these joined into one."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -122,6 +127,24 @@ def _pairs(value: object) -> object:
     )
 
 
+def _classes(value: object) -> Classes:
+    """Different names in alphabetical order, so that what means the same is the same; nothing means each."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if isinstance(parts, list | tuple) and len(parts) <= MAX_CLASSES and all(isinstance(part, str) for part in parts):
+        names = sorted({name for part in parts if (name := "-".join(part.lower().split()))})
+        if names in ([], ["each"]):
+            return "each"
+        if all(re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name) for name in names) and "each" not in names:
+            return "all" if "all" in names else tuple(names)
+    raise SettingsError(
+        Message(
+            "{setting} must be each, all, or names of classes such as hair,hat, not {value}.",
+            setting="classes",
+            value=_short_repr(value),
+        )
+    )
+
+
 WHOLE = BeforeValidator(_whole)
 Edge = Annotated[int, Range(MIN_SIZE, MAX_SIZE), WHOLE]
 Level = Annotated[float, Range(-1000.0, 1000.0)]
@@ -184,6 +207,9 @@ class Settings(_Checked):
     """Remove specks, smooth the outline and make the mask binary."""
     decontaminate: bool = False
     """Remove the old background's colour from the edges even without matting; matting always does it."""
+    classes: Annotated[Classes, BeforeValidator(_classes)] = "each"
+    """Classes to join into one cutout, such as hair,hat; 'all' joins everything but the background, 'each' makes a
+    cutout of every class found. For models that tell classes apart."""
     mean: Levels = None
     """Subtracted from the scaled colours: one number, or red, green, blue. Empty: the model's own."""
     std: Levels = None

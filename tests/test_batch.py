@@ -34,7 +34,7 @@ def outcomes(sources: Sequence[Path], session: Session, folder: Path, **options:
 def refined(sources: Sequence[Path], known: Mapping[int, Prediction], folder: Path, **options: Any) -> list[Outcome]:
     """All outcomes from earlier predictions."""
     settings = options.pop("settings", PLAIN)
-    return outcomes_of(sources, from_predictions("tiny", known), settings, folder, indices=known, **options)
+    return outcomes_of(sources, from_predictions("tiny", known, settings), settings, folder, indices=known, **options)
 
 
 def outcomes_of(

@@ -16,7 +16,7 @@ from PIL import Image
 from segmentation import Settings, load_image
 from segmentation.recipe import DEFAULTS, Recipe, save_recipe
 from segmentation.settings import Export
-from tests import graphs
+from tests import colours, graphs
 
 with pytest.MonkeyPatch.context() as patch:  # it chooses for its own process what numba compiles for
     patch.setenv("NUMBA_CPU_NAME", "generic")
@@ -101,9 +101,11 @@ FLAGS = {
     "trust_mask": ("--trust-mask=0.05", 0.05),
     "post_process_mask": ("--post-process-mask", True),
     "decontaminate": ("--decontaminate", True),
+    "classes": ("--classes=hat,Hair", ("hair", "hat")),
     "mean": ("--mean=-0.1,0.2,0.3", (-0.1, 0.2, 0.3)),
     "std": ("--std=0.1,0.2,1", (0.1, 0.2, 1.0)),
     "size": ("--size=64x64", (64, 64)),
+    "contract": ("--contract=scale=255 mean=0.5,0.4,0.3", "scale=255 mean=0.5,0.4,0.3"),
     "background": ("--background=rgb(1, 2, 3)", "#010203"),
     "background_fit": ("--background-fit=fit", "fit"),
     "background_blur": ("--background-blur=7.5", 7.5),
@@ -161,8 +163,76 @@ def test_a_flag_does_what_the_setting_does(models: Path, out: Path, tmp_path: Pa
     (by_flag,), (by_file,), (without,) = (list((out / folder).glob("[!.]*")) for folder in ("flag", "file", "without"))
     assert by_flag.name == by_file.name
     assert by_flag.read_bytes() == by_file.read_bytes()
-    if name != "matting_method":  # small pictures are solved the same
+    if name not in ("matting_method", "classes"):  # small pictures are solved the same, and this model has no classes
         assert by_flag.read_bytes() != without.read_bytes()
+
+
+# ------------------------------------------------------------------------------------------------- classes
+
+
+@pytest.fixture
+def coloured(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A face, and a model that tells its colours apart."""
+    colours.write_registry(models, tmp_path / "registry.yaml")
+    monkeypatch.setenv("SEGMATTE_REGISTRY", str(tmp_path / "registry.yaml"))
+    return colours.save_face(tmp_path / "face.png")
+
+
+@pytest.mark.parametrize(
+    ("classes", "files"),
+    [
+        (None, ["face-hair-cutout.png", "face-hat-cutout.png", "face-skin-cutout.png"]),
+        ("hat,Hair", ["face-hair-hat-cutout.png"]),
+        ("all", ["face-all-cutout.png"]),
+        ("glasses,hair", ["face-glasses-hair-cutout.png"]),
+    ],
+)
+def test_classes_are_files_of_their_own_or_joined_into_one(
+    coloured: Path, out: Path, classes: str | None, files: list[str]
+) -> None:
+    chosen = ["--classes", classes] if classes else []
+    assert cut(coloured, "-o", out, *chosen, model="colours") == 0
+    assert sorted(path.name for path in out.glob("[!.]*")) == files
+
+
+def test_classes_of_a_settings_file_are_joined(coloured: Path, out: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("model: colours\nclasses: [hair, skin]\n", encoding="utf-8")
+    (tmp_path / "other.yaml").write_text("model: colours\nclasses: skin,hair\n", encoding="utf-8")
+    for name in ("one", "other"):
+        assert cut(coloured, "-o", out / name, "--settings", tmp_path / f"{name}.yaml", model=None) == 0
+    one, other = (out / name / "face-hair-skin-cutout.png" for name in ("one", "other"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_the_file_for_a_joined_cutout_can_be_named(coloured: Path, out: Path) -> None:
+    assert cut(coloured, "-o", out / "me.png", "--classes", "all", model="colours") == 0
+    assert [path.name for path in out.glob("[!.]*")] == ["me-all.png"]
+
+
+def test_a_class_that_the_model_lacks_ends_the_command(
+    coloured: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cut(coloured, "-o", out, "--classes", "hiar", model="colours") == 1
+    assert capsys.readouterr().err == "Colours has no class 'hiar'; it has hair, skin, hat, glasses.\n"
+    assert not out.exists()
+
+
+def test_classes_that_are_not_in_the_picture_give_no_file(
+    coloured: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cut(coloured, "-o", out, "--classes", "glasses", model="colours") == 0
+    printed = capsys.readouterr()
+    assert printed.err == "face.png: None of the chosen classes is in this picture: glasses.\n"
+    assert printed.out == ""
+
+
+def test_settings_with_classes_cut_out_the_subject_of_a_model_without(
+    coloured: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cut(coloured, "-o", out, "--classes", "hair", "--no-alpha-matting") == 0
+    printed = capsys.readouterr()
+    assert printed.err == "face.png: This model does not tell classes apart, so classes has no effect.\n"
+    assert printed.out == f"{out / 'face-cutout.png'}\n"
 
 
 # ------------------------------------------------------------------------------------------------- recipes

@@ -14,6 +14,7 @@ from segmentation.recipe import DEFAULTS, Recipe, load_recipe, parse_value, save
 from segmentation.settings import (
     BACKGROUNDS,
     CHOICES,
+    EACH_OR_ALL,
     MAX_ERODE_SIZE,
     MAX_SIZE,
     MIN_SIZE,
@@ -37,6 +38,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "trust_mask": st.floats(0, 1),
     "post_process_mask": st.booleans(),
     "decontaminate": st.booleans(),
+    "classes": st.sampled_from(EACH_OR_ALL)
+    | st.lists(st.sampled_from(["hair", "hat", "7", "1e3", "a.b-c_d"]), max_size=4),
     "mean": st.none() | number | st.tuples(number, number, number),
     "std": st.none() | divisor | st.tuples(divisor, divisor, divisor),
     "size": st.none() | size | st.tuples(size, size),
@@ -103,6 +106,7 @@ def test_a_recipe_without_values_is_the_defaults() -> None:
         (2.0, "2"),
         (0.003, "0.003"),
         (0.48145466, "0.48145466"),
+        (("hair", "upper-clothes"), "hair,upper-clothes"),
         ((0.485, 0.456, 1.0), "0.485,0.456,1"),
         ((512, 768), "512,768"),
         ("auto", "auto"),

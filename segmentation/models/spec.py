@@ -15,6 +15,7 @@ from pydantic import (
 
 from segmentation.arrays import Interpolation
 from segmentation.models.onnx_file import external_files
+from segmentation.settings import EACH_OR_ALL
 
 RepoId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -36,6 +37,9 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 Triple = tuple[Finite, Finite, Finite]
 
 Task = Literal["general", "portrait", "matting", "anime", "cloth", "local"]
+
+BACKGROUND = "background"
+"""The class that is no subject."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (file name, bytes so far, bytes in total)."""
@@ -146,15 +150,23 @@ class OutputSpec(_Entry):
     activation: Literal["none", "sigmoid", "softmax"] = "none"
     normalise: Literal["none", "minmax"] = "none"
     channel: Annotated[int, Field(ge=0)] = 0  # alpha, logits: which channel is the foreground
-    classes: dict[int, Identifier] = {}  # labels: class number -> name; each is a cutout of its own
+    classes: dict[int, Identifier] = {}  # labels: class number -> name, of those that may be cut out
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes to choose from; none if there is only one beside the background."""
+        names = tuple(name for name in self.classes.values() if name != BACKGROUND)
+        return names if len(names) > 1 else ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.kind == "labels") != bool(self.classes):
             raise ValueError("classes belongs to kind labels, and kind labels needs it")
         names = list(self.classes.values())
-        if self.classes and (min(self.classes) < 0 or len(set(names)) < len(names) or set(names) == {"background"}):
+        if self.classes and (min(self.classes) < 0 or len(set(names)) < len(names) or set(names) == {BACKGROUND}):
             raise ValueError("classes needs numbers from 0 up, different names, and something besides background")
+        if reserved := set(names) & set(EACH_OR_ALL):
+            raise ValueError(f"classes must not be called {min(reserved)}, which means something in settings")
         if self.kind == "logits" and self.activation == "none":
             raise ValueError("kind logits needs activation sigmoid or softmax")
         if self.kind == "alpha" and self.activation != "none":

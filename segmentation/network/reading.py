@@ -10,6 +10,7 @@ from segmentation.arrays import ProbabilityMap
 from segmentation.errors import SessionError
 from segmentation.messages import Message
 from segmentation.models.spec import OutputSpec
+from segmentation.network.classes import add_up_to_one, class_maps
 from segmentation.network.tensor import Placement
 
 NOTHING = 0.1  # if all probabilities are below this there is no subject: stretching would make one out of noise
@@ -26,13 +27,13 @@ class Reading:
     """Probability maps read from a network's output."""
 
     maps: dict[str, ProbabilityMap]
-    """At the network's own resolution, by class name, which is "" if there is only one class."""
+    """At the network's own resolution, by name of the class, of those in the picture; "" if there is only one class."""
     peak: float
     """The largest probability before stretching; 1 if the output does not hold probabilities."""
 
 
 def to_probability(output: npt.NDArray[Any], spec: OutputSpec, layout: str, at: Placement) -> Reading:
-    """One probability map of the whole picture for each class of the network.
+    """One probability map of the whole picture for each class in it.
 
     Args:
         output: The network's output: (1, c, h, w), (1, h, w, c), (c, h, w) or (h, w); or integer class numbers.
@@ -52,7 +53,7 @@ def to_probability(output: npt.NDArray[Any], spec: OutputSpec, layout: str, at: 
     if not np.isfinite(planes).all():
         raise SessionError(Message("The network returned values that are not numbers. Try another mean, std or size."))
     if spec.kind == "labels":
-        return Reading(_class_maps(planes, spec), 1.0)
+        return Reading(class_maps(planes, spec, (at.height, at.width)), 1.0)
     plane = _channel(_activated(planes, spec.activation), spec.channel)
     _check_values(plane, planes, spec)
     low, peak = float(plane.min()), float(plane.max())
@@ -129,15 +130,10 @@ def _activated(planes: npt.NDArray[Any], activation: str) -> npt.NDArray[np.floa
     values: npt.NDArray[np.float32] = planes.astype(np.float32)
     if activation == "sigmoid":
         values = 0.5 + 0.5 * np.tanh(0.5 * values)  # a sigmoid, without overflow
-    elif activation == "softmax" and not _sum_to_one(values):
+    elif activation == "softmax" and not add_up_to_one(values):
         values = np.exp(values - values.max(axis=0))
         values /= values.sum(axis=0)
     return values
-
-
-def _sum_to_one(values: npt.NDArray[np.float32]) -> bool:
-    """Whether the channels are probabilities already: the graph itself may end in a softmax."""
-    return bool(values.min() >= 0 and np.abs(values.sum(axis=0) - 1).max() < 1e-2)
 
 
 def _stretched(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -145,24 +141,3 @@ def _stretched(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     if high - low < 1e-6:  # a flat output cannot be stretched
         return plane
     return (plane - low) / (high - low)
-
-
-def _class_maps(planes: npt.NDArray[Any], spec: OutputSpec) -> dict[str, ProbabilityMap]:
-    names = {number: name for number, name in spec.classes.items() if name != "background"}
-    if planes.shape[0] == 1:  # class numbers already
-        maps = {name: (planes[0] == number).astype(np.float32) for number, name in names.items()}
-    elif max(spec.classes) >= planes.shape[0]:
-        raise SessionError(
-            Message(
-                "The network has {shape} classes; the registry names class {classes}.",
-                shape=planes.shape[0],
-                classes=max(spec.classes),
-            )
-        )
-    elif spec.activation == "softmax":
-        soft = _activated(planes, "softmax")
-        maps = {name: soft[number] for number, name in names.items()}
-    else:
-        best = planes.argmax(axis=0)
-        maps = {name: (best == number).astype(np.float32) for number, name in names.items()}
-    return maps if len(maps) > 1 else {"": next(iter(maps.values()))}

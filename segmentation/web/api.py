@@ -29,6 +29,7 @@ QUEUE_NAME = "segment"  # page and API share one queue
 # JSON types of settings whose Python types JSON cannot express
 _TYPES: dict[str, Any] = {
     "alpha_matting_erode_size": int | str,
+    "classes": str | list[str],
     "mean": float | list[float] | None,
     "std": float | list[float] | None,
     "size": int | list[int] | None,

@@ -20,7 +20,7 @@ from segmentation.web.page.page import build_page
 from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
 from segmentation.web.thumbnails import thumbnail_routes
-from tests import graphs
+from tests import colours, graphs
 from tests.conftest import PHOTOS
 from tests.web.browser import chromium
 from tests.web.browser.browsing import FLAGS, Watched
@@ -40,10 +40,23 @@ def server(tmp_path_factory: pytest.TempPathFactory, fetched: Callable[[str], Pa
     for model_id in ("u2netp", "modnet"):
         shutil.copy(fetched(model_id), models)
     graphs.brightness(models / "bright.onnx")
-    uploads = tmp_path_factory.mktemp("uploads")
+    config = Config(models_folder=models, max_pictures=5, max_upload_mb=20, max_request_mb=40, device="cpu")
+    yield from served(config, tmp_path_factory.mktemp("uploads"))
+
+
+@pytest.fixture(scope="module")
+def coloured_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a model that tells classes apart, and one that does not."""
+    models, registry = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("registry") / "registry.yaml"
+    colours.write_registry(models, registry)
+    graphs.brightness(models / "bright.onnx")
+    config = Config(models_folder=models, registry=str(registry), max_pictures=5, device="cpu")
+    yield from served(config, tmp_path_factory.mktemp("uploads"))
+
+
+def served(config: Config, uploads: Path) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(uploads))
-        config = Config(models_folder=models, max_pictures=5, max_upload_mb=20, max_request_mb=40, device="cpu")
         service = Service(config)
         page = build_page(service)
         _, url, _ = launch(

@@ -35,7 +35,10 @@ def test_every_changed_setting_marks_the_section_that_hides_it(watched: Watched)
         document.dispatchEvent(new CustomEvent("segmatte:settings", { detail: { [name]: "another" } }));
         return document.querySelector('[id^=section_][data-changed="changed"]');
     })"""
-    assert set(DEFAULTS) - set(watched.page.evaluate(marks, list(DEFAULTS))) == {"alpha_matting"}  # always in sight
+    assert set(DEFAULTS) - set(watched.page.evaluate(marks, list(DEFAULTS))) == {
+        "alpha_matting",
+        "classes",
+    }  # always in sight
 
 
 @pytest.mark.browser

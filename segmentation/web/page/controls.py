@@ -1,18 +1,19 @@
 """The controls of a recipe, read into a `Recipe` and filled from one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 import gradio as gr
 
 from segmentation.errors import SegmentationError, SettingsError
+from segmentation.matting.classes import NO_CLASSES, check_classes
 from segmentation.messages import Message
 from segmentation.models.patch import patched
 from segmentation.models.registry import Registry
 from segmentation.network.override import overridden
 from segmentation.recipe import DEFAULTS, Recipe, parse_value, write_value
-from segmentation.settings import MAX_CONTRACT, NETWORK_SETTINGS, RANGES, Settings
+from segmentation.settings import MAX_CONTRACT, NETWORK_SETTINGS, RANGES, Classes, Settings
 from segmentation.web.guard.gradio_seams.endpoints import skip_validation
 from segmentation.web.page.scripts import handler
 from segmentation.web.texts import LABELS, i18n, info
@@ -44,6 +45,31 @@ class Controls:
         return self._add(
             "model", gr.Dropdown(choices_of(models), value=models.default.id, label=i18n("model"), elem_id="model")
         )
+
+    def classes(self) -> None:
+        """The classes to join into one cutout, as chips; only for models that tell classes apart."""
+        self._add("classes", self.class_chips(self._registry().default.id, DEFAULTS["classes"]))
+
+    def class_chips(self, model: str, chosen: Classes | Sequence[str], found: Collection[str] = ()) -> Any:
+        """The chips for a model.
+
+        Args:
+            model: Its id.
+            chosen: The setting, or the values of the chips; what the model lacks is left out.
+            found: Names of classes that are in the pictures, which come first.
+        """
+        known = self.classes_of(model)
+        names = ["all", *sorted(known, key=lambda name: name not in found)] if known else []
+        return gr.CheckboxGroup(
+            [(i18n(LABELS["classes"][name]) if name == "all" else name, name) for name in names],
+            value=[name for name in _chips(chosen) if name in names],
+            label=i18n("classes"), info=info("classes"), elem_id="classes", visible=bool(names),
+        )  # fmt: skip
+
+    def classes_of(self, model: str) -> tuple[str, ...]:
+        """Names of a model's classes; none if it does not tell any apart."""
+        models = self._registry()
+        return models[model].output.class_names if model in models else ()
 
     def matting_switch(self) -> None:
         """Matting on or off: the one setting that must be easy to find."""
@@ -175,6 +201,7 @@ class Controls:
         values |= {"model": recipe.model, AUTO: values["alpha_matting_erode_size"] == "auto", COLOUR: EXTRA[COLOUR]}
         if values[AUTO]:
             values["alpha_matting_erode_size"] = DEFAULTS["alpha_matting_erode_size"]
+        values["classes"] = _chips(recipe.settings.classes)
         if recipe.export.colour:
             values |= {"background": COLOUR, COLOUR: recipe.export.background}
         return values
@@ -196,7 +223,11 @@ class Controls:
             )
             model = models.default.id
         try:
-            return Recipe.of(model, {name: parse_value(name, text) for name, text in texts.items()}), warning
+            recipe = Recipe.of(model, {name: parse_value(name, text) for name, text in texts.items()})
+            known = self.classes_of(model)
+            check_classes(recipe.settings.classes, known, models[model].title)
+            unused = "" if known or recipe.settings.classes == "each" else NO_CLASSES
+            return recipe, warning or unused
         except SegmentationError as error:
             return None, Message("This link's settings cannot be used. {problem}", problem=error.message)
 
@@ -212,6 +243,13 @@ class Controls:
         except (SegmentationError, TypeError, AttributeError):
             return default
         return default | stored
+
+
+def _chips(chosen: Classes | Sequence[str]) -> list[str]:
+    """The values of the chips for the setting; no chip means each class."""
+    if isinstance(chosen, str):
+        return [] if chosen == "each" else [chosen]
+    return list(chosen)
 
 
 def link(recipe: Recipe, default_model: str) -> str:

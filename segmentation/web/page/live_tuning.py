@@ -83,6 +83,10 @@ class LiveTuning:
         except SegmentationError as error:
             yield screen.say(say(error.message))
             return
+        (outcome,) = again.outcomes.by_picture.values()
+        if not outcome.cutouts and not outcome.report.error:  # the shown one stays, or nothing could be tuned further
+            yield screen.say(" ".join(map(say, outcome.report.warnings)))
+            return
         failed = run.adopt(again, index)
         token.finish()
         updated = Message(

@@ -1,5 +1,6 @@
 """The page: its layout, then its event handlers."""
 
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -59,6 +60,7 @@ class Page:
                 self.card = gr.Markdown(
                     self._card(service.offered.registry().default.id, speaker(None)), elem_id="card"
                 )
+                controls.classes()
                 controls.matting_switch()
                 with gr.Accordion(i18n("section_matting"), open=False, elem_id="section_matting"):
                     controls.matting()
@@ -139,18 +141,21 @@ class Page:
         )
         # settings that require running the network again are not tuned live
         tunable = [
-            control.change
+            # chips also change with the model, which is not yet that of the cutouts
+            control.input if name == "classes" else control.change
             for name, control in self.controls.by_name.items()
             if name not in ("model", *NETWORK_SETTINGS)
         ]
-        previewing = gr.on(
-            tunable, self.tuning.preview, [screen.last_run, self.live, *values], [self.preview_data, screen.status],
-            concurrency_id="preview", concurrency_limit=2 * limit, **live,
-        )  # fmt: skip
-        previewing.then(
-            self.tuning.tune, [screen.last_run, self.live, *values], results, concurrency_id="tune",
-            concurrency_limit=2 * limit, **live,
-        )  # fmt: skip
+        stored = [self.controls.by_name[name] for name in self.controls.stored_names]
+        resetting = self.reset_button.click(self.reset, self.model, stored, **unqueued)
+        for begin in (partial(gr.on, tunable), resetting.then):
+            begin(
+                self.tuning.preview, [screen.last_run, self.live, *values], [self.preview_data, screen.status],
+                concurrency_id="preview", concurrency_limit=2 * limit, **live,
+            ).then(
+                self.tuning.tune, [screen.last_run, self.live, *values], results, concurrency_id="tune",
+                concurrency_limit=2 * limit, **live,
+            )  # fmt: skip
         # by default, Gradio would drop the second of two selections in a row
         screen.viewer.select(self.tuning.select, screen.last_run, None, **unqueued | {"trigger_mode": "always_last"})
         packing: dict[str, Any] = {
@@ -188,8 +193,10 @@ class Page:
             **unqueued,
         )
 
+        chips = self.controls.by_name["classes"]
         for event in (self.model.change, *(run.then for run in running)):
             event(self.show_card, self.model, self.card, **unqueued)
+            event(self.show_classes, [self.model, chips, screen.last_run], chips, **unqueued)
         self.model.input(self.next_run.model_selected, [self.model, screen.last_run], screen.status, **unqueued)
         text_fields = [self.controls.by_name[name] for name in TEXT_FIELDS]
         gr.on(
@@ -199,12 +206,10 @@ class Page:
             **unqueued | {"trigger_mode": "always_last"},
         )  # fmt: skip
         self.model.change(self.next_run.field_problems, [self.model, *text_fields], self.problems, **unqueued)
-        stored = [self.controls.by_name[name] for name in self.controls.stored_names]
         changes = [control.change for control in stored]
         gr.on(
             changes, None, [self.facts, self.settings, *stored], self.settings, js=handler("keepSettings"), **unqueued
         )
-        self.reset_button.click(self.reset, self.model, stored, **unqueued)
         self.code.follow([self.code_tab.select, self.pictures.gallery.change, *changes], self.pictures)
         loaded = demo.load(self.restore, self.settings, [*stored, screen.status], **unqueued)
         loaded.then(self.show_card, self.model, self.card, **unqueued)
@@ -236,6 +241,7 @@ class Page:
         recipe, warning = self.controls.from_link(dict(request.query_params))
         values = self.controls.values_of(recipe) if recipe else self.controls.restored(saved)
         # files may have been added to the models folder since the page was built
+        values["classes"] = self.controls.class_chips(values["model"], values["classes"])
         values["model"] = gr.Dropdown(choices_of(models), value=values["model"])
         # Plain values: for component updates, Gradio would create new components without our changes to them
         return [*(values[name] for name in self.controls.stored_names), line(speaker(request)(warning))]
@@ -264,6 +270,12 @@ class Page:
     def show_card(self, model_id: str, request: gr.Request) -> str:
         """Description and terms of a model."""
         return self._card(model_id, speaker(request))
+
+    def show_classes(self, model_id: str, chosen: list[str], run: Run | None) -> Any:
+        """The chips of a model's classes; those in the pictures of a run of it first."""
+        is_its = run is not None and run.predictions.recipe.model == model_id
+        found = {name for each in run.predictions.by_picture.values() for name in each.maps} if run and is_its else ()
+        return self.controls.class_chips(model_id, chosen, found)
 
     def _card(self, model_id: str, say: Say) -> str:
         return card(next((entry for entry in self.service.offered.as_json() if entry["id"] == model_id), None), say)

@@ -87,6 +87,7 @@ class OfferedModels:
             "provider_note": session.provider_note if session else note,
             "input_size": spec.input.size,
             "any_size": spec.input.dynamic,
+            "classes": list(spec.output.class_names),
             "source": spec.origin.url,
             "paper": spec.origin.paper,
         }

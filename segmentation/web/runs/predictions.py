@@ -78,9 +78,12 @@ class Predictions:
             return maps + sum(small.picture.rgb.nbytes for small in self._small.values())
 
     def refined(self, recipe: Recipe) -> Recipe:
-        """The new settings, with the model and network settings of these predictions."""
-        original = {name: getattr(self.recipe.settings, name) for name in NETWORK_SETTINGS}
-        settings = with_values(recipe.settings, **original)
+        """The new settings, with the model and network settings of these predictions.
+
+        Classes are those of the settings' model: for another one's predictions, the original ones stay.
+        """
+        own = NETWORK_SETTINGS if recipe.model == self.recipe.model else (*NETWORK_SETTINGS, "classes")
+        settings = with_values(recipe.settings, **{name: getattr(self.recipe.settings, name) for name in own})
         return replace(recipe, model=self.recipe.model, settings=settings)
 
     def is_reusable_for(self, recipe: Recipe) -> bool:

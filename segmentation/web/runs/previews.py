@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segmentation.cutout_files import Cutout, save_stages
+from segmentation.errors import SettingsError
 from segmentation.matting.mask import to_mask
 from segmentation.matting.trimap import auto_erode_size
 from segmentation.picture.export import Box, export_box, save_export
 from segmentation.picture.picture import Limits
 from segmentation.picture.resize import resize
-from segmentation.pipeline import Prediction, refine
+from segmentation.pipeline import Prediction, found_maps, nothing_found, refine
 from segmentation.recipe import Recipe
 from segmentation.settings import Settings, with_values
 from segmentation.web.runs.run import Run
@@ -39,13 +40,19 @@ def make_preview(
 ) -> Preview:
     """Cut out one picture of a run at screen size, from its full-size prediction.
 
+    With other classes than the shown cutout has, the preview is of the first of them.
+
     Raises:
         ImageError: The picture's file no longer exists.
+        SettingsError: The classes are not in the picture, or the model lacks one.
     """
     start, tuning = time.perf_counter(), run.tuning.current
     small = run.predictions.small(run.predictions.sources[index], limits)
     behind = run.predictions.small(backdrop, limits).picture if backdrop else None
-    probability = prediction.maps[cutout.label]
+    maps = found_maps(prediction, recipe.settings)
+    if not maps:
+        raise SettingsError(nothing_found(recipe.settings))
+    probability = maps.get(cutout.label, next(iter(maps.values())))
     settings = _at_scale(recipe.settings, small.size, small.picture.size, probability.shape)
     mask = None
     if settings.post_process_mask:  # it is defined in pixels of the whole picture, and is fast

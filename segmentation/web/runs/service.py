@@ -187,7 +187,7 @@ class Service:
         self.predictions.touch(predictions)
         ticket = self.turns.ticket(single=len(chosen) == 1)
         refined = predictions.refined(recipe)
-        predictor = from_predictions(refined.model, chosen)
+        predictor = from_predictions(refined.model, chosen, refined.settings)
         return Run(new_run_folder(), predictions, refined, behind, predictor, ticket, frozenset(chosen))
 
     def preview(self, run: Run, recipe: Recipe, backdrop: Any = None) -> Preview | None:
@@ -205,7 +205,8 @@ class Service:
             raise SettingsError(EXPIRED)
         keep_alive(run, self.predictions)
         with self._preview_slots:
-            return make_preview(run, *selected, prediction, recipe, behind, self.config.limits)
+            refined = run.predictions.refined(recipe)
+            return make_preview(run, *selected, prediction, refined, behind, self.config.limits)
 
     def _forget(self, run: Run) -> None:
         """Delete a run from memory and disk: its visitor is gone or has started another."""

@@ -57,10 +57,14 @@ class View:
 
     @property
     def selected(self) -> tuple[int, Cutout] | None:
-        """The selected cutout with the number of its picture; by default the first, None if there are none."""
-        cutouts = self._outcomes.cutouts
-        chosen = (entry for entry in cutouts if key_of(*entry) == self._selected)
-        return next(chosen, cutouts[0] if cutouts else None)
+        """The selected cutout with the number of its picture; None if there are none.
+
+        By default it is the first; where its picture has other cutouts now, as its classes were joined, their first.
+        """
+        cutouts, (picture, _, _) = self._outcomes.cutouts, self._selected.partition(" ")
+        of_picture = [entry for entry in cutouts if str(entry[0]) == picture]
+        chosen = (entry for entry in of_picture if key_of(*entry) == self._selected)
+        return next(chosen, next(iter(of_picture or cutouts), None))
 
     def select(self, key: object) -> None:
         """Select the cutout with that key, if there is one."""

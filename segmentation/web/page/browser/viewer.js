@@ -244,10 +244,9 @@ const update = () => {
   if (first && window.matchMedia("(max-width: 767px)").matches) {
     requestAnimationFrame(() => stage.scrollIntoView({ block: "start", behavior: "smooth" }));
   }
-  at = Math.max(
-    0,
-    items.findIndex((item) => item.key === chosen),
-  );
+  // other classes are other cutouts: then the first of the same picture is shown
+  const places = [(item) => item.key === chosen, (item) => item.index === Number.parseInt(chosen, 10)];
+  at = Math.max(0, places.map((is) => items.findIndex(is)).find((place) => place >= 0) ?? 0);
   items.forEach((item, place) => {
     let node = film.children[place];
     if (!node) {
