@@ -1,9 +1,9 @@
 """Errors of mattes against true alpha: the bare mask, rembg's way, and both of ours, for each kind of mask.
 
 `python -m benchmarks.quality TRUTH`, where the folder TRUTH holds image/, alpha/, trimap1/ and trimap2/ with files of
-equal names, as the training set of alphamatting.com has them. Means over the photographs of SAD / 1000, MSE x 1000 and
-gradient error / 1000 (sigma 1.4; Rhemann et al., CVPR 2009), over the whole picture for masks and over the unknown
-pixels for drawn trimaps. Simulated networks: the true alpha seen through so many pixels.
+equal names, as the training set of alphamatting.com has them. Means over the photographs of SAD, MSE x 1000, gradient
+and connectivity error as in `segmentation.score.mattes`, over the whole picture for masks and over the unknown pixels
+for drawn trimaps. Simulated networks: the true alpha seen through so many pixels.
 """
 
 import contextlib
@@ -21,13 +21,14 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.ndimage import binary_erosion, gaussian_filter
+from scipy.ndimage import binary_erosion
 
 from segmentation import load_registry, load_session, predict
 from segmentation.matting.alpha import estimate_alpha, warm_up
 from segmentation.matting.mask import to_mask
 from segmentation.matting.trimap import auto_erode_size, to_trimap
 from segmentation.picture.picture import Picture
+from segmentation.score.mattes import MatteErrors, measure_mattes
 
 Plane = npt.NDArray[Any]
 Ways = Iterator[tuple[str, Callable[[], Plane]]]
@@ -70,18 +71,8 @@ def drawn_ways(image: Plane, trimap: Plane) -> Ways:
     yield "fast", lambda: estimate_alpha(image, trimap).alpha
 
 
-def errors(alpha: Plane, truth: Plane, where: Plane) -> tuple[float, float, float]:
-    def slope(a: Plane) -> Plane:
-        return np.hypot(gaussian_filter(a, 1.4, order=(0, 1)), gaussian_filter(a, 1.4, order=(1, 0)))
-
-    alpha = np.asarray(alpha, np.float64)
-    difference = (alpha - truth)[where]
-    gradient = ((slope(alpha) - slope(truth))[where] ** 2).sum() / 1e3
-    return float(np.abs(difference).sum() / 1e3), float((difference**2).mean() * 1e3), float(gradient)
-
-
 def score(title: str, folder: Path, candidates: Callable[[str, Plane, Plane], tuple[Plane, Ways]]) -> None:
-    total: dict[str, list[tuple[float, float, float]]] = {}
+    total: dict[str, list[MatteErrors]] = {}
     cpu: dict[str, float] = {}
     for path in sorted((folder / "image").glob("*.png")):
         with Image.open(path) as picture, Image.open(folder / "alpha" / path.name) as matte:
@@ -92,15 +83,18 @@ def score(title: str, folder: Path, candidates: Callable[[str, Plane, Plane], tu
             with contextlib.redirect_stdout(io.StringIO()):  # PyMatting prints
                 alpha = run()
             cpu[way] = cpu.get(way, 0.0) + time.process_time() - start
-            total.setdefault(way, []).append(errors(alpha, truth, where))
-    print(f"\n**{title}**\n\n| | SAD | MSE | gradient | CPU s | no worse in SAD than rembg's |")
-    print("|---|---|---|---|---|---|")
-    reference = np.array(total["rembg's way"])[:, 0]
+            total.setdefault(way, []).append(measure_mattes(np.asarray(alpha, np.float64), truth, where))
+    print(f"\n**{title}**\n\n| | SAD | MSE | gradient | connectivity | CPU s | no worse in SAD than rembg's |")
+    print("|---|---|---|---|---|---|---|")
+    reference = np.array([errors.sad for errors in total["rembg's way"]])
     for way, each in total.items():
-        sad, mse, gradient = np.array(each).mean(0)
-        wins = int((np.array(each)[:, 0] <= 1.001 * reference).sum())
+        table = np.array([(errors.sad, 1e3 * errors.mse, errors.gradient, errors.connectivity) for errors in each])
+        sad, mse, gradient, connectivity = table.mean(0)
+        wins = int((table[:, 0] <= 1.001 * reference).sum())
         print(
-            f"| {way} | {sad:.3f} | {mse:.3f} | {gradient:.4f} | {cpu[way]:.1f} | {wins} of {len(each)} |", flush=True
+            f"| {way} | {sad:.3f} | {mse:.3f} | {gradient:.3f} | {connectivity:.3f} | {cpu[way]:.1f} "
+            f"| {wins} of {len(each)} |",
+            flush=True,
         )
 
 

@@ -1,10 +1,7 @@
 """Many pictures, decoded, segmented and encoded in parallel, each failing on its own; files, reports and ZIP."""
 
-import queue
-import threading
 from collections.abc import Collection, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +9,9 @@ from typing import Any
 from segmentation.cutout_files import Cutout, save_for_viewer, save_thumbnail
 from segmentation.errors import SegmentationError
 from segmentation.messages import Message
-from segmentation.network.machine import available_cores
-from segmentation.network.watchdog import Cancelled, RunCancelledError
+from segmentation.network.watchdog import Cancelled
 from segmentation.outputs import Namer, Outputs, cutout_names
+from segmentation.parallel import Events, in_parallel
 from segmentation.picture.export import (
     export_box,
     save_export,
@@ -35,9 +32,6 @@ from segmentation.report import Report, ReportDraft
 from segmentation.settings import Export, Settings
 
 DEFAULT_LIMITS = Limits()
-
-
-TICK = 0.25  # seconds without an event after which a batch yields None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +99,6 @@ def run_batch(
         outputs: Checks each file before it is written to a user's folder, and records it afterwards.
         indices: Indices of the pictures to cut out; all if not given.
     """
-    stopped = threading.Event()
     export = export or Export()
     job = _Job(
         predictor,
@@ -118,48 +111,17 @@ def run_batch(
         limits,
         namer or cutout_names([source.name for source in sources], export.ending),
         outputs,
-        stopped.is_set,
     )
-    chosen = range(len(sources)) if indices is None else sorted(indices)
-    events: queue.SimpleQueue[Step | Outcome | BaseException] = queue.SimpleQueue()
 
-    def work(index: int) -> None:
+    def work(index: int, events: Events[Step | Outcome]) -> None:
         def on_stage(stage: str) -> None:
-            if stopped.is_set():
-                raise _StoppedError
-            events.put(Step(index, sources[index].name, stage))
+            events.add(Step(index, sources[index].name, stage))
 
-        try:
-            with slots or nullcontext():
-                on_stage("decode")
-                events.put(job.cut_out(index, sources[index], on_stage))
-        except (_StoppedError, RunCancelledError):
-            return
-        except BaseException as error:  # a bug: re-raised in the caller's thread
-            events.put(error)
+        on_stage("decode")
+        events.add(job.cut_out(index, sources[index], on_stage, events.is_stopped))
 
-    executor = ThreadPoolExecutor(min(workers or available_cores(), max(1, len(sources))), "segment")
-    try:
-        for index in chosen:
-            executor.submit(work, index)
-        left = len(chosen)
-        while left:
-            try:
-                event = events.get(timeout=TICK)
-            except queue.Empty:
-                yield None
-                continue
-            if isinstance(event, BaseException):
-                raise event
-            left -= isinstance(event, Outcome)
-            yield event
-    finally:
-        stopped.set()
-        executor.shutdown(wait=False, cancel_futures=True)  # a server closes this in its event loop: it must not block
-
-
-class _StoppedError(Exception):
-    """The caller closed the batch."""
+    chosen = range(len(sources)) if indices is None else sorted(indices)
+    return in_parallel(chosen, work, workers=workers, slots=slots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +138,8 @@ class _Job:
     limits: Limits
     namer: Namer
     outputs: Outputs | None
-    cancelled: Cancelled
 
-    def cut_out(self, index: int, source: Path, on_stage: OnStage) -> Outcome:
+    def cut_out(self, index: int, source: Path, on_stage: OnStage, cancelled: Cancelled) -> Outcome:
         """One picture, from its file to its cutouts. Errors go into the report."""
         provider, note = self.predictor.provider(index)
         draft = ReportDraft(Report(source.name, self.predictor.model, provider, note))
@@ -190,7 +151,7 @@ class _Job:
             with draft.timed("decode"):
                 picture = load_image(source, **self.limits._asdict())
             draft.read(picture.size, picture.notes)
-            prediction = self.predictor.predict(index, picture, on_stage, self.cancelled)
+            prediction = self.predictor.predict(index, picture, on_stage, cancelled)
             draft.predicted(prediction)
             draft.add({}, "", ignored_settings(prediction, self.settings))
             for label, probability in found_maps(prediction, self.settings).items():

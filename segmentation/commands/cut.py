@@ -1,0 +1,130 @@
+"""`cut`: cut the subjects out of pictures."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from segmentation.batch import Outcome, run_batch
+from segmentation.commands.bars import Bars
+from segmentation.commands.command import Parsers
+from segmentation.config import DEVICES, Config
+from segmentation.errors import SettingsError
+from segmentation.inputs import find_pictures
+from segmentation.models.registry import Registry
+from segmentation.network.pool import threads_for
+from segmentation.network.session import load_configured
+from segmentation.outputs import Namer, Outputs
+from segmentation.picture.load import load_image
+from segmentation.predictor import from_session
+from segmentation.recipe import DEFAULTS, Recipe, load_recipe, parse_value, write_value
+from segmentation.settings import OUTPUT_ENDINGS, help_text
+
+
+def add(parsers: Parsers) -> None:
+    """Add the command."""
+    cut = parsers.add_parser("cut", help="cut the subjects out of pictures")
+    cut.set_defaults(command=_run)
+    cut.add_argument("pictures", nargs="+", type=Path, help="files, or folders of files")
+    cut.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path(),
+        help="folder for the cutouts, or the file itself for one picture, such as cat.png (default: here)",
+    )
+    cut.add_argument("--overwrite", action="store_true", help="replace files that were not made from these pictures")
+    cut.add_argument("-m", "--model", help="id of a model (default: the first of the registry)")
+    cut.add_argument("--settings", type=Path, metavar="FILE", help="settings.yaml of an earlier run; flags override it")
+    cut.add_argument("--device", choices=DEVICES, help="where to compute (default: SEGMATTE_DEVICE or auto)")
+    cut.add_argument("--json", action="store_true", help="print the report as JSON")
+    for name, default in DEFAULTS.items():
+        flag = f"--{name.replace('_', '-')}"
+        # an omitted flag stays unset, so that a settings file can provide the value
+        help_ = help_text(name) if default is None else f"{help_text(name)} (default: {write_value(default)})"
+        help_ = help_.replace("%", "%%")  # argparse expands %
+        if isinstance(default, bool):
+            cut.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help_)
+        else:
+            cut.add_argument(flag, default=argparse.SUPPRESS, metavar="VALUE", help=help_)
+    cut.add_argument("--backdrop", type=Path, metavar="FILE", help="the picture behind, for --background picture")
+
+
+def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int:
+    recipe, backdrop = load_recipe(options.settings) if options.settings else (Recipe(registry.default.id), None)
+    given = {
+        name: value if isinstance(value, bool) else parse_value(name, value)
+        for name, value in vars(options).items()
+        if name in DEFAULTS
+    }
+    recipe = Recipe.of(options.model or recipe.model, recipe.values | given)
+    if options.backdrop and recipe.export.background != "picture":
+        raise SettingsError("--backdrop needs --background picture: add that, or leave out --backdrop.")
+    backdrop = options.backdrop or backdrop
+    behind = load_image(backdrop, **config.limits._asdict()) if backdrop else None
+    if recipe.export.background == "picture" and behind is None:
+        raise SettingsError("--background picture needs a picture: name it with --backdrop.")
+    found = find_pictures(options.pictures)
+    sources = found.pictures
+    for note in found.notes:
+        print(note, file=sys.stderr)
+    folder, namer, recipe = _target(options.output, sources, recipe, "format" in given)
+    with Bars() as bars:
+        spec = registry[recipe.model]
+        threads = threads_for(spec, len(sources))
+        session = load_configured(spec, config, device=options.device, threads=threads, on_progress=bars.show)
+    predictor = from_session(session, recipe.settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    reports = {}
+    events = run_batch(
+        sources,
+        predictor,
+        recipe.settings,
+        folder,
+        recipe.export,
+        behind,
+        limits=config.limits,
+        namer=namer,
+        outputs=Outputs(folder, sources, overwrite=options.overwrite),
+    )
+    for event in events:
+        if isinstance(event, Outcome):
+            reports[event.index] = event.report
+            if not options.json:
+                for warning in event.report.warnings:
+                    print(f"{event.name}: {warning}", file=sys.stderr)
+                if event.report.error:
+                    print(_about(event.name, event.report.error), file=sys.stderr)
+                for file in event.files:
+                    print(file)
+    if options.json:
+        print(json.dumps([report.as_json() for _, report in sorted(reports.items())], indent=2))
+    return int(any(report.error for report in reports.values()))
+
+
+def _about(name: str, sentence: str) -> str:
+    """The sentence, starting with the picture's name unless it contains it."""
+    return sentence if name in sentence else f"{name}: {sentence}"
+
+
+def _target(output: Path, sources: list[Path], recipe: Recipe, named: bool) -> tuple[Path, Namer | None, Recipe]:
+    """Folder, file names and recipe: `-o cat.png` names one file, and thereby the format.
+
+    Args:
+        output: The value of `-o`.
+        sources: The pictures.
+        recipe: Model and settings.
+        named: Whether `--format` was given.
+
+    Raises:
+        SettingsError: It names one file for several pictures, or contradicts `--format`.
+    """
+    kind = OUTPUT_ENDINGS.get(output.suffix.lower())
+    if kind is None or output.is_dir():
+        return output, None, recipe
+    if len(sources) > 1:
+        raise SettingsError(f"-o {output} names one file, but there are {len(sources)} pictures. Name a folder.")
+    if named and kind != recipe.export.format:
+        raise SettingsError(f"-o {output} does not match --format {recipe.export.format}. Change one of them.")
+    recipe = Recipe.of(recipe.model, recipe.values | {"format": kind})
+    return output.parent, lambda _, label: f"{output.stem}{f'-{label}' if label else ''}{output.suffix}", recipe
