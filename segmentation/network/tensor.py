@@ -35,7 +35,7 @@ def place(spec: InputSpec, picture: Size) -> Placement:
         assert isinstance(size, int)  # the registry checks it
         edge = min(height, width) if spec.resize == "fit_short" else max(height, width)
         scale = min(size / edge, spec.max_size / max(height, width))
-        canvas = _rounded(height * scale, spec), _rounded(width * scale, spec)
+        canvas = _whole_blocks(height * scale, spec), _whole_blocks(width * scale, spec)
         return Placement(canvas, 0, 0, *canvas)
     canvas = size if isinstance(size, tuple) else (size, size)
     scale = min(canvas[0] / height, canvas[1] / width)
@@ -45,9 +45,10 @@ def place(spec: InputSpec, picture: Size) -> Placement:
     return Placement(canvas, top, left, *inner)
 
 
-def _rounded(edge: float, spec: InputSpec) -> int:
-    multiple = spec.multiple_of
-    return max(multiple, min(round(edge / multiple), spec.max_size // multiple) * multiple)
+def _whole_blocks(edge: float, spec: InputSpec) -> int:
+    """The edge rounded down, as MODNet's authors (`inference_onnx.py`) and transformers.js (`size_divisibility`) do."""
+    pixels = int(round(edge, 2))  # round: 512 / 3 * 3 may be a little less than 512
+    return max(spec.multiple_of, min(pixels, spec.max_size) // spec.multiple_of * spec.multiple_of)
 
 
 def to_tensor(rgb: RGB, spec: InputSpec) -> tuple[Tensor, Placement]:

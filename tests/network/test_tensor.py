@@ -138,14 +138,18 @@ def test_one_number_is_a_square() -> None:
         ("fit_short", 512, 32, 2048, (100, 100), (512, 512)),  # small pictures grow
         ("fit_short", 512, 32, 1024, (500, 2000), (256, 1024)),  # the long edge holds
         ("fit_short", 512, 32, 2048, (10, 4000), (32, 2048)),  # at least one block
+        ("fit_short", 512, 32, 2048, (512, 230), (1120, 512)),  # 1139.8 -> 35.6 x 32
+        ("fit_short", 512, 32, 2048, (300, 451), (512, 768)),  # 769.7
         ("fit_short", 64, 1, 2048, (100, 333), (64, 213)),
+        ("fit_short", 64, 1, 2048, (100, 336), (64, 215)),  # 215.04
+        ("fit_short", 64, 1, 2048, (100, 337), (64, 215)),  # 215.68
         ("fit_long", 512, 32, 2048, (600, 800), (384, 512)),
         ("fit_long", 512, 32, 2048, (800, 600), (512, 384)),
         ("fit_long", 512, 64, 2048, (100, 1000), (64, 512)),
         ("fit_long", 512, 32, 2048, (1, 4000), (32, 512)),
     ],
 )
-def test_a_fitted_picture_keeps_its_shape_to_the_nearest_multiple(
+def test_a_fitted_picture_keeps_its_shape_rounded_down_to_multiples(
     resize: Any, size: int, multiple_of: int, max_size: int, picture: tuple[int, int], canvas: tuple[int, int]
 ) -> None:
     spec = InputSpec(resize=resize, size=size, dynamic=True, multiple_of=multiple_of, max_size=max_size)
@@ -165,6 +169,13 @@ def test_a_fitted_picture_never_exceeds_the_largest_input(
     spec = InputSpec(resize=resize, size=512, dynamic=True, multiple_of=multiple_of, max_size=2048)
     canvas = place(spec, (height, width)).canvas
     assert all(edge % multiple_of == 0 and multiple_of <= edge <= 2048 for edge in canvas)
+
+
+@settings(deadline=None)
+@given(edge=st.integers(1, 20_000), size=st.sampled_from([96, 128, 320, 512, 1024]))
+def test_the_fitted_edge_itself_is_not_rounded_down(edge: int, size: int) -> None:
+    spec = InputSpec(resize="fit_short", size=size, dynamic=True, multiple_of=32)
+    assert place(spec, (edge, edge)).canvas == (size, size)
 
 
 def test_a_largest_input_that_is_no_multiple_holds_as_well() -> None:
