@@ -254,9 +254,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             sent = content[:-1] + bytes([content[-1] ^ 1]) if file in repository.spoilt else content
             if lfs:
                 place = f"/cdn/{repo_id}/{etag}/{file}"
+                cdn = self.hub.address.replace("127.0.0.1", "localhost")
                 self.hub._lfs[place] = sent
                 self.answer(
-                    302, Location=self.hub.address.replace("127.0.0.1", "localhost") + place, X_Repo_Commit=commit.id, ETag=f'"{etag}"',
+                    302, Location=cdn + place, X_Repo_Commit=commit.id, ETag=f'"{etag}"',
                     X_Linked_Etag=f'"{etag}"', X_Linked_Size=str(len(content)),
                 )  # fmt: skip
             else:

@@ -1,7 +1,7 @@
 """Which `.onnx` files of a repository are the same network in other number formats, and which one to take."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -117,20 +117,31 @@ def choose(repo_id: str, files: Sequence[SizedFile], path: str | None, most: int
     return Choice(taken, note)
 
 
+def networks(offered: Iterable[Variant]) -> dict[str, list[Variant]]:
+    """The variants of each network, by its path without format and ending."""
+    groups: dict[str, list[Variant]] = {}
+    for variant in offered:
+        groups.setdefault(base_and_format(variant.path)[0], []).append(variant)
+    return groups
+
+
+def work_together(bases: Collection[str]) -> bool:
+    """Whether these networks, named by their paths without ending, are by their names the parts of one model."""
+    return len(bases) > 1 and any(_PARTS_OF_ONE.search(PurePosixPath(base).name) for base in bases)
+
+
 def _network(repo_id: str, files: Sequence[SizedFile], offered: Sequence[Variant]) -> list[Variant]:
     """The variants of the repository's only network, or of the one called model.onnx, preferably in onnx/."""
     if not offered:
         raise _without_onnx(repo_id, files)
-    groups: dict[str, list[Variant]] = {}
-    for variant in offered:
-        groups.setdefault(base_and_format(variant.path)[0], []).append(variant)
+    groups = networks(offered)
     for base in ("onnx/model", "model"):
         if base in groups:
             return groups[base]
     if len(groups) == 1:
         return next(iter(groups.values()))
     names = _listed([min(group, key=lambda v: len(v.path)).path for group in groups.values()])
-    if any(_PARTS_OF_ONE.search(PurePosixPath(base).name) for base in groups):
+    if work_together(groups):
         raise WeightsError(
             Message(
                 "{repo_id} consists of several networks that work together ({files}), as models do that need points or "

@@ -1,12 +1,18 @@
 """Facts about an `.onnx` file, read from its bytes without loading it: whether it is whole, and its data files."""
 
-import mmap
+import os
 import re
+import sys
+import time
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 from segmentation.messages import Message
 
+SETTLED_SECONDS = 5.0  # without a change, after which a file is taken for what it is
+_PIECE = 8 << 20  # bytes read at a time
+_LONGEST_NAME = 16 << 10  # bytes, more than any file system allows
 _HEAD = 512  # bytes that show what else a file may be
 _LFS = b"version https://git-lfs"
 _PAGE = re.compile(rb"\s*(?:<!doctype\s+html|<html|<\?xml|<head)", re.IGNORECASE)
@@ -36,22 +42,50 @@ def file_problem(path: Path) -> str:
     return ""
 
 
+def is_arriving(path: Path) -> bool:
+    """Whether the file, or a data file beside it, seems to be still in the middle of being copied."""
+    stat = path.stat()
+    if _is_recent(stat) and not (stat.st_size and (_is_something_else(path) or _is_whole(path, stat.st_size))):
+        return True
+    names = data_names(path)
+    found = [file.stat() for file in external_files(path)]
+    return any(map(_is_recent, [stat, *found] if len(found) < len(names) else found))
+
+
+def _is_something_else(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return head.startswith(_LFS) or bool(_PAGE.match(head))
+
+
+def _is_recent(stat: os.stat_result) -> bool:
+    return abs(time.time() - stat.st_mtime) < SETTLED_SECONDS
+
+
+def data_names(path: Path) -> tuple[str, ...]:
+    """The data files that a network names, whether they exist or not."""
+    stat = path.stat()
+    return _external_names(path, stat.st_size, stat.st_mtime_ns)
+
+
 def external_files(path: Path) -> list[Path]:
     """The existing files beside a network that hold its data."""
-    stat = path.stat()
-    names = _external_names(path, stat.st_size, stat.st_mtime_ns)
-    return [file for name in names if (file := path.parent / name).is_file() and file.parent == path.parent]
+    return [file for name in data_names(path) if (file := path.parent / name).is_file() and file.parent == path.parent]
 
 
 @lru_cache(maxsize=256)
 def _external_names(path: Path, size: int, _modified: int) -> tuple[str, ...]:
     if not size:
         return ()
-    names = dict[str, None]()
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for found in _LOCATION.finditer(content):
-            length = _number(found[1])
-            names[content[found.end() : found.end() + length].decode("utf-8", "replace")] = None
+    names, kept = dict[str, None](), b""
+    with path.open("rb") as file:  # read, not mapped: a mapped file that shrinks meanwhile ends the process
+        while piece := file.read(_PIECE):
+            content = kept + piece
+            for found in _LOCATION.finditer(content):
+                name = content[found.end() : found.end() + _number(found[1])]
+                if len(name) == _number(found[1]):
+                    names[name.decode("utf-8", "replace")] = None
+            kept = content[-_LONGEST_NAME:]
     return tuple(name for name in names if name and "\0" not in name)
 
 
@@ -61,18 +95,18 @@ def _number(varint: bytes) -> int:
 
 def _is_whole(path: Path, size: int) -> bool:
     """Whether the outermost protobuf message (ModelProto) ends where the file does."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with path.open("rb") as file:
         at = 0
         for _ in range(_FIELDS):
             if at >= size:
                 break
-            tag, at = _varint(content, at)
+            tag, at = _varint(file, at)
             kind = tag & 7
             if kind == 2:  # length-delimited: text, messages
-                length, at = _varint(content, at)
+                length, at = _varint(file, at)
                 at += length
-            elif kind == 0:
-                _, at = _varint(content, at)
+            elif kind == 0 and tag:  # field 0 does not exist: zeros are space reserved for a copy
+                _, at = _varint(file, at)
             elif kind in (1, 5):
                 at += 8 if kind == 1 else 4
             else:
@@ -80,10 +114,11 @@ def _is_whole(path: Path, size: int) -> bool:
         return at <= size
 
 
-def _varint(content: mmap.mmap, at: int) -> tuple[int, int]:
-    """A number and the offset of its end, which is beyond the file if the number is not terminated."""
-    data = content[at : at + 10]
+def _varint(file: BinaryIO, at: int) -> tuple[int, int]:
+    """A number and the offset of its end, which is beyond any file if the number is not terminated."""
+    file.seek(at)
+    data = file.read(10)
     for used, byte in enumerate(data, 1):
         if byte < 0x80:
             return _number(data[:used]), at + used
-    return 0, len(content) + 1
+    return 0, sys.maxsize

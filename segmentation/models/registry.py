@@ -1,7 +1,6 @@
 """`model_registry.yaml` -> `ModelSpec`: the differences between models are data, validated strictly once."""
 
 import json
-import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -15,10 +14,8 @@ from pydantic import (
 
 from segmentation.config import PROJECT, Config, names
 from segmentation.errors import RegistryError
-from segmentation.models.onnx_file import file_problem
-from segmentation.models.spec import ModelSpec, own_file_spec
-
-log = logging.getLogger(__name__)
+from segmentation.models.models_folder import folder_models
+from segmentation.models.spec import ModelSpec
 
 DEFAULT_REGISTRY = PROJECT / "model_registry.yaml"
 
@@ -59,25 +56,9 @@ class Registry(Mapping[str, ModelSpec]):
         return Registry([self[model_id] for model_id in model_ids])
 
     def with_folder(self, folder: Path) -> "Registry":
-        """This registry plus every other `.onnx` file in the models folder, each a model named after its file."""
+        """This registry plus every other model of the models folder; see `folder_models`."""
         taken = {spec.weights.file for spec in self._models.values()}
-        files = sorted(path for path in folder.glob("*.onnx") if path.is_file() and not path.name.startswith("."))
-        own = []
-        for path in files:
-            if path.name not in taken:
-                try:
-                    own.append(own_file_spec(path))
-                    problem = f"{path.name}: {damage}" if (damage := file_problem(path)) else ""
-                except (ValidationError, OSError, ValueError):
-                    problem = f"{path.name!r} is not a valid model name: rename the file."
-                if problem:
-                    _log_once(problem)
-        return Registry([*self._models.values(), *own])
-
-
-@cache
-def _log_once(problem: str) -> None:
-    log.warning("%s", problem)
+        return Registry([*self._models.values(), *folder_models(folder, taken)])
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -217,6 +198,8 @@ def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, 
         raise ValueError("weights: size and sha256 are needed (a file without them belongs in the models folder)")
     if not spec.weights.sources:
         raise ValueError("weights.sources: at least one is needed")
+    if "/" in spec.weights.file:
+        raise ValueError("weights.file: must be a name without folders")
     if spec.input.size is None:
         raise ValueError("input.size: is needed")
     return spec

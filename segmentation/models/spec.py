@@ -224,23 +224,28 @@ class ModelSpec(_Entry):
 OWN_LICENCE = Licence(id="own-file", name="your own file", commercial="unknown")
 
 
-def own_file_spec(path: Path) -> ModelSpec:
+def own_file_spec(path: Path, file: str = "", title: str = "") -> ModelSpec:
     """Spec of an unregistered `.onnx` file in the models folder, with the ComfyUI node's defaults.
 
     That node divides by the picture's maximum (it calls rembg), uses mean 0.485 and std 1.0 for each channel and size
     1024, and stretches the output to 0..1. A size or layout fixed in the graph takes precedence when the session is
     loaded.
+
+    Args:
+        path: The file.
+        file: Its path below the models folder; its name by default.
+        title: What to call it; its name without ending by default.
     """
-    stats = [file.stat() for file in (path, *external_files(path))]
+    stats = [part.stat() for part in (path, *external_files(path))]
     return ModelSpec(
-        id=path.name,
-        title=path.stem,
+        id=file or path.name,
+        title=title or path.stem,
         registered=False,
         about="A file from your models folder. Set mean, std and size as its author says.",
         tasks=("local",),
         licence=OWN_LICENCE,
         weights=Weights(
-            file=path.name,
+            file=file or path.name,
             size=sum(stat.st_size for stat in stats) or None,
             stamp=tuple(number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)),
         ),
