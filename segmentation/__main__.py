@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 os.environ.setdefault("NUMBA_CPU_NAME", "generic")  # as in app.py: both share compiled code, valid on any CPU
 
-from segmentation.commands import cut, doctor, fetch, models
+from segmentation.commands import cut, doctor, fetch, inspect, models
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
 from segmentation.models.registry import load_offered
 
-COMMANDS = (cut, models, fetch, doctor)
+COMMANDS = (cut, inspect, models, fetch, doctor)
 """In the order of the help."""
 
 

@@ -36,7 +36,7 @@ class Config(BaseSettings):
     )
 
     registry: str = ""
-    """A second registry file; its models replace or join the built-in ones."""
+    """A second registry file, or a folder of them; its models replace or join the built-in ones."""
     models: str = ""
     """Ids of the models to offer, comma-separated; the first is the default."""
     models_folder: Folder = Field(PROJECT / "models", validation_alias="SEGMATTE_MODELS_DIR")

@@ -1,21 +1,61 @@
-"""`models`: list the models."""
+"""`models`: list the models; `models add`: write a registry entry for another one."""
 
 import argparse
+import sys
+from pathlib import Path
 
+from segmentation.commands.bars import Bars
 from segmentation.commands.command import Parsers
 from segmentation.config import Config
+from segmentation.errors import RegistryError
+from segmentation.messages import Message
+from segmentation.models.finder import ModelFinder
+from segmentation.models.inspection.entry import entry_id
+from segmentation.models.inspection.propose import IN_WORDS
 from segmentation.models.registry import Registry
 from segmentation.models.weights import where_available
 
 
 def add(parsers: Parsers) -> None:
-    """Add the command."""
-    parsers.add_parser("models", help="list the models").set_defaults(command=_run)
+    """Add the commands."""
+    models = parsers.add_parser("models", help="list the models, or add one to your registry")
+    models.set_defaults(command=_list)
+    adding = models.add_subparsers(metavar="add").add_parser("add", help="write a registry entry for a model")
+    adding.set_defaults(command=_add)
+    adding.add_argument("model", help="owner/name on the Hub, or an .onnx file of the models folder")
+    adding.add_argument(
+        "-o", "--output", type=Path, metavar="FILE",
+        help="the file to write (default: a new one in the folder that SEGMATTE_REGISTRY names, else the terminal)",
+    )  # fmt: skip
 
 
-def _run(_: argparse.Namespace, config: Config, registry: Registry) -> int:
+def _list(_: argparse.Namespace, config: Config, registry: Registry) -> int:
     for spec in registry.values():
         here = "here" if where_available(spec, config.models_folder) else "    "
         size = f"{spec.weights.size / 1e6:6.0f} MB" if spec.weights.size else "         "
         print(f"{spec.id:24} {size}  {here}  {spec.licence.name}: {spec.about}")
+    return 0
+
+
+def _add(options: argparse.Namespace, config: Config, registry: Registry) -> int:
+    with Bars() as bars:
+        finder = ModelFinder(lambda: registry, config.models_folder, accepted_licences=config.accepted)
+        found = finder.inspect(options.model, bars.show)
+    if found.spec.registered:
+        raise RegistryError(Message("{model} is in the registry already.", model=found.spec.id))
+    text = found.entry()
+    file = options.output
+    if file is None and config.registry and Path(config.registry).is_dir():
+        file = Path(config.registry) / f"{entry_id(found.spec)}.yaml"
+    print(f"Its contract is {IN_WORDS[found.confidence]}.", file=sys.stderr)
+    if file is None:
+        print(text, end="")
+        print("Save this as a file and name it in SEGMATTE_REGISTRY.", file=sys.stderr)
+        return 0
+    try:
+        with file.open("x", encoding="utf-8") as target:
+            target.write(text)
+    except FileExistsError as error:
+        raise RegistryError(Message("{file} exists: name another file with -o.", file=file)) from error
+    print(file)
     return 0

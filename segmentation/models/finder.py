@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from segmentation.errors import RegistryError
+from segmentation.errors import RegistryError, SessionError
 from segmentation.messages import Message
 from segmentation.models.hub_known import look_up, remember
 from segmentation.models.hub_model import hub_model, with_data
 from segmentation.models.hub_reference import HubReference
 from segmentation.models.hub_repository import HubRepository
-from segmentation.models.hub_variants import variants
 from segmentation.models.inspection.apart import read_graph_apart
-from segmentation.models.inspection.declared import NOTHING, read_declared
+from segmentation.models.inspection.declared import NOTHING, Declared, read_declared
+from segmentation.models.inspection.files import ModelFile
 from segmentation.models.inspection.inspection import Inspection, inspection_of
-from segmentation.models.inspection.local import declared_beside
+from segmentation.models.inspection.local import declared_beside, local_spec
 from segmentation.models.registry import Registry
 from segmentation.models.spec import ModelSpec, Progress
 from segmentation.models.weights import fetch_weights
@@ -31,7 +31,7 @@ _KEPT = 100  # inspections in memory
 
 
 class ModelFinder:
-    """Finds models by name and inspects them once. Thread-safe."""
+    """Finds models by name, and inspects each once. Thread-safe."""
 
     def __init__(
         self,
@@ -39,9 +39,9 @@ class ModelFinder:
         folder: Path,
         *,
         accepted_licences: Iterable[str] = (),
-        check: Callable[[HubRepository], None] = lambda _: None,
-        check_reference: Callable[[HubReference], None] = lambda _: None,
         most_bytes: int | None = None,
+        check: Callable[[HubReference], None] = lambda _: None,
+        check_repository: Callable[[HubRepository], None] = lambda _: None,
         hold: Hold = lambda _: nullcontext(),
     ) -> None:
         """Start without any.
@@ -50,30 +50,33 @@ class ModelFinder:
             registry: Returns the models of the registry and the models folder.
             folder: The models folder.
             accepted_licences: Ids of the licences that were accepted.
-            check_reference: Raises for a name that may not be asked for.
-            check: Raises for a repository that may not be used.
             most_bytes: Size of a model on the Hub, its data files included.
+            check: Raises for a name on the Hub that may not be used.
+            check_repository: Raises for a repository that may not be used.
             hold: Called around the download of a model from the Hub.
         """
-        self._registry, self._folder = registry, folder
-        self._accepted = frozenset(accepted_licences)
-        self._check_reference, self._check, self._most_bytes, self._hold = check_reference, check, most_bytes, hold
+        self._registry, self._folder, self._accepted = registry, folder, frozenset(accepted_licences)
+        self._most_bytes, self._check, self._check_repository = most_bytes, check, check_repository
+        self._hold = hold
         self._known: OrderedDict[str, Inspection] = OrderedDict()  # by id and file
-        self._lock, self._inspecting = threading.Lock(), dict[str, threading.Lock]()
+        self._lock, self._reading = threading.Lock(), dict[str, threading.Lock]()
 
     def spec(self, name: str, on_progress: Progress | None = None) -> ModelSpec:
         """The model of that name with its contract; one without a registry entry is inspected for it.
 
         Raises:
-            SegmentationError: See `inspect`.
+            SegmentationError: See `inspect`; or it cannot be used for pictures.
         """
         models = self._registry()
         if name in models and models[name].registered:
             return models[name]
-        return self.inspect(name, on_progress).spec
+        found = self.inspect(name, on_progress)
+        if found.proposal.problem:
+            raise SessionError(found.proposal.problem)
+        return found.spec
 
     def inspect(self, name: str, on_progress: Progress | None = None) -> Inspection:
-        """The inspection of the model of that name, which is downloaded if needed.
+        """The inspection of the model of that name, whose file is downloaded if needed.
 
         Args:
             name: An id of the registry, a file of the models folder, or `owner/name[@revision][:file]`.
@@ -87,7 +90,9 @@ class ModelFinder:
         """
         models = self._registry()
         if name in models:
-            return self._inspected(models[name], NOTHING, on_progress)
+            spec = models[name]
+            path = fetch_weights(spec, self._folder, accepted_licences=self._accepted, on_progress=on_progress)
+            return self.inspect_file(spec, path)
         reference = HubReference.parse(name)
         if reference is None:
             raise RegistryError(
@@ -96,8 +101,65 @@ class ModelFinder:
                     name=repr(name[:80]), known=", ".join(models),
                 )
             )  # fmt: skip
-        self._check_reference(reference)
+        self._check(reference)
         repository = look_up(reference)
-        self._check(repository)
-        path = repository.choose(reference.file, self._most_bytes).variant.path
-        return self._on_hub(repository, path, on_progress)
+        self._check_repository(repository)
+        return self._on_hub(repository, repository.choose(reference.file, self._most_bytes).variant.path, on_progress)
+
+    def inspect_file(self, spec: ModelSpec, path: Path) -> Inspection:
+        """The inspection of a model whose file is on this disk."""
+
+        def read() -> Inspection:
+            if spec.registered:
+                return inspection_of(spec, read_graph_apart(path), NOTHING, [spec])
+            own = local_spec(path).weights
+            named = spec.weights.model_copy(update={"size": own.size, "sha256": own.sha256, "data": own.data})
+            known = spec.model_copy(update={"weights": named})
+            files = (ModelFile(spec.weights.file, own.size or 0),)
+            return inspection_of(known, read_graph_apart(path), self._beside(spec, path), self._registered(), files)
+
+        return self._once(f"{spec.id} {spec.weights}", read)
+
+    def _beside(self, spec: ModelSpec, path: Path) -> Declared:
+        """What is declared in a folder of the models folder that is laid out as on the Hub."""
+        inner, slash, _ = spec.weights.file.partition("/")
+        return declared_beside(self._folder / inner, path.parent) if slash else NOTHING
+
+    def _on_hub(self, repository: HubRepository, path: str, on_progress: Progress | None) -> Inspection:
+        def read() -> Inspection:
+            registered = self._registered()
+            spec = hub_model(repository, path, registered)
+            with self._hold(spec):
+                file = fetch_weights(spec, self._folder, accepted_licences=self._accepted, on_progress=on_progress)
+            remember(repository)
+            facts = read_graph_apart(file)
+            said = repository.declared(path)
+            return inspection_of(
+                with_data(spec, repository, facts.data_files),
+                facts,
+                read_declared(said.preprocessor_config, said.config),
+                registered,
+                [ModelFile(each.path, each.size) for each in repository.variants],
+            )
+
+        return self._once(str(repository.reference(path)), read)
+
+    def _registered(self) -> list[ModelSpec]:
+        return [spec for spec in self._registry().values() if spec.registered]
+
+    def _once(self, key: str, read: Callable[[], Inspection]) -> Inspection:
+        """The inspection with that key, made by the first who asks; the others wait."""
+        with self._lock:
+            reading = self._reading.setdefault(key, threading.Lock())
+        with reading:
+            with self._lock:
+                if key in self._known:
+                    self._known.move_to_end(key)
+                    return self._known[key]
+            found = read()
+            with self._lock:
+                self._known[key] = found
+                while len(self._known) > _KEPT:
+                    self._known.popitem(last=False)
+                self._reading.pop(key, None)
+            return found

@@ -19,7 +19,7 @@ from segmentation.messages import Message
 from segmentation.models.hub_errors import HUB_ANSWER_SECONDS, hub_errors
 from segmentation.models.hub_licence import StatedLicence, read_card
 from segmentation.models.hub_reference import HubReference
-from segmentation.models.hub_variants import Choice, SizedFile, choose
+from segmentation.models.hub_variants import Choice, SizedFile, Variant, choose, variants
 from segmentation.models.spec import RepoId, Revision, Sha256
 
 PREPROCESSOR, CONFIG = "preprocessor_config.json", "config.json"
@@ -88,6 +88,11 @@ class HubRepository(_Known):
             KeyError: There is none.
         """
         return {file.path: file for file in self.files}[path]
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Its `.onnx` files."""
+        return variants([SizedFile(file.path, file.size) for file in self.files])
 
     def choose(self, path: str | None = None, most: int | None = None) -> Choice:
         """The file to use; see `hub_variants.choose`.

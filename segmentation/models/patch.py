@@ -37,9 +37,14 @@ def patched(spec: ModelSpec, text: str) -> ModelSpec:
                 "contract: there is no key {unknown}. Choose from: {keys}.", unknown=unknown[0], keys=", ".join(KEYS)
             )
         )
+    chosen = {key: _value(values[key]) for key in _OUTPUT if key in values}
+    if "index" in chosen:
+        chosen["name"] = None  # that of the proposed output
+    if "activation" in chosen and "kind" not in chosen and spec.output.kind != "labels":
+        chosen["kind"] = "alpha" if chosen["activation"] == "none" else "logits"
     try:
         input_ = InputSpec(**(dict(spec.input) | {key: _value(values[key]) for key in _INPUT if key in values}))
-        output = OutputSpec(**(dict(spec.output) | {key: _value(values[key]) for key in _OUTPUT if key in values}))
+        output = OutputSpec(**(dict(spec.output) | chosen))
     except ValidationError as error:
         wrong = error.errors()[0]
         where = ".".join(str(part) for part in wrong["loc"][:1]) or "contract"

@@ -103,14 +103,14 @@ def load_offered(config: Config) -> Registry:
 
 
 def load_registry(path: Path | str = DEFAULT_REGISTRY, extra: Path | str | None = None) -> Registry:
-    """The models of a registry file; those of an optional second file replace or join them.
+    """The models of a registry file; those of an optional second one, or of a folder of them, replace or join them.
 
     Raises:
         RegistryError: A file is missing or wrong; the message names the file, model and field of every problem.
     """
     licences: dict[str, Any] = {}
     models: dict[str, ModelSpec] = {}
-    for file in [Path(path), *([Path(extra)] if extra else [])]:
+    for file in [Path(path), *_files(Path(extra) if extra else None)]:
         content = _load_yaml(file)
         licences |= _mapping(file, "licences", content.get("licences", {}))
         for spec in _models(file, content, licences):
@@ -122,6 +122,13 @@ def load_registry(path: Path | str = DEFAULT_REGISTRY, extra: Path | str | None 
             "need acceptance."
         )
     return registry
+
+
+def _files(extra: Path | None) -> list[Path]:
+    """A second registry is a file, or a folder of them."""
+    if extra is None:
+        return []
+    return sorted(extra.glob("*.yaml")) if extra.is_dir() else [extra]
 
 
 def parse_registry(text: str, name: str) -> Registry:

@@ -26,6 +26,17 @@ def test_pairs_replace_values_and_leave_the_rest(unregistered: ModelSpec) -> Non
     assert patched(unregistered, "") is unregistered
 
 
+def test_an_activation_says_what_kind_of_output_it_is(unregistered: ModelSpec) -> None:
+    logits = patched(unregistered, "activation=softmax channel=1")
+    assert logits.output == OutputSpec(kind="logits", activation="softmax", channel=1)
+    assert patched(logits, "activation=none").output.kind == "alpha"
+
+
+def test_another_output_is_not_looked_for_by_the_name_of_the_first(unregistered: ModelSpec) -> None:
+    named = unregistered.model_copy(update={"output": OutputSpec(name="matte")})
+    assert patched(named, "index=1").output == OutputSpec(index=1)
+
+
 def test_what_is_written_is_read_back(unregistered: ModelSpec) -> None:
     other = patched(unregistered, "scale=1 std=0.229,0.224,0.225 size=320 resize=letterbox_topleft normalise=minmax")
     text = as_text(other.contract, unregistered.contract)
@@ -42,6 +53,7 @@ def test_what_is_written_is_read_back(unregistered: ModelSpec) -> None:
         ("mean=0.5,0.5", "contract: mean: "),
         ("std=0,0,0", "std must not be 0"),
         ("kind=logits", "kind logits needs activation"),
+        ("kind=alpha activation=sigmoid", "activation sigmoid belongs to kind logits"),
     ],
 )
 def test_wrong_pairs_get_a_sentence(unregistered: ModelSpec, text: str, sentence: str) -> None:
