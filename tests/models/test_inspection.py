@@ -1,5 +1,7 @@
 """Every generated repository, u2netp and MODNet: the proposed contract is the true one, and says what it rests on."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -128,11 +130,12 @@ def test_declared_values_that_do_not_fit_each_other_are_doubted(tmp_path: Path) 
         (graphs.words, "None of its outputs is a picture"),
     ],
 )
-def test_what_is_no_segmentation_model_is_refused_with_a_sentence(make: object, problem: str, tmp_path: Path) -> None:
-    path = make(tmp_path / "model.onnx")  # type: ignore[operator]
+def test_what_is_no_segmentation_model_is_refused_with_a_sentence(
+    make: Callable[[Path], Path], problem: str, tmp_path: Path
+) -> None:
+    path = make(tmp_path / "model.onnx")
     inspection = inspect_file(path)
-    with pytest.raises(AssertionError, match=problem):
-        assert not inspection.proposal.problem, inspection.proposal.problem
+    assert re.search(problem, inspection.proposal.problem)
     assert inspection.verdict == (inspection.proposal.problem,)
     assert inspection.confidence == "guessed"
 
@@ -162,7 +165,7 @@ def test_class_numbers_without_names_are_numbered(tmp_path: Path) -> None:
 def test_an_inspection_tells_scripts_everything(tmp_path: Path) -> None:
     told = inspect_folder(write_repository("labels", tmp_path / "labels")).as_json()
     assert told["files"] == [{"file": "onnx/model.onnx", "size": told["size"], "variant": "fp32"}]
-    assert told["contract"]["output"]["classes"] == {0: "background", 1: "hair", 2: "skin"}
+    assert told["contract"]["output"]["classes"] == {"0": "background", "1": "hair", "2": "skin"}
     assert told["sources"]["output.classes"] == "declared"
     assert (told["confidence"], told["confidence_text"]) == ("declared", "declared by its authors and consistent")
     assert told["graph"]["inputs"] == [{"name": "pixel_values", "dtype": "float32", "shape": [1, 3, 128, 128]}]
