@@ -370,3 +370,35 @@ def test_any_damage_is_either_read_or_refused(tmp_path: Path) -> None:
             except SessionError:
                 outcomes.add("refused")
     assert outcomes == {"read", "refused"}
+
+
+def test_nodes_may_be_out_of_order(tmp_path: Path) -> None:
+    path = REPOSITORIES["multiple_of_32"].build(tmp_path / "model.onnx")
+    model = onnx.load(path)
+    nodes = list(model.graph.node)
+    random.Random(1).shuffle(nodes)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    before = read_graph(path)
+    path.write_bytes(model.SerializeToString())
+    assert read_graph(path) == before
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_sizes_written_down_by_an_export_are_sizes_at_its_own(joined: bool, tmp_path: Path) -> None:
+    pooled = {"kernel_shape": [4, 4], "strides": [4, 4]}
+    nodes = [
+        helper.make_node("MaxPool", ["image"], ["small"], **pooled),
+        helper.make_node("Concat", ["first", "last"], ["joined"], axis=0),
+        helper.make_node("Resize", ["small", "", "", "joined" if joined else "whole"], ["large"]),
+        helper.make_node("MaxPool", ["large"], ["matte"], **pooled),
+    ]
+    constants = {"first": np.array([1, 3]), "last": np.array([64, 64]), "whole": np.array([1, 3, 64, 64])}
+    path = write_graph(
+        tmp_path / "model.onnx",
+        nodes,
+        {"image": (FLOAT, (1, 3, 64, 64))},
+        {"matte": (FLOAT, (1, 3, 16, 16))},
+        constants,
+    )
+    assert read_graph(path).multiple_of == 4
