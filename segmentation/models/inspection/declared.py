@@ -19,7 +19,7 @@ _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box"} 
 _MULTIPLES = ("ensure_multiple_of", "size_divisor", "size_divisibility")
 _BACKGROUND = re.compile(r"_*(back[ -]?ground|bg|unlabell?ed|void|none)_*", re.IGNORECASE)
 _INSTANCES = re.compile(r"detr|mask2?former|oneformer|yolo|mask.?rcnn|panoptic", re.IGNORECASE)
-_PROMPTS = re.compile(r"^(sam|sam2|sam_hq|edgetam)(_|$|image|video|hiera)", re.IGNORECASE)
+_PROMPTS = re.compile(r"^(sam|sam2|sam_hq|edgetam)(_|$|image|video|hiera|feature|model|processor)", re.IGNORECASE)
 _SEGMENTS = re.compile(r"segmentation|matting", re.IGNORECASE)
 
 
@@ -70,12 +70,13 @@ def read_declared(preprocessor_config: dict[str, Any] | None, config: dict[str, 
     if reader.flag("do_flip_channel_order"):
         values["channels"] = "BGR"
     model_type = _word(about.get("model_type"))
+    problem = _problem(reader, about, model_type)
     return Declared(
         input=values,
         classes=_classes(about.get("id2label")),
         model_type=model_type,
         doubts=tuple(reader.doubts),
-        problem=_problem(reader, about, model_type),
+        problem=problem,
     )
 
 

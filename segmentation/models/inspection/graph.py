@@ -96,7 +96,7 @@ def _facts(path: Path) -> GraphFacts:
         parameters=parameters,
         operators=dict(Counter(node.op_type[:_NAMES] for node in nodes).most_common(_OPERATORS)),
         data_files=tuple(outside),
-        multiple_of=multiple_of(wiring, inputs[0]["name"]),
+        multiple_of=multiple_of(wiring, inputs[0]["name"], _height(inputs[0]["shape"])),
         scale=inside.scale,
         mean=inside.mean,
         std=inside.std,
@@ -141,6 +141,14 @@ def _shape(value: "ValueInfoProto") -> tuple[int | str | None, ...] | None:
         int(each.dim_value) if each.HasField("dim_value") and each.dim_value > 0 else each.dim_param[:_NAMES] or None
         for each in tensor.shape.dim
     )
+
+
+def _height(shape: tuple[int | str | None, ...] | None) -> int | None:
+    """The height that a picture's shape is fixed to."""
+    if shape is None or len(shape) != 4:
+        return None
+    height = shape[1 if shape[3] == 3 and shape[1] != 3 else 2]
+    return height if isinstance(height, int) else None
 
 
 def _tensor(value: "ValueInfoProto") -> dict[str, Any]:

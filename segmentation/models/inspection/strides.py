@@ -13,15 +13,20 @@ _STRIDED = {"Conv", "MaxPool", "AveragePool", "LpPool", "ConvInteger", "QLinearC
 _FURTHEST = 12  # operations from a computed size back to the tensor whose size it is
 
 
-def multiple_of(wiring: Wiring, name: str) -> int | None:
+def multiple_of(wiring: Wiring, name: str, edge: int | None = None) -> int | None:
     """What both edges should be multiples of, so that no layer rounds; None if the layers do not tell.
 
     Sizes that are no such multiples may work as well, where layers are resized to each other's size.
+
+    Args:
+        wiring: The graph.
+        name: Its input.
+        edge: The height that the input is fixed to, if it is.
     """
     sizes: dict[str, Fraction | None] = {name: Fraction(1)}  # of a tensor, relative to the input's
     smallest = 1
-    for node in wiring.graph.node:
-        size = _size(wiring, node, sizes)
+    for node in wiring.ordered():
+        size = _size(wiring, node, sizes, edge)
         for output in node.output:
             sizes[output] = size
         if size:
@@ -31,7 +36,7 @@ def multiple_of(wiring: Wiring, name: str) -> int | None:
     return smallest
 
 
-def _size(wiring: Wiring, node: NodeProto, sizes: dict[str, Fraction | None]) -> Fraction | None:
+def _size(wiring: Wiring, node: NodeProto, sizes: dict[str, Fraction | None], edge: int | None) -> Fraction | None:
     kind = node.op_type
     before = next((size for name in node.input if (size := sizes.get(name))), None)
     if before is None or kind in _POOLED:
@@ -46,7 +51,7 @@ def _size(wiring: Wiring, node: NodeProto, sizes: dict[str, Fraction | None]) ->
     if kind == "Slice":
         return before / _step(wiring, node)
     if kind in {"Resize", "Upsample"}:
-        return _resized(wiring, node, before, sizes)
+        return _resized(wiring, node, before, sizes, edge)
     if kind.startswith("Reduce") and not attribute(node, "keepdims", 1):
         return None
     return before
@@ -66,14 +71,32 @@ def _step(wiring: Wiring, node: NodeProto) -> int:
     return 1 if steps is None or not steps.size else max(1, int(abs(steps.ravel()).max()))
 
 
-def _resized(wiring: Wiring, node: NodeProto, before: Fraction, sizes: dict[str, Fraction | None]) -> Fraction | None:
+def _resized(
+    wiring: Wiring, node: NodeProto, before: Fraction, sizes: dict[str, Fraction | None], edge: int | None
+) -> Fraction | None:
     place = 1 if node.op_type == "Upsample" else 2
     scales = wiring.constant(node.input[place]) if len(node.input) > place and node.input[place] else None
     if scales is not None and scales.size >= 3:
         factor = Fraction(float(scales.ravel()[2 if scales.size == 4 else 0])).limit_denominator(64)
         return before * factor if factor > 0 else None
+    height = _constant_height(wiring, node.input[3]) if len(node.input) > 3 else None
+    if height is not None:  # written down when the network was exported, for the one size it had
+        return Fraction(height, edge).limit_denominator(_MOST) if edge else None
     name = next((name for name in reversed(node.input[1:]) if name and wiring.producer(name)), "")
     return _size_asked_for(wiring, name, sizes)
+
+
+def _constant_height(wiring: Wiring, name: str) -> int | None:
+    """The height in the sizes of a Resize, if it is a constant in whole or in part."""
+    values, joined = wiring.constant(name), wiring.producer(name)
+    if values is None and joined is not None and joined.op_type == "Concat":
+        parts = [wiring.constant(part) for part in joined.input]
+        last = parts[-1]
+        values = last if last is not None and last.size == 2 else parts[-2] if len(parts) > 1 else None
+    if values is None or values.size not in (1, 2, 4):
+        return None
+    height = int(values.ravel()[2 if values.size == 4 else 0])
+    return height if height > 0 else None
 
 
 def _size_asked_for(wiring: Wiring, name: str, sizes: dict[str, Fraction | None]) -> Fraction | None:

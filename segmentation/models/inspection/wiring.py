@@ -19,17 +19,31 @@ class Wiring:
     """A graph's nodes by their inputs and outputs."""
 
     def __init__(self, graph: GraphProto) -> None:
-        self.graph = graph
+        self._nodes = list(graph.node)
         self._tensors = {tensor.name: tensor for tensor in graph.initializer}
-        self._producer = {name: node for node in graph.node for name in node.output if name}
+        self._producer = {name: node for node in self._nodes for name in node.output if name}
         self._consumers: defaultdict[str, list[NodeProto]] = defaultdict(list)
-        for node in graph.node:
+        for node in self._nodes:
             for name in dict.fromkeys(node.input):
                 self._consumers[name].append(node)
 
     def producer(self, name: str) -> NodeProto | None:
         """The node that computes a tensor; None for inputs and constants."""
         return self._producer.get(name)
+
+    def ordered(self) -> list[NodeProto]:
+        """The nodes, each after those whose results it reads; converters append nodes out of order."""
+        missing = {id(node): sum(name in self._producer for name in dict.fromkeys(node.input)) for node in self._nodes}
+        ready = [node for node in self._nodes if not missing[id(node)]][::-1]
+        done: list[NodeProto] = []
+        while ready:
+            node = ready.pop()
+            done.append(node)
+            for reader in (each for name in node.output for each in self._consumers.get(name, [])):
+                missing[id(reader)] -= 1
+                if not missing[id(reader)]:
+                    ready.append(reader)
+        return done
 
     def consumers(self, name: str) -> list[NodeProto]:
         """The nodes that read a tensor."""
