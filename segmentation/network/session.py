@@ -5,9 +5,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import numpy as np
+from typing import TypeAlias
 
 from segmentation.arrays import Tensor
 from segmentation.config import Config, Device
@@ -18,13 +16,14 @@ from segmentation.models.spec import ModelSpec, Progress
 from segmentation.models.weights import DEFAULT_FOLDER, fetch_weights
 from segmentation.network.contract import input_contract, output_contract
 from segmentation.network.gpu.options import GpuOptions
+from segmentation.network.isolated import IsolatedEngine
 from segmentation.network.machine import resident_bytes
-from segmentation.network.recovery import Answer, RecoveringEngine
+from segmentation.network.recovery import Answer, LastInput, RecoveringEngine
 from segmentation.network.watchdog import Cancelled
 from segmentation.settings import MAX_SIZE
 
 DEFAULT_GPU = GpuOptions()
-OWN_MODELS_MB = 4096  # default limit on the CPU for all unregistered files together
+OWN_MODELS_MB = 4096  # default memory limit for all unregistered models together
 
 _MOST_VALUES = 4 * MAX_SIZE**2  # of an output
 
@@ -36,13 +35,15 @@ Runner: TypeAlias = Callable[[Tensor, Cancelled | None], Answer]
 class Session:
     """One network, ready to run. Safe to use from several threads at once.
 
+    An unregistered one runs in a process of its own, which ends with this object.
+
     Attributes:
         spec: The model.
         path: Its weights.
         input: Its input contract, completed from the graph.
         output: How to read its output, completed from the graph.
         notes: Sentences about guesses in these, to show with the result.
-        memory: Approximate bytes by which loading it and its first run grew this process: other allocations at that
+        memory: Approximate bytes by which loading it and its first run grew its process: other allocations at that
             time are counted too, GPU memory is not. 0 if unknown.
     """
 
@@ -66,7 +67,7 @@ class Session:
             threads: Cores one run may use on the CPU; all by default.
             gpu: GPU limits, if it uses one.
             seconds: A run that takes longer is ended.
-            own_models_mb: Megabytes on the CPU for all files without a registry entry together.
+            own_models_mb: Megabytes of memory for all unregistered models together.
 
         Raises:
             SessionError: The device is unavailable, or the file does not fit the contract.
@@ -78,20 +79,26 @@ class Session:
                 )
             )
         self.spec, self.path = spec, path
-        before = resident_bytes()
-        self._engine = RecoveringEngine(
-            path, spec.title, device, threads, gpu, fixed_size=not spec.input.dynamic, small=spec.is_small,
-            seconds=seconds, limit_mb=own_models_mb if spec.is_local else None,
-        )  # fmt: skip
-        self.memory = max(0, resident_bytes() - before)
+        before = resident_bytes() if spec.registered else 0
+        fixed_size = not spec.input.dynamic
+        self._engine: RecoveringEngine | IsolatedEngine
+        if spec.registered:
+            self._engine = RecoveringEngine(
+                path, spec.title, device, threads, gpu, fixed_size=fixed_size, small=spec.is_small, seconds=seconds
+            )
+        else:
+            self._engine = IsolatedEngine(
+                path, spec.title, device, threads, gpu, fixed_size=fixed_size, seconds=seconds, memory_mb=own_models_mb
+            )
+        self.memory = max(0, self._engine.held_bytes - before)
         self.input = input_contract(spec, self._engine.inputs)
         contract = output_contract(spec, self._engine.outputs, self.input.layout)
         self.output, self.notes = contract.spec, contract.notes
         assert self.input.name is not None, "completed by the contract"
         self._names = self.input.name, contract.name
         self._measuring, self._measured = threading.Lock(), False
-        self._resting_since = 0.0
-        self._last_input: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+        self._resting_since = time.monotonic()
+        self._last_input: LastInput | None = None
 
     @property
     def provider(self) -> str:
@@ -138,9 +145,9 @@ class Session:
         with self._measuring:  # others wait: concurrent runs would count each other's memory
             if self._measured:
                 return None
-            before = resident_bytes()
+            before = self._engine.held_bytes
             answer = self._engine.run(*self._names, tensor, cancelled)
-            self.memory += max(0, resident_bytes() - before)
+            self.memory += max(0, self._engine.held_bytes - before)
             self._measured = True
             return answer
 
@@ -149,16 +156,16 @@ class Session:
 
         Between runs it stays allocated: otherwise each run takes a fifth longer (u2netp: 300 MB held; MODNet at 1024:
         560 MB, 130 MB after release). ONNX Runtime only releases it at the end of a run, so this costs one run. A
-        network that moved to the CPU because the GPU ran out of memory tries the GPU again.
+        network that moved to the CPU because the GPU ran out of memory tries the GPU again. The process of an
+        unregistered one ends; its next run starts it again.
 
         Returns:
             Whether there was anything to release.
         """
-        last = self._last_input
-        if last is None or time.monotonic() - self._resting_since < idle_seconds:
+        if time.monotonic() - self._resting_since < idle_seconds:
             return False
-        self._last_input = None
-        return self._engine.give_back(*self._names, *last)
+        last, self._last_input = self._last_input, None
+        return self._engine.give_back(*self._names, last)
 
 
 def load_session(
@@ -186,7 +193,7 @@ def load_session(
         accepted_licences: Ids of the licences that were accepted.
         on_progress: Called while bytes arrive.
         seconds: A run that takes longer is ended.
-        own_models_mb: Megabytes on the CPU for all files without a registry entry together.
+        own_models_mb: Megabytes of memory for all unregistered models together.
 
     Raises:
         WeightsError: The weights cannot be downloaded, or may not be used.
