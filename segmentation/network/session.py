@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,6 +30,14 @@ _MOST_VALUES = 4 * MAX_SIZE**2  # of an output
 
 Runner: TypeAlias = Callable[[Tensor, Cancelled | None], Answer]
 """Computes a network's output for a tensor of its input contract: `Session.run`, or a GPU lent for one picture."""
+
+
+@dataclass(slots=True)
+class _Use:
+    """The latest use of a network, under whichever contract."""
+
+    ended: float = field(default_factory=time.monotonic)
+    last: LastInput | None = None  # None if there was no run since the memory was released
 
 
 class Session:
@@ -97,8 +105,7 @@ class Session:
         assert self.input.name is not None, "completed by the contract"
         self._names = self.input.name, contract.name
         self._measuring, self._measured = threading.Lock(), False
-        self._resting_since = time.monotonic()
-        self._last_input: LastInput | None = None
+        self._use = _Use()
 
     @property
     def provider(self) -> str:
@@ -133,7 +140,7 @@ class Session:
                     title=self.spec.title, values=answer.output.size,
                 )
             )  # fmt: skip
-        self._resting_since, self._last_input = time.monotonic(), (tensor.shape, tensor.dtype)
+        self._use.ended, self._use.last = time.monotonic(), (tensor.shape, tensor.dtype)
         return replace(answer, memory=self.memory)
 
     def _first_run(self, tensor: Tensor, cancelled: Cancelled | None) -> Answer | None:
@@ -162,9 +169,9 @@ class Session:
         Returns:
             Whether there was anything to release.
         """
-        if time.monotonic() - self._resting_since < idle_seconds:
+        if time.monotonic() - self._use.ended < idle_seconds:
             return False
-        last, self._last_input = self._last_input, None
+        last, self._use.last = self._use.last, None
         return self._engine.give_back(*self._names, last)
 
 
