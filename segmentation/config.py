@@ -77,7 +77,7 @@ class Config(BaseSettings):
     stuck_seconds: Count = 300
     """Seconds on top of the network's limit after which a run without progress is ended."""
     own_models_mb: Count = 4096
-    """Megabytes of memory for all `.onnx` files without a registry entry together."""
+    """Megabytes of memory for all models without a registry entry together."""
     max_upload_mb: Count = 50
     """Megabytes per uploaded file."""
     max_request_mb: Count = 500

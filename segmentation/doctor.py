@@ -13,6 +13,7 @@ from segmentation.network.gpu.probe import gpu_problem, runtime, usable_provider
 from segmentation.network.machine import available_cores
 from segmentation.network.providers import short_name
 from segmentation.network.session import load_configured
+from segmentation.sandbox.protections import missing_protections, protections
 
 _PACKAGES = ("gradio", "numpy", "scipy", "pillow", "numba", "isal", "huggingface_hub")
 
@@ -44,6 +45,7 @@ def examine(config: Config, registry: Registry) -> Diagnosis:
         runtime(),
         ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES),
     ]
+    found.lines.append(_described_sandbox())
     best = _look_at_the_gpu(found, config.device)
     if best:
         _look_at_the_models(found, config, registry, best)
@@ -66,6 +68,11 @@ def _look_at_the_gpu(found: Diagnosis, device: Device) -> str | None:
     if problem and present:
         found.advice.append(problem)
     return providers[0]
+
+
+def _described_sandbox() -> str:
+    present = ", ".join(protection.name for protection in protections() if protection.available) or "no protection"
+    return f"Models without a registry entry run in a process with {present}. {missing_protections()}".rstrip()
 
 
 def _described(gpu: Gpu) -> str:

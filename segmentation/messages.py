@@ -1,7 +1,12 @@
 """Sentences for people: written in English where they arise, translated into the visitor's language at the edge."""
 
+import re
 from collections.abc import Mapping
-from typing import Self
+from string import Formatter
+from typing import Any, Self
+
+_FORMAT = re.compile(r",?(\.\d)?[a-z%]?")  # no width, which could fill the memory
+_MOST_CHARACTERS = 500
 
 
 class Message(str):
@@ -45,3 +50,39 @@ class Message(str):
 def translated(text: str, catalogue: Mapping[str, str]) -> str:
     """A message in the catalogue's language; any other text unchanged."""
     return text.translated(catalogue) if isinstance(text, Message) else text
+
+
+def to_json(text: str) -> list[Any]:
+    """A message as JSON, for another process; any other text without values."""
+    if not isinstance(text, Message):
+        return [text, {}]
+    plain = (int, float, str)
+    return [
+        text.template,
+        {
+            name: to_json(value) if isinstance(value, Message) else value if isinstance(value, plain) else str(value)
+            for name, value in text.values.items()
+        },
+    ]
+
+
+def from_json(parts: Any) -> Message:
+    """The message that another process sent, which may have been taken over.
+
+    Raises:
+        ValueError: It is no message, or its template does more than fill in names.
+    """
+    try:
+        template, values = str(parts[0])[:_MOST_CHARACTERS], dict(parts[1])
+        for _, name, form, conversion in Formatter().parse(template) if values else ():
+            if name is not None and (not name.isidentifier() or conversion or not _FORMAT.fullmatch(form or "")):
+                raise ValueError(template)
+        return Message(template, **{str(name): _value(value) for name, value in values.items()})
+    except (TypeError, LookupError, RecursionError) as error:
+        raise ValueError("not a message") from error
+
+
+def _value(value: Any) -> object:
+    if isinstance(value, list):
+        return from_json(value)
+    return value if isinstance(value, (int, float)) else str(value)[:_MOST_CHARACTERS]

@@ -73,6 +73,25 @@ def external_files(path: Path) -> list[Path]:
     return [file for name in data_names(path) if (file := path.parent / name).is_file() and file.parent == path.parent]
 
 
+def data_files(path: Path) -> list[Path]:
+    """The existing files that hold a network's data, links resolved.
+
+    They may lie in its folder or, if the network is a link as in the Hub's cache, beside what it links to.
+
+    Raises:
+        ValueError: One lies elsewhere.
+    """
+    stat = path.stat()
+    folders = path.parent.resolve(), path.resolve().parent
+    files = []
+    for name in _external_names(path, stat.st_size, stat.st_mtime_ns):
+        file = (path.parent / name).resolve()
+        if not any(file.is_relative_to(folder) for folder in folders):
+            raise ValueError(name)
+        files.append(file)
+    return [file for file in files if file.is_file()]
+
+
 @lru_cache(maxsize=256)
 def _external_names(path: Path, size: int, _modified: int) -> tuple[str, ...]:
     if not size:

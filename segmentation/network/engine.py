@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import onnxruntime
 
 from segmentation.arrays import Tensor
 from segmentation.messages import Message
-from segmentation.network.machine import available_cores, available_memory
+from segmentation.network.machine import available_cores
 from segmentation.network.providers import CPU, CUDA, TENSORRT, Provider
 from segmentation.network.watchdog import Cancelled, watched
 
@@ -28,8 +27,6 @@ _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[/\\][^\s/\\:'\"()]+)+[/\\]([^\s/\\:'\"()]
 
 _ARENA = {CPU: "cpu:0", CUDA: "gpu:0", TENSORRT: "gpu:0"}
 """The arena whose free memory a run may release at its end."""
-
-_SHARE = 0.6  # of this machine's memory, the most for unregistered files
 
 
 class OutOfMemoryError(Exception):
@@ -53,7 +50,6 @@ class Engine:
         threads: int | None = None,
         *,
         seconds: float | None = None,
-        limit_mb: int | None = None,
     ) -> None:
         """Load the network.
 
@@ -62,8 +58,6 @@ class Engine:
             providers: The execution providers to use, best first, each with its options.
             threads: Cores one run may use on the CPU; all by default.
             seconds: A run that takes longer is ended.
-            limit_mb: Megabytes on the CPU for all networks with a limit together; the first limit applies to the whole
-                process.
 
         Raises:
             OutOfMemoryError: The GPU has too little memory for the weights.
@@ -76,10 +70,7 @@ class Engine:
         options.enable_mem_pattern = False
         # idle workers of a server must not burn the cores that decode and encode other pictures
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if limit_mb is not None:
-            _limited_arena(limit_mb)
-            options.add_session_config_entry("session.use_env_allocators", "1")
-        self._seconds, self._limited = seconds, limit_mb is not None
+        self._seconds = seconds
         # without enable_fallback=0, the Python wrapper falls back to the CPU on load and run, and prints
         with out_of_memory_by_name():
             self._session = onnxruntime.InferenceSession(
@@ -121,23 +112,13 @@ class Engine:
                 (Deep-Live-Cam#1738): do not use it again.
             Exception: Anything else that ONNX Runtime raises.
         """
-        options = self.options(give_back or self._limited)  # unregistered files hold no memory between runs
+        options = self.options(give_back)
         with watched(options, self._seconds, cancelled):
             (answer,) = self._session.run([output], {name: tensor}, options)
         return answer  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Allow the network's memory to be freed with the last reference to this, once no run is in progress."""
-
-
-@cache
-def _limited_arena(megabytes: int) -> None:
-    """One limited arena shared by all sessions that request it: runs that exceed it fail, the process survives."""
-    most = min(megabytes << 20, int(_SHARE * available_memory()))
-    info = onnxruntime.OrtMemoryInfo(
-        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
-    )
-    onnxruntime.create_and_register_allocator(info, onnxruntime.OrtArenaCfg({"max_mem": most}))
 
 
 @contextmanager

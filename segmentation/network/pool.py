@@ -16,9 +16,10 @@ def threads_for(spec: ModelSpec, pictures: int) -> int | None:
     """Threads for one run: None (all cores) for few pictures, one for a large batch.
 
     Processing one picture per core, each on one thread, is up to a third faster than one after the other on all cores
-    (benchmarks/throughput.py). It needs a separate session, so it is not for weights of hundreds of megabytes.
+    (benchmarks/throughput.py). It needs a separate session, so it is not for weights of hundreds of megabytes, nor for
+    unregistered models, which compute one picture at a time.
     """
-    return 1 if spec.is_small and pictures >= 2 * available_cores() else None
+    return 1 if spec.registered and spec.is_small and pictures >= 2 * available_cores() else None
 
 
 Load = Callable[[ModelSpec, int | None], Session]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from segmentation.network.engine import Engine, OutOfMemoryError, reason
 from segmentation.network.gpu.bound import BoundEngine
 from segmentation.network.gpu.options import GpuOptions, with_options
 from segmentation.network.gpu.probe import usable_providers
-from segmentation.network.machine import available_cores
+from segmentation.network.machine import available_cores, resident_bytes
 from segmentation.network.providers import CPU, TENSORRT
 from segmentation.network.watchdog import Cancelled, RunCancelledError, RunTimeoutError
 
@@ -50,6 +50,10 @@ class _Loaded:
     """It is on the CPU because the GPU ran out of memory."""
 
 
+LastInput: TypeAlias = tuple[tuple[int, ...], np.dtype[Any]]
+"""Shape and dtype of the latest input."""
+
+
 class RecoveringEngine:
     """Loads and runs one network.
 
@@ -74,7 +78,6 @@ class RecoveringEngine:
         fixed_size: bool,
         small: bool,
         seconds: float | None,
-        limit_mb: int | None,
     ) -> None:
         """Load the network.
 
@@ -87,14 +90,13 @@ class RecoveringEngine:
             fixed_size: Whether its input has a fixed size, so that CUDA graphs can be captured.
             small: Whether concurrent runs fit into any machine's memory.
             seconds: A run that takes longer is ended.
-            limit_mb: See `Engine`.
 
         Raises:
             SessionError: The device is unavailable, or the file is not a network.
         """
         self._path, self._title, self._device, self._threads, self._gpu = path, title, device, threads, gpu
         self._graphs = gpu.graphs and fixed_size
-        self._seconds, self._limit_mb = seconds, limit_mb
+        self._seconds = seconds
         self._batch = gpu.batch  # pictures per GPU run; 1 after running out of memory
         self._loads = 0  # number of loads, to recognise a run that failed on an earlier one
         self._loaded: _Loaded | None = None  # None after running out of memory, until the next run
@@ -127,13 +129,25 @@ class RecoveringEngine:
         """
         return self._run(name, output, tensor, False, cancelled)
 
-    def give_back(self, name: str, output: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of memory that this process holds; 0 if unknown."""
+        return resident_bytes()
+
+    def give_back(self, name: str, output: str, last: LastInput | None) -> bool:
         """Release the memory of the activations, which takes a run; or retry the GPU after it ran out of memory.
+
+        Args:
+            name: Name of the input.
+            output: Name of the output.
+            last: The input of the latest run; None if there was none since this was called.
 
         Returns:
             Whether there was anything to release.
         """
         loaded = self._loaded
+        if last is None:
+            return False
         if loaded and loaded.ran_out:
             with self._alone():
                 if self._loaded and self._loaded.ran_out:  # still
@@ -142,7 +156,7 @@ class RecoveringEngine:
             return True
         if loaded is None or not loaded.engine.gives_back:
             return False
-        self._run(name, output, np.zeros(shape, dtype), True, None)
+        self._run(name, output, np.zeros(*last), True, None)
         return True
 
     # ----------------------------------------------------------------------------------------------------- loading
@@ -179,7 +193,7 @@ class RecoveringEngine:
     def _load_on_the_cpu(self, note: str, ran_out: bool = False) -> _Loaded:
         options = with_options([CPU], self._gpu, graphs=False)
         try:
-            engine = Engine(self._path, options, self._threads, seconds=self._seconds, limit_mb=self._limit_mb)
+            engine = Engine(self._path, options, self._threads, seconds=self._seconds)
         except Exception as error:  # as above
             raise SessionError(
                 Message(

@@ -4,11 +4,9 @@ import copy
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import numpy as np
+from typing import TypeAlias
 
 from segmentation.arrays import Tensor
 from segmentation.config import Config, Device
@@ -20,13 +18,14 @@ from segmentation.models.spec import ModelSpec, Progress
 from segmentation.models.weights import DEFAULT_FOLDER, fetch_weights
 from segmentation.network.contract import input_contract, output_contract
 from segmentation.network.gpu.options import GpuOptions
+from segmentation.network.isolated import IsolatedEngine
 from segmentation.network.machine import resident_bytes
-from segmentation.network.recovery import Answer, RecoveringEngine
+from segmentation.network.recovery import Answer, LastInput, RecoveringEngine
 from segmentation.network.watchdog import Cancelled
 from segmentation.settings import MAX_SIZE
 
 DEFAULT_GPU = GpuOptions()
-OWN_MODELS_MB = 4096  # default limit on the CPU for all unregistered files together
+OWN_MODELS_MB = 4096  # default memory limit for all unregistered models together
 
 _MOST_VALUES = 4 * MAX_SIZE**2  # of an output
 
@@ -35,8 +34,20 @@ Runner: TypeAlias = Callable[[Tensor, Cancelled | None], Answer]
 """Computes a network's output for a tensor of its input contract: `Session.run`, or a GPU lent for one picture."""
 
 
+@dataclass(slots=True)
+class _Use:
+    """The use of a network, under whichever contract."""
+
+    memory: int
+    measured: bool = False  # by a run
+    ended: float = field(default_factory=time.monotonic)
+    last: LastInput | None = None  # None if there was no run since the memory was released
+
+
 class Session:
     """One network, ready to run. Safe to use from several threads at once.
+
+    An unregistered one runs in a process of its own, which ends with this object.
 
     Attributes:
         spec: The model.
@@ -44,8 +55,6 @@ class Session:
         input: Its input contract, completed from the graph.
         output: How to read its output, completed from the graph.
         notes: Sentences about guesses in these, to show with the result.
-        memory: Approximate bytes by which loading it and its first run grew this process: other allocations at that
-            time are counted too, GPU memory is not. 0 if unknown.
     """
 
     def __init__(
@@ -68,7 +77,7 @@ class Session:
             threads: Cores one run may use on the CPU; all by default.
             gpu: GPU limits, if it uses one.
             seconds: A run that takes longer is ended.
-            own_models_mb: Megabytes on the CPU for all files without a registry entry together.
+            own_models_mb: Megabytes of memory for all unregistered models together.
 
         Raises:
             SessionError: The device is unavailable, or the file does not fit the contract.
@@ -80,16 +89,20 @@ class Session:
                 )
             )
         self._own_spec, self._contract, self.path = spec, "", path
-        before = resident_bytes()
-        self._engine = RecoveringEngine(
-            path, spec.title, device, threads, gpu, fixed_size=not spec.input.dynamic, small=spec.is_small,
-            seconds=seconds, limit_mb=own_models_mb if spec.is_local else None,
-        )  # fmt: skip
-        self.memory = max(0, resident_bytes() - before)
+        before = resident_bytes() if spec.registered else 0
+        fixed_size = not spec.input.dynamic
+        self._engine: RecoveringEngine | IsolatedEngine
+        if spec.registered:
+            self._engine = RecoveringEngine(
+                path, spec.title, device, threads, gpu, fixed_size=fixed_size, small=spec.is_small, seconds=seconds
+            )
+        else:
+            self._engine = IsolatedEngine(
+                path, spec.title, device, threads, gpu, fixed_size=fixed_size, seconds=seconds, memory_mb=own_models_mb
+            )
+        self._use = _Use(memory=max(0, self._engine.held_bytes - before))
+        self._measuring = threading.Lock()
         self._take_contract(spec)
-        self._measuring, self._measured = threading.Lock(), False
-        self._resting_since = 0.0
-        self._last_input: tuple[tuple[int, ...], np.dtype[Any]] | None = None
 
     def _take_contract(self, spec: ModelSpec) -> None:
         self.spec = spec
@@ -98,6 +111,14 @@ class Session:
         self.output, self.notes = contract.spec, contract.notes
         assert self.input.name is not None, "completed by the contract"
         self._names = self.input.name, contract.name
+
+    @property
+    def memory(self) -> int:
+        """Approximate bytes by which loading it and its first run grew its process; 0 if unknown.
+
+        Other allocations at that time are counted too, GPU memory is not.
+        """
+        return self._use.memory
 
     @property
     def provider(self) -> str:
@@ -123,7 +144,7 @@ class Session:
             SessionError: The run failed (unsupported size, memory, time).
             RunCancelledError: It was cancelled.
         """
-        answer = None if self._measured else self._first_run(tensor, cancelled)
+        answer = None if self._use.measured else self._first_run(tensor, cancelled)
         answer = answer or self._engine.run(*self._names, tensor, cancelled)
         if answer.output.size > _MOST_VALUES:
             raise SessionError(
@@ -132,8 +153,8 @@ class Session:
                     title=self.spec.title, values=answer.output.size,
                 )
             )  # fmt: skip
-        self._resting_since, self._last_input = time.monotonic(), (tensor.shape, tensor.dtype)
-        return replace(answer, memory=self.memory)
+        self._use.ended, self._use.last = time.monotonic(), (tensor.shape, tensor.dtype)
+        return replace(answer, memory=self._use.memory)
 
     def _first_run(self, tensor: Tensor, cancelled: Cancelled | None) -> Answer | None:
         """Run and measure: the activations stay allocated, so the process's growth is the most that one run needs.
@@ -142,12 +163,12 @@ class Session:
             None if another run was first.
         """
         with self._measuring:  # others wait: concurrent runs would count each other's memory
-            if self._measured:
+            if self._use.measured:
                 return None
-            before = resident_bytes()
+            before = self._engine.held_bytes
             answer = self._engine.run(*self._names, tensor, cancelled)
-            self.memory += max(0, resident_bytes() - before)
-            self._measured = True
+            self._use.memory += max(0, self._engine.held_bytes - before)
+            self._use.measured = True
             return answer
 
     def under(self, contract: str) -> "Session":
@@ -169,16 +190,16 @@ class Session:
 
         Between runs it stays allocated: otherwise each run takes a fifth longer (u2netp: 300 MB held; MODNet at 1024:
         560 MB, 130 MB after release). ONNX Runtime only releases it at the end of a run, so this costs one run. A
-        network that moved to the CPU because the GPU ran out of memory tries the GPU again.
+        network that moved to the CPU because the GPU ran out of memory tries the GPU again. The process of an
+        unregistered one ends; its next run starts it again.
 
         Returns:
             Whether there was anything to release.
         """
-        last = self._last_input
-        if last is None or time.monotonic() - self._resting_since < idle_seconds:
+        if time.monotonic() - self._use.ended < idle_seconds:
             return False
-        self._last_input = None
-        return self._engine.give_back(*self._names, *last)
+        last, self._use.last = self._use.last, None
+        return self._engine.give_back(*self._names, last)
 
 
 def load_session(
@@ -206,7 +227,7 @@ def load_session(
         accepted_licences: Ids of the licences that were accepted.
         on_progress: Called while bytes arrive.
         seconds: A run that takes longer is ended.
-        own_models_mb: Megabytes on the CPU for all files without a registry entry together.
+        own_models_mb: Megabytes of memory for all unregistered models together.
 
     Raises:
         WeightsError: The weights cannot be downloaded, or may not be used.

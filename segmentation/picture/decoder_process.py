@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from segmentation.errors import ImageError
-from segmentation.messages import Message
+from segmentation.messages import Message, from_json, to_json
 from segmentation.picture.decoding import decode
 from segmentation.picture.picture import Limits, Picture
 
@@ -51,7 +51,8 @@ def decode_apart(data: bytes, kind: str, name: str, limits: Limits) -> Picture:
         with worker.deadline(limits.seconds) as late:
             worker.send(request, data)
             answer = worker.receive_json()
-            picture = None if answer.get("error") else _picture(worker, answer, name, kind, limits)
+            problem = from_json(answer["error"]) if answer.get("error") else None
+            picture = None if problem else _picture(worker, answer, name, kind, limits)
     except (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError) as error:
         # it was stopped, died, or sent nonsense
         worker.close()
@@ -69,7 +70,7 @@ def decode_apart(data: bytes, kind: str, name: str, limits: Limits) -> Picture:
         raise
     _give_back(worker)
     if picture is None:
-        raise ImageError(_message(answer["error"]))
+        raise ImageError(problem)
     return picture
 
 
@@ -91,21 +92,10 @@ def _picture(worker: "_Worker", answer: dict[str, Any], name: str, kind: str, li
         opacity=np.frombuffer(opacity, np.uint8).reshape(height, width) if opacity else None,
         icc_profile=bytes(profile) or None,
         name=name,
-        notes=tuple(_message(note) for note in answer["notes"]),
+        notes=tuple(from_json(note) for note in answer["notes"]),
         kind=kind,
         is_whole=bool(answer["is_whole"]),
     )
-
-
-def _message(parts: list[Any]) -> str:
-    template, values = parts
-    if values is None:
-        return str(template)
-    return Message(str(template), **{str(key): value for key, value in values.items() if key != "template"})
-
-
-def _parts(text: str) -> list[Any]:
-    return [text.template, text.values] if isinstance(text, Message) else [text, None]
 
 
 # ------------------------------------------------------------------------------------------ this side of the pipe
@@ -251,16 +241,16 @@ def _answer(pipe: IO[bytes], data: bytes, kind: str, name: str, limits: Limits) 
     try:
         picture = decode(data, kind, name, limits)
     except ImageError as error:
-        answer = {"error": _parts(error.message)}
+        answer = {"error": to_json(error.message)}
     except MemoryError:
         text = Message("Reading {name} needs more memory than one picture may use. Make it smaller first.", name=name)
-        answer = {"error": _parts(text)}
+        answer = {"error": to_json(text)}
     else:
         opacity = b"" if picture.opacity is None else np.ascontiguousarray(picture.opacity).data.cast("B")
         planes = [np.ascontiguousarray(picture.rgb).data.cast("B"), opacity, picture.icc_profile or b""]
         answer = {
             "size": picture.size,
-            "notes": [_parts(note) for note in picture.notes],
+            "notes": [to_json(note) for note in picture.notes],
             "is_whole": picture.is_whole,
             "lengths": [len(plane) for plane in planes],
         }

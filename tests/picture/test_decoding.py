@@ -319,7 +319,9 @@ def test_what_takes_too_much_memory_is_ended_with_a_sentence() -> None:
     big = encoded(np.zeros((9000, 9000), np.uint8), "TIFF", compression="tiff_deflate")
     limits = Limits(max_pixels=100_000_000)
     assert decode_apart(big, "TIFF", "a.tif", limits).size == (9000, 9000)
-    script = "import sys, segmentation.picture.decoder_process as d\nd._BASE_BYTES = d._BYTES_A_PIXEL = 0\nd.serve()\n"
+    script = (
+        "import segmentation.picture.decoder_process as d\nd._BASE_BYTES, d._BYTES_A_PIXEL = 64 << 20, 0\nd.serve()\n"
+    )
     request = b'{"kind": "TIFF", "name": "a.tif", "limits": [100000000, 30000, 20], "bytes": %d}\n' % len(big)
     done = subprocess.run([sys.executable, "-c", script], input=request + big, capture_output=True, check=False)
     assert b"needs more memory than one picture may use" in done.stdout or done.returncode != 0
