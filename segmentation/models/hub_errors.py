@@ -42,7 +42,7 @@ def hub_errors(repo_id: str) -> Iterator[None]:
         ) from error
     except RevisionNotFoundError as error:
         raise WeightsError(
-            Message("{repo_id} has no such branch, tag or commit on the Hub", repo_id=repo_id)
+            Message("the Hub has no such branch, tag or commit of {repo_id}", repo_id=repo_id)
         ) from error
     except HfHubHTTPError as error:
         raise WeightsError(_answered(error.response.status_code, repo_id)) from error

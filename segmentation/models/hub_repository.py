@@ -157,7 +157,7 @@ def _listed(reference: HubReference) -> HubRepository:
         )
         repository = _read(info)
     except (ValidationError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise WeightsError(Message("the Hub's answer is not as expected")) from error
+        raise WeightsError(Message("the Hub gave an unexpected answer")) from error
     configs, unreadable = dict[str, dict[str, Any]](), list[str]()
     for file in _declaring(repository.files):
         content = _json_object(_content(repository, file)) if file.size <= _CONFIG_BYTES else None
@@ -171,7 +171,7 @@ def _listed(reference: HubReference) -> HubRepository:
 def _read(info: ModelInfo) -> HubRepository:
     siblings = info.siblings or []
     if len(siblings) > _MOST_FILES:
-        raise WeightsError(Message("it has too many files"))
+        raise WeightsError(Message("the Hub lists too many files"))
     files = [
         HubFile(
             path=sibling.rfilename,
@@ -203,7 +203,7 @@ def _content(repository: HubRepository, file: HubFile) -> bytes:
     response = get_session().get(url, headers=build_hf_headers(), timeout=HUB_ANSWER_SECONDS)
     hf_raise_for_status(response)
     if not file.is_right(response.content):
-        raise WeightsError(Message("{file} is not the file that the Hub lists", file=file.path))
+        raise WeightsError(Message("the Hub gave another {file} than it lists", file=file.path))
     return response.content
 
 

@@ -96,9 +96,9 @@ def _page(parameters: dict[str, Any]) -> list[Any]:
     try:
         answer = response.json()
     except ValueError as error:
-        raise WeightsError(Message("the Hub's answer is not as expected")) from error
+        raise WeightsError(Message("the Hub gave an unexpected answer")) from error
     if not isinstance(answer, list):
-        raise WeightsError(Message("the Hub's answer is not as expected"))
+        raise WeightsError(Message("the Hub gave an unexpected answer"))
     return answer
 
 
