@@ -182,10 +182,11 @@ def test_a_link_with_classes_that_the_model_lacks_is_told(controls: Controls) ->
 
 
 def test_chips_are_those_of_the_model_with_what_was_found_first(controls: Controls) -> None:
-    chips = controls.class_chips("colours", ["hat", "wall"], found={"hat", "hair"})
-    assert [value for _, value in chips.choices] == ["all", "hair", "hat", "skin", "glasses"]
+    chips = controls.class_chips("colours", ["hat", "wall"])
+    assert [value for _, value in chips.choices] == ["all", "skin", "hair", "hat", "glasses"]
     assert chips.value == ["hat"]
     assert chips.visible
+    assert [value for _, value in controls.class_choices("colours", {"hat", "hair"})][:3] == ["all", "hair", "hat"]
     none = controls.class_chips("bright.onnx", ["hat"])
     assert (none.choices, none.value, none.visible) == ([], [], False)
 
