@@ -213,6 +213,16 @@ def test_the_same_picture_stays_selected_when_its_classes_are_joined() -> None:
     assert selected[1].label == "hat"
 
 
+def test_a_picture_in_which_nothing_was_found_can_be_refined() -> None:
+    first, other = (Recipe("colours", Settings(classes=classes)) for classes in (("hat",), ("hair",)))
+    outcomes = Outcomes((first, None))
+    outcomes.add(of(0))
+    assert outcomes.share_of((first, None)) == (1, 1)
+    assert outcomes.share_of((other, None)) == (0, 1)
+    outcomes.replace(of(0, "hair"), (other, None))
+    assert outcomes.share_of((other, None)) == (1, 1)
+
+
 def test_chips_of_another_model_do_not_change_earlier_cutouts() -> None:
     predictions = Predictions([], Recipe("colours", Settings(classes=("hair",))))
     same = predictions.refined(Recipe("colours", Settings(classes=("hat",))))

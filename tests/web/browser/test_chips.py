@@ -103,6 +103,20 @@ def test_chips_not_in_the_picture_keep_the_cutout_and_say_so(page: Watched, face
     expect(page.page.locator("#viewer .name")).to_contain_text("(glasses-skin)")
 
 
+def test_other_chips_are_tried_after_none_was_found(page: Watched, face: Path) -> None:
+    page.add(face)
+    chip(page, "glasses").check()
+    page.press("#run")
+    page.done()
+    expect(page.page.locator("#report")).to_contain_text("None of the chosen classes is in this picture: glasses.")
+    expect(page.page.locator("#viewer .nothing")).to_be_visible()
+    chip(page, "hat").check()
+    expect(page.page.locator("#status .line")).to_contain_text("the next time you press Cut out")
+    page.page.click("#run")
+    expect(page.page.locator("#viewer .thumb")).to_have_count(1, timeout=30000)
+    assert saved_as(page) == "face-glasses-hat-cutout.png"
+
+
 def test_the_selected_picture_stays_selected_when_its_classes_are_joined(page: Watched, face: Path) -> None:
     page.add(face, colours.save_face(face.with_name("other.png"), hat=False))
     page.run(5)
