@@ -182,10 +182,11 @@ def test_a_link_with_classes_that_the_model_lacks_is_told(controls: Controls) ->
 
 
 def test_chips_are_those_of_the_model_with_what_was_found_first(controls: Controls) -> None:
-    chips = controls.class_chips("colours", ["hat", "wall"], found={"hat", "hair"})
-    assert [value for _, value in chips.choices] == ["all", "hair", "hat", "skin", "glasses"]
+    chips = controls.class_chips("colours", ["hat", "wall"])
+    assert [value for _, value in chips.choices] == ["all", "skin", "hair", "hat", "glasses"]
     assert chips.value == ["hat"]
     assert chips.visible
+    assert [value for _, value in controls.class_choices("colours", {"hat", "hair"})][:3] == ["all", "hair", "hat"]
     none = controls.class_chips("bright.onnx", ["hat"])
     assert (none.choices, none.value, none.visible) == ([], [], False)
 
@@ -210,6 +211,16 @@ def test_the_same_picture_stays_selected_when_its_classes_are_joined() -> None:
     selected = view.selected
     assert selected is not None
     assert selected[1].label == "hat"
+
+
+def test_a_picture_in_which_nothing_was_found_can_be_refined() -> None:
+    first, other = (Recipe("colours", Settings(classes=classes)) for classes in (("hat",), ("hair",)))
+    outcomes = Outcomes((first, None))
+    outcomes.add(of(0))
+    assert outcomes.share_of((first, None)) == (1, 1)
+    assert outcomes.share_of((other, None)) == (0, 1)
+    outcomes.replace(of(0, "hair"), (other, None))
+    assert outcomes.share_of((other, None)) == (1, 1)
 
 
 def test_chips_of_another_model_do_not_change_earlier_cutouts() -> None:

@@ -28,6 +28,7 @@ PARAMETERS = set(FIELDS) | {name.removeprefix("alpha_matting_") for name in FIEL
 def controls() -> dict[str, Any]:
     with gr.Blocks():
         laid_out = Controls(load_registry)
+        laid_out.classes()
         laid_out.matting_switch()
         laid_out.matting()
         laid_out.background()
@@ -38,7 +39,8 @@ def controls() -> dict[str, Any]:
 def test_the_page_has_a_control_for_every_setting_with_its_default(controls: dict[str, Any]) -> None:
     assert set(FIELDS) <= set(controls)
     for name, default in DEFAULTS.items():
-        assert controls[name].value == ("" if default is None else default), name
+        shown = {None: "", "each": []}.get(default, default)  # no chip means a cutout of each class
+        assert controls[name].value == shown, name
     assert {name: texts()["en"][f"{name}_info"] for name in FIELDS if name not in CHOICES} == {
         name: help_text(name) for name in FIELDS if name not in CHOICES
     }
@@ -60,7 +62,7 @@ def test_sliders_have_the_ranges_of_the_settings(controls: dict[str, Any]) -> No
 def test_radios_have_the_choices_of_the_settings(controls: dict[str, Any]) -> None:
     radios = {name: control for name, control in controls.items() if isinstance(control, gr.Radio)}
     shown = {name: tuple(value for _, value in radio.choices if value != COLOUR) for name, radio in radios.items()}
-    assert shown | {"alpha_matting_erode_size": ("auto",)} == CHOICES
+    assert shown | {"alpha_matting_erode_size": ("auto",), "classes": ("each", "all")} == CHOICES
     assert AUTO in controls
 
 

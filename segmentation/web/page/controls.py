@@ -50,21 +50,24 @@ class Controls:
         """The classes to join into one cutout, as chips; only for models that tell classes apart."""
         self._add("classes", self.class_chips(self._registry().default.id, DEFAULTS["classes"]))
 
-    def class_chips(self, model: str, chosen: Classes | Sequence[str], found: Collection[str] = ()) -> Any:
+    def class_chips(self, model: str, chosen: Classes | Sequence[str]) -> Any:
         """The chips for a model.
 
         Args:
             model: Its id.
             chosen: The setting, or the values of the chips; what the model lacks is left out.
-            found: Names of classes that are in the pictures, which come first.
         """
-        known = self.classes_of(model)
-        names = ["all", *sorted(known, key=lambda name: name not in found)] if known else []
+        choices = self.class_choices(model)
+        values = [value for _, value in choices]
         return gr.CheckboxGroup(
-            [(i18n(LABELS["classes"][name]) if name == "all" else name, name) for name in names],
-            value=[name for name in _chips(chosen) if name in names],
-            label=i18n("classes"), info=info("classes"), elem_id="classes", visible=bool(names),
+            choices, value=[name for name in _chips(chosen) if name in values],
+            label=i18n("classes"), info=info("classes"), elem_id="classes", visible=bool(choices),
         )  # fmt: skip
+
+    def class_choices(self, model: str, found: Collection[str] = ()) -> list[tuple[str, str]]:
+        """Label and value of each chip for a model, first those of classes that were found; none without classes."""
+        known = sorted(self.classes_of(model), key=lambda name: name not in found)
+        return [(i18n(LABELS["classes"]["all"]), "all"), *((name, name) for name in known)] if known else []
 
     def classes_of(self, model: str) -> tuple[str, ...]:
         """Names of a model's classes; none if it does not tell any apart."""

@@ -10,6 +10,7 @@ from segmentation.errors import SegmentationError
 from segmentation.messages import Message
 from segmentation.recipe import Recipe
 from segmentation.web.page.controls import Controls
+from segmentation.web.page.next_run import NEXT_RUN
 from segmentation.web.page.screen import Screen
 from segmentation.web.page.viewer import preview_value, viewer_value
 from segmentation.web.runs.run import Run
@@ -47,8 +48,9 @@ class LiveTuning:
             preview = self._service.preview(run, recipe, backdrop)
         except SegmentationError as error:  # a moving slider may pass invalid values
             return screen.say(say(error.message))
-        if preview is None:
-            return screen.nothing()
+        if preview is None:  # nothing is shown: no picture is done yet, or none has a cutout
+            waits = len(run.outcomes) and not run.is_at_work
+            return screen.say(say(NEXT_RUN)) if waits else screen.nothing()
         notes = [say(Message("Preview in {seconds:.2f} s.", seconds=preview.seconds)), *map(say, preview.warnings)]
         return screen.say(" ".join(notes)) | {self._preview_data: preview_value(run, preview)}
 

@@ -196,7 +196,9 @@ class Page:
         chips = self.controls.by_name["classes"]
         for event in (self.model.change, *(run.then for run in running)):
             event(self.show_card, self.model, self.card, **unqueued)
-            event(self.show_classes, [self.model, chips, screen.last_run], chips, **unqueued)
+        self.model.change(self.controls.class_chips, [self.model, chips], chips, **unqueued)
+        for run in running:
+            run.then(self.order_classes, [self.model, screen.last_run], chips, **unqueued)
         self.model.input(self.next_run.model_selected, [self.model, screen.last_run], screen.status, **unqueued)
         text_fields = [self.controls.by_name[name] for name in TEXT_FIELDS]
         gr.on(
@@ -271,11 +273,10 @@ class Page:
         """Description and terms of a model."""
         return self._card(model_id, speaker(request))
 
-    def show_classes(self, model_id: str, chosen: list[str], run: Run | None) -> Any:
-        """The chips of a model's classes; those in the pictures of a run of it first."""
-        is_its = run is not None and run.predictions.recipe.model == model_id
-        found = {name for each in run.predictions.by_picture.values() for name in each.maps} if run and is_its else ()
-        return self.controls.class_chips(model_id, chosen, found)
+    def order_classes(self, model_id: str, run: Run | None) -> Any:
+        """The chips of a model's classes, those in the pictures of a run first. What is chosen stays as it is."""
+        found = {name for each in run.predictions.by_picture.values() for name in each.maps} if run else ()
+        return gr.update(choices=self.controls.class_choices(model_id, found))
 
     def _card(self, model_id: str, say: Say) -> str:
         return card(next((entry for entry in self.service.offered.as_json() if entry["id"] == model_id), None), say)

@@ -90,9 +90,13 @@ class Outcomes:
             return {backdrop for _, backdrop in (self._made_by, *self._replaced_by.values()) if backdrop}
 
     def share_of(self, made_by: MadeBy) -> tuple[int, int]:
-        """Number of pictures whose cutouts this recipe and backdrop made, and of all that have cutouts."""
-        all_ = self.made_by.values()
-        return sum(one == made_by for one in all_), len(all_)
+        """Number of pictures finished with this recipe and backdrop, and of all that did not fail.
+
+        A picture may be finished without cutouts: other classes may be found in it.
+        """
+        with self._lock:
+            done = [index for index, outcome in self._outcomes.items() if not outcome.report.error]
+            return sum(self._replaced_by.get(index, self._made_by) == made_by for index in done), len(done)
 
     @property
     def is_mixed(self) -> bool:
