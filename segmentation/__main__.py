@@ -1,4 +1,4 @@
-"""The command line: `python -m segmentation cut photos/*.jpg`, `score`, `models`, `fetch`, `doctor`."""
+"""The command line: `python -m segmentation cut photos/*.jpg`, `score`, `inspect`, `models`, `fetch`, `doctor`."""
 
 import argparse
 import io
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 os.environ.setdefault("NUMBA_CPU_NAME", "generic")  # as in app.py: both share compiled code, valid on any CPU
 
-from segmentation.commands import cut, doctor, fetch, inspect, models
+from segmentation.commands import cut, doctor, fetch, inspect, models, score
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
 from segmentation.models.registry import load_offered
 
-COMMANDS = (cut, inspect, models, fetch, doctor)
+COMMANDS = (cut, score, inspect, models, fetch, doctor)
 """In the order of the help."""
 
 

@@ -49,21 +49,28 @@ def find_pictures(paths: Iterable[Path]) -> Found:
             manifest = manifests.setdefault(file.parent, Manifest(file.parent))
             (pictures if manifest.source(file) is None else made).append(file)  # type: ignore[arg-type]
     notes = [
-        *_note(others, "{count} files are not pictures: {names}.", "1 file is not a picture: {names}."),
-        *_note(
+        *note(others, "{count} files are not pictures: {names}.", "1 file is not a picture: {names}."),
+        *note(
             [Path(file).name for file in made],
             "{count} files are cutouts made here and were left out: {names}.",
             "1 file is a cutout made here and was left out: {names}.",
         ),
-        *_note(hidden, "{count} hidden files were left out: {names}.", "1 hidden file was left out: {names}."),
-        *_note(folders, "{count} folders were not searched: {names}.", "1 folder was not searched: {names}."),
+        *note(hidden, "{count} hidden files were left out: {names}.", "1 hidden file was left out: {names}."),
+        *note(folders, "{count} folders were not searched: {names}.", "1 folder was not searched: {names}."),
     ]
     if not pictures:
         raise ImageError(Message("There are no pictures. {notes}", notes=" ".join(notes)).strip())
     return Found(pictures, tuple(notes))
 
 
-def _note(names: list[str], several: str, one: str) -> list[str]:
+def note(names: list[str], several: str, one: str) -> list[str]:
+    """A sentence that counts files and names the first ones; none if there are none.
+
+    Args:
+        names: Their names.
+        several: The template for several, with {count} and {names}.
+        one: The template for one, with {names}.
+    """
     if not names:
         return []
     shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

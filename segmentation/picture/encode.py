@@ -1,5 +1,6 @@
 """Pictures -> WebP and JPEG files."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,13 @@ def save_jpeg(pixels: npt.NDArray[np.uint8], path: Path, icc_profile: bytes | No
         OSError: The file cannot be written.
     """
     _save(pixels, path, "JPEG", quality=JPEG_QUALITY, subsampling=0, icc_profile=icc_profile)
+
+
+def to_small_jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """The bytes of a small JPEG of a grey or RGB picture, for viewing."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=80, optimize=True)
+    return file.getvalue()
 
 
 def _save(pixels: npt.NDArray[np.uint8], path: Path, kind: str, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""The public endpoints, `/segment`, `/refine` and `/models`: typed for clients, checked in the core."""
+"""The public endpoints, `/segment`, `/refine`, `/score` and `/models`: typed for clients, checked in the core."""
 
 import inspect
 import logging
@@ -11,6 +11,7 @@ import gradio as gr
 from segmentation.errors import SettingsError
 from segmentation.messages import Message
 from segmentation.recipe import DEFAULTS, Recipe
+from segmentation.score.board import Board
 from segmentation.settings import FIELDS, help_text
 from segmentation.web.events import OnProgress, progress_bar, shown_errors
 from segmentation.web.guard.gradio_seams.endpoints import add_endpoint, describe, events_named, reader_keys
@@ -18,6 +19,7 @@ from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.guard.readers import is_gone
 from segmentation.web.runs.predictions import Predictions
 from segmentation.web.runs.run import Run
+from segmentation.web.runs.scoring import as_json, checked, fill
 from segmentation.web.runs.service import Service
 
 # No `from __future__ import annotations` here: Gradio reads these signatures to describe the API.
@@ -64,6 +66,35 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
         again = service.refinement(predictions, recipe, named_path(backdrop), indices, on_progress)
         yield from _files_and_reports(service, again, on_progress)
 
+    def score(
+        images: list[gr.FileData],
+        truths: list[gr.FileData],
+        models: list[str] | None = None,
+        settings: list[dict[str, Any]] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Measure models and settings on pictures whose true mattes or masks are known. Returns totals and pictures.
+
+        Args:
+            images: The pictures, uploaded to this server.
+            truths: Their true mattes or masks, in the same order: grey pictures, or cutouts with transparency.
+            models: Ids of models that /models lists; the first of them by default.
+            settings: Settings by name, as in /segment; every model is scored with each. The defaults by default.
+        """
+        on_progress = progress_bar()
+        default = [next(iter(service.offered.registry()))]
+        wanted = checked(
+            service,
+            named_paths(images),
+            named_paths(truths),
+            default if models is None else models,
+            [{}] if settings is None else settings,
+        )
+        start, keys = time.monotonic(), reader_keys()
+        board = Board([candidate.name for candidate in wanted.candidates])
+        for _ in fill(board, service, wanted, on_progress, lambda: bool(keys) and is_gone(keys, start)):
+            yield {"totals": [], "pictures": []}  # a client that shows them would get each of them at every step
+        yield as_json(wanted, board)
+
     def models() -> list[dict[str, Any]]:
         """The models on offer: purpose, licence, commercial use, size, and whether on disk and loaded."""
         return service.offered.as_json()
@@ -90,7 +121,14 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
     for endpoint in endpoints:
         limit = service.config.runs
         add_endpoint(endpoint, api_name=endpoint.__name__, concurrency_id=QUEUE_NAME, concurrency_limit=limit)
+    add_endpoint(
+        shown_errors(score), api_name="score", concurrency_id=QUEUE_NAME, concurrency_limit=service.config.runs
+    )
     add_endpoint(models, api_name="models", queue=False)
+    (scoring,) = events_named(demo, "score")
+    describe(scoring, _EXAMPLES | {"truths": [_FILE], "models": ["u2netp"], "settings": [{}]}, ("The scores",))
+    for component in scoring.inputs:
+        refuse_addresses(component)
     for event in events_named(demo, "segment", "refine"):
         for component in event.inputs:
             refuse_addresses(component)

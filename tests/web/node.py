@@ -15,7 +15,7 @@ VERSIONS = {CLIENT: "2.7.0", BIOME: "2.6.8"}  # the client's is beside gradio_cl
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".venv" / "node"
 RULES = ROOT / "segmentation" / "web" / "page" / "browser"  # with biome.jsonc
-CHECKED = {RULES: ".", ROOT / "tests" / "web": "client.mjs"}
+CHECKED = {RULES: ".", ROOT / "segmentation" / "score" / "browser": ".", ROOT / "tests" / "web": "client.mjs"}
 
 
 def package(name: str) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 from segmentation import load_registry
 
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "segmentation"
-NOT_FOR_VISITORS = {"__main__.py", "inputs.py", "outputs.py", "recipe.py", "mcp.py"}
+NOT_FOR_VISITORS = {"__main__.py", "inputs.py", "pairs.py", "source.py", "outputs.py", "recipe.py", "mcp.py"}
 # why weights could not be downloaded is for the log and the command line; the page only says that they were not
 INNER = (
     "the Hub ",

@@ -74,14 +74,24 @@ class Service:
         """
         sources = uploaded_files(paths, self.config.max_pictures)
         behind = self.backdrop(recipe, backdrop)
-        predictor = self._predictor(recipe, len(sources), on_progress)
+        predictor = self.predictor(recipe, len(sources), on_progress)
         touch_files(sources)
         predictions = Predictions(sources, recipe)
         self.predictions.add(predictions)
         ticket = self.turns.ticket(single=len(sources) == 1)
         return Run(new_run_folder(), predictions, recipe, behind, predictor, ticket)
 
-    def _predictor(self, recipe: Recipe, pictures: int, on_progress: OnProgress | None) -> Predictor:
+    def predictor(self, recipe: Recipe, pictures: int, on_progress: OnProgress | None) -> Predictor:
+        """The loaded network of a recipe, ready for a visitor's pictures.
+
+        Args:
+            recipe: Model and settings.
+            pictures: How many pictures it will be run on.
+            on_progress: Progress callback.
+
+        Raises:
+            SegmentationError: The model is unknown, unavailable, or cannot take that size.
+        """
         session = self.offered.session(recipe.model, pictures, on_progress).under(recipe.settings.contract)
         predictor = from_session(session, recipe.settings, runner_for_visitor(session, self.config))
         _prepare_matting(recipe, on_progress)
@@ -129,7 +139,7 @@ class Service:
         if indices is None and not run.missing and not added:
             return None
         behind = self.backdrop(recipe, backdrop)
-        predictor = self._predictor(recipe, len(sources), on_progress)
+        predictor = self.predictor(recipe, len(sources), on_progress)
         known.add_sources(added)
         self.predictions.add(known)  # it may have been dropped from the cache
         keep_alive(run, self.predictions)

@@ -2,8 +2,10 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from segmentation.batch import Outcome, Step, run_batch
 from segmentation.config import Config
@@ -18,6 +20,8 @@ from segmentation.web.runs.turns import Ticket, Turns
 
 THUMBNAIL_SIDE = 480  # pixels of the longer side: keeps the gallery light, whatever the pictures' size
 TOUCH_SECONDS = 20.0  # how often the files of a run in progress are marked as in use
+
+Event = TypeVar("Event")
 
 NOBODY_READS = Message("The run was stopped because nobody was reading its answer.")
 STUCK = "The run made no progress for {seconds} s and was stopped. Try again with fewer or smaller pictures."
@@ -70,7 +74,6 @@ class Work:
             SegmentationError: The backdrop cannot be read, the client is gone, or the run is stuck.
         """
         predictor = run.begin()
-        last_progress = last_touch = time.monotonic()
         try:
             backdrop = load_image(run.backdrop, **self._config.limits._asdict()) if run.backdrop else None
             events = run_batch(
@@ -86,21 +89,11 @@ class Work:
                 slots=run.ticket,
                 indices=run.indices,
             )
-            with contextlib.closing(events):
-                for event in events:
+            touch = partial(keep_alive, run, self._predictions)
+            with contextlib.closing(self.watched(events, run.ticket, touch, is_gone)) as watched:
+                for event in watched:
                     if run.stop.is_set():
                         return
-                    if is_gone():
-                        raise SettingsError(NOBODY_READS)
-                    if time.monotonic() - last_touch > TOUCH_SECONDS:  # keep pictures not yet read from being swept
-                        last_touch = time.monotonic()
-                        keep_alive(run, self._predictions)
-                    if event is not None or not run.ticket.at_work:
-                        last_progress = time.monotonic()
-                    elif time.monotonic() - last_progress > self._patience():
-                        self._turns.abandon(run.ticket)
-                        self._stuck_tickets.append(run.ticket)
-                        raise SessionError(Message(STUCK, seconds=round(time.monotonic() - last_progress)))
                     if isinstance(event, Outcome):
                         self._take(run, event)
                     elif isinstance(event, Step):
@@ -110,6 +103,41 @@ class Work:
                     yield isinstance(event, Outcome)
         finally:
             run.end()
+
+    def watched(
+        self,
+        events: Generator[Event | None, None, None],
+        ticket: Ticket,
+        touch: Callable[[], None],
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> Generator[Event | None, None, None]:
+        """The events of work that takes turns, as long as it makes progress and somebody waits for it.
+
+        Args:
+            events: What happens in the work, and None regularly in between. They are closed with this generator.
+            ticket: Held while the work is at a picture.
+            touch: Called regularly, to mark files not yet read as in use: else they are swept.
+            is_gone: Polled for whether the client has stopped waiting for the answer.
+
+        Raises:
+            SettingsError: The client is gone.
+            SessionError: The work is stuck.
+        """
+        last_progress = last_touch = time.monotonic()
+        with contextlib.closing(events):
+            for event in events:
+                if is_gone():
+                    raise SettingsError(NOBODY_READS)
+                if time.monotonic() - last_touch > TOUCH_SECONDS:
+                    last_touch = time.monotonic()
+                    touch()
+                if event is not None or not ticket.at_work:
+                    last_progress = time.monotonic()
+                elif time.monotonic() - last_progress > self._patience():
+                    self._turns.abandon(ticket)
+                    self._stuck_tickets.append(ticket)
+                    raise SessionError(Message(STUCK, seconds=round(time.monotonic() - last_progress)))
+                yield event
 
     def _take(self, run: Run, outcome: Outcome) -> None:
         report = replace(outcome.report, run=run.predictions.id)
