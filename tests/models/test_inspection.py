@@ -12,7 +12,8 @@ from segmentation.models.inspection.entry import registry_entry
 from segmentation.models.inspection.graph import read_graph
 from segmentation.models.inspection.local import inspect_file, inspect_folder
 from segmentation.models.inspection.propose import confidence, propose, registered_twin
-from segmentation.models.spec import OWN_LICENCE, ModelSpec
+from segmentation.models.patch import NODE, patched
+from segmentation.models.spec import OWN_LICENCE, ModelSpec, own_file_spec
 from tests import graphs
 from tests.repositories import REPOSITORIES, differences, write_repository
 
@@ -215,3 +216,10 @@ def test_an_unverified_file_is_no_entry() -> None:
     spec = ModelSpec(id="a", title="A", tasks=("local",), licence=OWN_LICENCE, weights=weights)  # type: ignore[arg-type]
     with pytest.raises(RegistryError, match="A cannot be written into a registry: its file has not been verified"):
         registry_entry(spec, {})
+
+
+def test_the_comfyui_nodes_contract_is_one_patch_away(weights: dict[str, Path]) -> None:
+    node = own_file_spec(weights["u2netp"])
+    patch = patched(inspect_file(weights["u2netp"]).spec, NODE)
+    assert set(differences(patch.contract, node.contract)) == {"input.size", "input.dynamic"}  # the graph's own
+    assert patch.input.scale == "image_max"
