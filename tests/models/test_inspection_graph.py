@@ -386,7 +386,7 @@ def test_nodes_may_be_out_of_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("joined", [False, True])
 def test_sizes_written_down_by_an_export_are_sizes_at_its_own(joined: bool, tmp_path: Path) -> None:
-    pooled = {"kernel_shape": [4, 4], "strides": [4, 4]}
+    pooled: dict[str, Any] = {"kernel_shape": [4, 4], "strides": [4, 4]}
     nodes = [
         helper.make_node("MaxPool", ["image"], ["small"], **pooled),
         helper.make_node("Concat", ["first", "last"], ["joined"], axis=0),

@@ -1,4 +1,4 @@
-"""What Node.js brings: Gradio's client for JavaScript, and biome, which checks the scripts and styles of the page.
+"""What Node.js brings: Gradio's client for JavaScript; transformers.js; and biome, which checks scripts and styles.
 
 `--install`, `--lint` and `--format` are parts of `make test` and `make format`.
 """
@@ -11,11 +11,22 @@ import sys
 from pathlib import Path
 
 CLIENT, BIOME = "@gradio/client", "@biomejs/biome"
-VERSIONS = {CLIENT: "2.7.0", BIOME: "2.6.8"}  # the client's is beside gradio_client 2.7
+TRANSFORMERS, SHARP = "@huggingface/transformers", "sharp"
+VERSIONS = {
+    CLIENT: "2.7.0",  # beside gradio_client 2.7
+    BIOME: "2.6.8",
+    TRANSFORMERS: "4.3.1",
+    SHARP: "0.35.5",  # resizes for transformers.js, which accepts any 0.35
+}
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".venv" / "node"
 RULES = ROOT / "segmentation" / "web" / "page" / "browser"  # with biome.jsonc
-CHECKED = {RULES: ".", ROOT / "segmentation" / "score" / "browser": ".", ROOT / "tests" / "web": "client.mjs"}
+CHECKED = {
+    RULES: ".",
+    ROOT / "segmentation" / "score" / "browser": ".",
+    ROOT / "tests" / "web": "client.mjs",
+    ROOT / "tests": "transformers.mjs",
+}
 
 
 def package(name: str) -> Path:
@@ -34,7 +45,10 @@ def missing(name: str) -> str:
 
 
 def install() -> None:
-    """Install them beside the virtual environment's packages, all at once: npm removes what it is not asked for."""
+    """Install them beside the virtual environment's packages, all at once: npm removes what it is not asked for.
+
+    Without scripts, ONNX Runtime brings its CPU code only (160 MB to download, 480 MB on disk), and not CUDA's.
+    """
     if any(map(missing, VERSIONS)) and shutil.which("npm"):
         FOLDER.mkdir(parents=True, exist_ok=True)
         packages = [f"{name}@{version}" for name, version in VERSIONS.items()]
