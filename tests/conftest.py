@@ -88,3 +88,9 @@ def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(tiny_path: Path) -> Session:
     """That network, loaded."""
     return Session(graphs.make_spec(tiny_path), tiny_path, "cpu")
+
+
+@pytest.fixture(scope="session")
+def weights(fetched: Callable[[str], Path]) -> dict[str, Path]:
+    """The files of the two real networks."""
+    return {name: fetched(name) for name in ("u2netp", "modnet")}

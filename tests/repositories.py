@@ -141,7 +141,7 @@ class _Plain:
             return self._labels(net, colours)
         logit = net.logit(colours)
         if self.finish == "logits":
-            net.op("Identity", logit, out=self.output_name)
+            net.op("Conv", logit, net.const(np.ones((1, 1, 1, 1))), out=self.output_name)  # as decoders end
             return {self.output_name: plane}
         if self.finish.startswith("background"):
             both = [net.op("Neg", logit), logit]
@@ -179,7 +179,8 @@ class _Plain:
         bias = [_GAIN * _WARM, -_GAIN * _WARM + 20.0, -_GAIN * _WARM - 20.0]
         logits = net.op("Conv", colours, net.const(rows.reshape(3, 3, 1, 1)), net.const(bias))
         logits = net.op("Div", logits, net.doubt(colours))
-        net.op("AveragePool", logits, kernel_shape=[4, 4], strides=[4, 4], out="logits")
+        coarse = net.op("AveragePool", logits, kernel_shape=[4, 4], strides=[4, 4])
+        net.op("Conv", coarse, net.const(np.eye(3).reshape(3, 3, 1, 1)), out="logits")
         height, width = (edge // 4 if isinstance(edge, int) else f"{edge}_4" for edge in self.size)
         return {"logits": (1, 3, height, width)}
 
@@ -308,7 +309,7 @@ def _all() -> list[Repository]:
         _repository(
             "letterbox",
             plain(),
-            _input(resize="letterbox_topleft"),
+            _input(resize="letterbox_topleft", pad_value="mean"),
             preprocessor=_preprocessor(size={"longest_edge": 128}, do_pad=True, pad_size={"height": 128, "width": 128}),
         ),
         _repository(

@@ -13,6 +13,9 @@ _OUTPUT = ("index", "kind", "activation", "normalise", "channel")
 KEYS = (*_INPUT, *_OUTPUT)
 """What may be given; layout, dtype and names are the graph's own."""
 
+NODE = "scale=image_max mean=0.485,0.485,0.485 std=1,1,1 interpolation=lanczos activation=none normalise=minmax"
+"""The ComfyUI node's treatment of any file, which calls rembg, as `Settings.contract` takes it."""
+
 
 def patched(spec: ModelSpec, text: str) -> ModelSpec:
     """The model with these values in its contract.

@@ -134,11 +134,31 @@ def load_registry(path: Path | str = DEFAULT_REGISTRY, extra: Path | str | None 
     return registry
 
 
+def parse_registry(text: str, name: str) -> Registry:
+    """The models of a registry file's text alone.
+
+    Args:
+        text: YAML.
+        name: What messages call it.
+
+    Raises:
+        RegistryError: It is wrong.
+    """
+    content = _parsed(text, Path(name))
+    return Registry(_models(Path(name), content, _mapping(Path(name), "licences", content.get("licences", {}))))
+
+
 def _load_yaml(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RegistryError(f"{file}: cannot be read ({error}).") from error
+    return _parsed(text, file)
+
+
+def _parsed(text: str, file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:
         raise RegistryError(f"{file}: is not valid YAML: {' '.join(str(error).split())}") from error
     content = _mapping(file, "the file", content)
@@ -206,8 +226,8 @@ def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, 
     spec = ModelSpec.model_validate_json(json.dumps(merged, default=str), strict=True)
     if spec.weights.sha256 is None or spec.weights.size is None:
         raise ValueError("weights: size and sha256 are needed (a file without them belongs in the models folder)")
-    if not spec.weights.sources:
-        raise ValueError("weights.sources: at least one is needed")
+    if "sources" not in merged["weights"]:
+        raise ValueError("weights.sources: is needed (an empty list: the file is in the models folder)")
     if spec.input.size is None:
         raise ValueError("input.size: is needed")
     return spec

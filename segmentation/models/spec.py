@@ -111,7 +111,9 @@ class InputSpec(_Entry):
     max_size: PositiveInt = 2048  # longest edge of a dynamic input
     resize: Literal["stretch", "fit_short", "fit_long", "letterbox_center", "letterbox_topleft"] = "stretch"
     interpolation: Interpolation = "bilinear"
-    pad_value: Annotated[int, Field(ge=0, le=255)] = 0  # letterbox: the grey level around the picture
+    pad_value: Annotated[int, Field(ge=0, le=255)] | Literal["mean"] = (
+        0  # letterbox: the grey level around the picture; "mean" is 0 after normalisation
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -126,6 +128,8 @@ class InputSpec(_Entry):
             raise ValueError(f"resize {self.resize} needs dynamic: true and one number as size (the edge)")
         if self.dtype == "uint8" and (self.scale != 1 or any(self.mean) or set(self.std) != {1.0}):
             raise ValueError("dtype uint8 takes raw pixels: scale 1, mean 0, std 1")
+        if self.dtype == "uint8" and self.pad_value == "mean":
+            raise ValueError("pad_value mean is for normalised pixels, not for dtype uint8")
         return self
 
 

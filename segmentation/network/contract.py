@@ -81,7 +81,7 @@ def input_contract(spec: ModelSpec, inputs: Sequence[Node]) -> InputSpec:
                 title=title, height=height, width=width, most=MAX_SIZE,
             )
         )  # fmt: skip
-    if spec.is_local:
+    if spec.is_local and promised.name is None:  # nothing has looked into the graph yet
         raw = {"scale": 1.0, "mean": (0.0,) * 3, "std": (1.0,) * 3} if dtype == "uint8" else {}
         size = {"size": fixed, "dynamic": False} if fixed else {"size": DEFAULT_SIZE}
         return promised.model_copy(update={"name": node.name, "layout": layout, "dtype": dtype, **raw, **size})
@@ -96,7 +96,7 @@ def _check_promises(spec: ModelSpec, name: str, layout: str, dtype: str, fixed: 
     promised = spec.input
     own = promised.size if isinstance(promised.size, tuple) else (promised.size, promised.size)
     problems = [
-        f"{what} is {have} in the file and {want} in the registry"
+        f"{what} is {have} in the file and {want} in {'the registry' if spec.registered else 'its contract'}"
         for what, have, want in (
             ("input.name", name, promised.name or name),
             ("input.layout", layout, promised.layout),
@@ -122,7 +122,7 @@ def output_contract(spec: ModelSpec, outputs: Sequence[Node], layout: str) -> Ou
     """
     node = _find_output(spec, outputs)
     title = spec.title
-    if spec.is_local and not _looks_like_a_picture(node):
+    if spec.is_local and spec.output.name is None and not _looks_like_a_picture(node):
         node = next((other for other in outputs if _looks_like_a_picture(other)), node)
     if not _looks_like_a_picture(node):
         raise SessionError(
@@ -131,7 +131,7 @@ def output_contract(spec: ModelSpec, outputs: Sequence[Node], layout: str) -> Ou
                 title=title, kind=node.type.removeprefix("tensor(").removesuffix(")"), shape=list(node.shape),
             )
         )  # fmt: skip
-    if not spec.is_local:
+    if not spec.is_local or spec.output.name is not None:
         return OutputContract(node.name, spec.output)
     if node.type in _CLASS_NUMBERS:
         raise SessionError(

@@ -58,13 +58,18 @@ def to_tensor(rgb: RGB, spec: InputSpec) -> tuple[Tensor, Placement]:
     """
     at = place(spec, rgb.shape[:2])
     small = resize(rgb, (at.height, at.width), spec.interpolation)
-    if (at.height, at.width) != at.canvas:
+    box = np.s_[at.top : at.top + at.height, at.left : at.left + at.width]
+    if (at.height, at.width) != at.canvas and spec.pad_value != "mean":
         canvas = np.full((*at.canvas, 3), spec.pad_value, np.uint8)
-        canvas[at.top : at.top + at.height, at.left : at.left + at.width] = small
+        canvas[box] = small
         small = canvas
     if spec.channels == "BGR":
         small = small[..., ::-1]
     planes = small.transpose(2, 0, 1) if spec.dtype == "uint8" else _normalised(small, spec)
+    if planes.shape[1:] != at.canvas:
+        padded = np.zeros((3, *at.canvas), planes.dtype)
+        padded[(slice(None), *box)] = planes
+        planes = padded
     tensor = planes if spec.layout == "NCHW" else planes.transpose(1, 2, 0)
     return np.ascontiguousarray(tensor[None]), at
 

@@ -202,7 +202,6 @@ MALFORMED: list[tuple[str, Any, str]] = [
     (W + "sha256", "g" * 64, "weights.sha256"),
     (W + "md5", "0" * 32, "weights.md5"),
     (W + "sources", DELETE, "weights.sources"),
-    (W + "sources", [], "weights.sources"),
     (HUB + "type", "ftp", "weights.sources.0"),
     (HUB + "type", DELETE, "weights.sources.0"),
     (HUB + "repo_id", "name-only", "weights.sources.0.repo_id"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pydantic import ValidationError
 
 from segmentation import SessionError, Settings, SettingsError
 from segmentation.matting.mask import to_mask
@@ -187,6 +188,20 @@ def test_a_letterboxed_picture_lies_on_its_padding(resize: Any, top: int) -> Non
     canvas[top : top + 48] = PICTURE
     assert at == Placement((64, 64), top, 0, 48, 64)
     np.testing.assert_allclose(tensor[0].transpose(1, 2, 0), normalised(canvas, 255, **IMAGENET), atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_padding_of_mean_is_nought_after_normalisation(layout: Any) -> None:
+    spec = InputSpec(resize="letterbox_topleft", size=(64, 64), pad_value="mean", layout=layout, **IMAGENET)
+    tensor, _ = to_tensor(PICTURE, spec)
+    planes = tensor[0] if layout == "NHWC" else tensor[0].transpose(1, 2, 0)
+    np.testing.assert_allclose(planes[:48], normalised(PICTURE, 255, **IMAGENET), atol=1e-6)
+    assert (planes[48:] == 0).all()
+
+
+def test_raw_bytes_have_no_mean_to_pad_with() -> None:
+    with pytest.raises(ValidationError, match="pad_value mean is for normalised pixels"):
+        InputSpec(dtype="uint8", scale=1, pad_value="mean")
 
 
 @settings(deadline=None)

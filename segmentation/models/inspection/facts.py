@@ -1,7 +1,7 @@
 """What a graph tells about itself, and the contract proposed for it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -11,6 +11,8 @@ from segmentation.models.spec import Contract
 Source = Literal["given", "registry", "declared", "graph", "family", "guess"]
 """Where a value of a contract comes from: the caller, a registry entry of the same file, the repository's configuration
 files, the graph, a family of models recognised by its structure, or nothing better than custom."""
+
+Activation = Literal["none", "sigmoid", "softmax", "argmax", "clip"]
 
 
 class _Facts(BaseModel):
@@ -30,8 +32,12 @@ class TensorFacts(_Facts):
 class OutputFacts(TensorFacts):
     """An output of a graph."""
 
-    activation: Literal["none", "sigmoid", "softmax", "argmax", "clip"] = "none"
+    activation: Activation = "none"
     """The last operation that bounds its values, seen through reshaping and resizing."""
+    operator: str = ""
+    """The operation that computes its values, seen through the same; "" if it cannot be told."""
+    planes: int | None = None
+    """The channels of which an argmax chose one."""
 
 
 class GraphFacts(_Facts):
@@ -45,6 +51,8 @@ class GraphFacts(_Facts):
     """Operator domains that ONNX Runtime does not bring along."""
     parameters: int = 0
     """Number of trained values."""
+    operators: dict[str, int] = {}
+    """How often each operator occurs."""
     data_files: tuple[str, ...] = ()
     """Names of external data files, as written in the graph."""
     multiple_of: int | None = None
@@ -52,7 +60,7 @@ class GraphFacts(_Facts):
     scale: float | None = None
     """The divisor that the graph itself applies to its input first; None if it does not."""
     mean: tuple[float, float, float] | None = None
-    """The mean that the graph itself subtracts; None if it does not normalise."""
+    """The mean, of values in 0..1, that the graph itself subtracts; None if it does not normalise."""
     std: tuple[float, float, float] | None = None
 
 
@@ -69,3 +77,5 @@ class Proposal:
     """Sentences about contradictions and guesses."""
     problem: str = ""
     """A sentence on why it cannot be used as a segmentation model at all; "" if it can."""
+    contradictions: tuple[str, ...] = field(default=())
+    """Those of the doubts that are about what the authors declare."""

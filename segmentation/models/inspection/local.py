@@ -1,0 +1,133 @@
+"""A folder laid out as a repository on the Hub, or a single `.onnx` file -> its inspection."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from segmentation.errors import WeightsError
+from segmentation.messages import Message
+from segmentation.models.inspection.declared import NOTHING, Declared, parse_declared
+from segmentation.models.inspection.facts import GraphFacts
+from segmentation.models.inspection.files import ModelFile, usual
+from segmentation.models.inspection.graph import read_graph
+from segmentation.models.inspection.inspection import Inspection, inspection_of
+from segmentation.models.inspection.propose import is_beside
+from segmentation.models.onnx_file import external_files
+from segmentation.models.spec import OWN_LICENCE, DataFile, ModelSpec, Weights
+
+ReadGraph = Callable[[Path], GraphFacts]
+
+_MOST_FILES = 200
+_DEEPEST = 3  # folders
+_CONFIGS = ("preprocessor_config.json", "config.json")
+_MOST_BYTES = 1 << 20  # of a configuration file; one byte more is read, which is then refused
+
+
+def inspect_folder(
+    folder: Path, file: str = "", *, registry: Iterable[ModelSpec] = (), read: ReadGraph = read_graph
+) -> Inspection:
+    """The inspection of a folder with the files of a Hub repository.
+
+    Args:
+        folder: The folder.
+        file: Which of its `.onnx` files; by default the usual one.
+        registry: The registered models, one of which may be the same file.
+        read: Reads a graph; a caller that does not trust the file reads it in a process of its own.
+
+    Raises:
+        WeightsError: The folder has no such file, or none at all.
+        SessionError: The file is not an ONNX network.
+    """
+    files = model_files(folder)
+    chosen = next((each for each in files if each.path == file), None) if file else usual(files)
+    if chosen is None:
+        raise WeightsError(
+            Message("{folder} has no file {file}.", folder=folder.name, file=file)
+            if file
+            else Message("{folder} has no .onnx file.", folder=folder.name)
+        )
+    path = folder / chosen.path
+    spec = local_spec(path, title=folder.name)
+    return inspection_of(spec, read(path), declared_beside(folder, path.parent), registry, files)
+
+
+def inspect_file(path: Path, *, registry: Iterable[ModelSpec] = (), read: ReadGraph = read_graph) -> Inspection:
+    """The inspection of a single `.onnx` file, which nothing is declared about.
+
+    Args:
+        path: The file.
+        registry: The registered models, one of which may be the same file.
+        read: As for `inspect_folder`.
+
+    Raises:
+        WeightsError: It cannot be read.
+        SessionError: It is not an ONNX network.
+    """
+    spec = local_spec(path)
+    return inspection_of(spec, read(path), NOTHING, registry, (ModelFile(path.name, spec.weights.size or 0),))
+
+
+def model_files(folder: Path) -> tuple[ModelFile, ...]:
+    """The `.onnx` files of a folder, with their data files."""
+    found: list[ModelFile] = []
+    for path in sorted(folder.rglob("*.onnx")):
+        relative = path.relative_to(folder)
+        if len(found) < _MOST_FILES and len(relative.parts) <= _DEEPEST and path.is_file():
+            beside = sum(each.stat().st_size for each in external_files(path))
+            found.append(ModelFile(relative.as_posix(), path.stat().st_size + beside))
+    return tuple(found)
+
+
+def declared_beside(folder: Path, graphs: Path | None = None) -> Declared:
+    """What the configuration files of a folder declare, or those beside the graph.
+
+    Args:
+        folder: The repository.
+        graphs: The folder of the `.onnx` file.
+    """
+    places = [folder, *([graphs] if graphs and graphs != folder else [])]
+    contents = [
+        next((_content(place / name) for place in places if (place / name).is_file()), None) for name in _CONFIGS
+    ]
+    return parse_declared(*contents)
+
+
+def local_spec(path: Path, title: str = "") -> ModelSpec:
+    """A file on this disk as a model nobody vouches for, with the sizes and hashes of it and its data files.
+
+    Args:
+        path: The `.onnx` file.
+        title: What people call it; by default its name.
+
+    Raises:
+        WeightsError: It cannot be read.
+    """
+    try:
+        data = tuple(
+            DataFile(file=each.name, size=each.stat().st_size, sha256=_sha256(each))
+            for each in external_files(path)
+            if is_beside(each.name)
+        )
+        weights = Weights(file=path.name, size=path.stat().st_size, sha256=_sha256(path), data=data)
+    except OSError as error:
+        raise WeightsError(
+            Message("{file} cannot be read ({reason}).", file=path.name, reason=error.strerror or "unknown")
+        ) from error
+    return ModelSpec(
+        id=path.name,
+        title=title or path.stem,
+        registered=False,
+        tasks=("local",),
+        licence=OWN_LICENCE,
+        weights=weights,
+    )
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_MOST_BYTES + 1)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
