@@ -130,7 +130,7 @@ class Session:
         """Why `provider` is not the GPU's, if `auto` could not use it; else ""."""
         return self._engine.note
 
-    def run(self, tensor: Tensor, cancelled: Cancelled | None = None) -> Answer:
+    def run(self, tensor: Tensor, cancelled: Cancelled | None = None, *, output: str | None = None) -> Answer:
         """The network's output for a tensor of its input contract.
 
         If the GPU runs out of memory, the network is reloaded and the run retried once; after that, with the device
@@ -139,13 +139,15 @@ class Session:
         Args:
             tensor: The input.
             cancelled: Polled during the run; returns True to cancel.
+            output: Name of another output of the graph, instead of the contract's.
 
         Raises:
             SessionError: The run failed (unsupported size, memory, time).
             RunCancelledError: It was cancelled.
         """
-        answer = None if self._use.measured else self._first_run(tensor, cancelled)
-        answer = answer or self._engine.run(*self._names, tensor, cancelled)
+        names = self._names[0], output or self._names[1]
+        answer = None if self._use.measured else self._first_run(names, tensor, cancelled)
+        answer = answer or self._engine.run(*names, tensor, cancelled)
         if answer.output.size > _MOST_VALUES:
             raise SessionError(
                 Message(
@@ -156,7 +158,7 @@ class Session:
         self._use.ended, self._use.last = time.monotonic(), (tensor.shape, tensor.dtype)
         return replace(answer, memory=self._use.memory)
 
-    def _first_run(self, tensor: Tensor, cancelled: Cancelled | None) -> Answer | None:
+    def _first_run(self, names: tuple[str, str], tensor: Tensor, cancelled: Cancelled | None) -> Answer | None:
         """Run and measure: the activations stay allocated, so the process's growth is the most that one run needs.
 
         Returns:
@@ -166,7 +168,7 @@ class Session:
             if self._use.measured:
                 return None
             before = self._engine.held_bytes
-            answer = self._engine.run(*self._names, tensor, cancelled)
+            answer = self._engine.run(*names, tensor, cancelled)
             self._use.memory += max(0, self._engine.held_bytes - before)
             self._use.measured = True
             return answer

@@ -1,1 +1,0 @@
-"""Which contract of an unregistered model fits a picture best."""
