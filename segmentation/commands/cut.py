@@ -11,6 +11,7 @@ from segmentation.commands.command import Parsers
 from segmentation.config import DEVICES, Config
 from segmentation.errors import SettingsError
 from segmentation.inputs import find_pictures
+from segmentation.models.finder import ModelFinder
 from segmentation.models.registry import Registry
 from segmentation.network.pool import threads_for
 from segmentation.network.session import load_configured
@@ -34,7 +35,9 @@ def add(parsers: Parsers) -> None:
         help="folder for the cutouts, or the file itself for one picture, such as cat.png (default: here)",
     )
     cut.add_argument("--overwrite", action="store_true", help="replace files that were not made from these pictures")
-    cut.add_argument("-m", "--model", help="id of a model (default: the first of the registry)")
+    cut.add_argument(
+        "-m", "--model", help="id of a model, or owner/name on the Hub (default: the first of the registry)"
+    )
     cut.add_argument("--settings", type=Path, metavar="FILE", help="settings.yaml of an earlier run; flags override it")
     cut.add_argument("--device", choices=DEVICES, help="where to compute (default: SEGMATTE_DEVICE or auto)")
     cut.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -70,7 +73,7 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
         print(note, file=sys.stderr)
     folder, namer, recipe = _target(options.output, sources, recipe, "format" in given)
     with Bars() as bars:
-        spec = registry[recipe.model]
+        spec = ModelFinder.of(config, registry).spec(recipe.model, bars.show)
         threads = threads_for(spec, len(sources))
         session = load_configured(spec, config, device=options.device, threads=threads, on_progress=bars.show)
     predictor = from_session(session, recipe.settings)

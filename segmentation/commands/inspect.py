@@ -22,8 +22,7 @@ def add(parsers: Parsers) -> None:
 
 def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int:
     with Bars() as bars:
-        finder = ModelFinder(lambda: registry, config.models_folder, accepted_licences=config.accepted)
-        found = finder.inspect(options.model, bars.show)
+        found = ModelFinder.of(config, registry).inspect(options.model, bars.show)
     print(json.dumps(found.as_json(), indent=2) if options.json else "\n".join(described(found)))
     return int(bool(found.proposal.problem))
 

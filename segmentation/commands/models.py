@@ -39,8 +39,7 @@ def _list(_: argparse.Namespace, config: Config, registry: Registry) -> int:
 
 def _add(options: argparse.Namespace, config: Config, registry: Registry) -> int:
     with Bars() as bars:
-        finder = ModelFinder(lambda: registry, config.models_folder, accepted_licences=config.accepted)
-        found = finder.inspect(options.model, bars.show)
+        found = ModelFinder.of(config, registry).inspect(options.model, bars.show)
     if found.spec.registered:
         raise RegistryError(Message("{model} is in the registry already.", model=found.spec.id))
     text = found.entry()

@@ -8,7 +8,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Self
 
+from segmentation.config import Config
 from segmentation.errors import RegistryError, SessionError
 from segmentation.messages import Message
 from segmentation.models.hub_known import look_up, remember
@@ -16,18 +18,42 @@ from segmentation.models.hub_model import hub_model, with_data
 from segmentation.models.hub_reference import HubReference
 from segmentation.models.hub_repository import HubRepository
 from segmentation.models.inspection.apart import read_graph_apart
-from segmentation.models.inspection.declared import NOTHING, Declared, read_declared
+from segmentation.models.inspection.declared import NOTHING, read_declared
 from segmentation.models.inspection.files import ModelFile
 from segmentation.models.inspection.inspection import Inspection, inspection_of
 from segmentation.models.inspection.local import declared_beside, local_spec
-from segmentation.models.registry import Registry
+from segmentation.models.registry import Registry, load_registry
 from segmentation.models.spec import ModelSpec, Progress
-from segmentation.models.weights import fetch_weights
+from segmentation.models.weights import DEFAULT_FOLDER, fetch_weights
 
 Hold = Callable[[ModelSpec], AbstractContextManager[None]]
 """Called around the download of a model from the Hub."""
 
 _KEPT = 100  # inspections in memory
+
+
+def inspect_local(
+    spec: ModelSpec, path: Path, folder: Path = DEFAULT_FOLDER, registry: Iterable[ModelSpec] | None = None
+) -> Inspection:
+    """The inspection of a file on this disk, of unknown origin.
+
+    Args:
+        spec: The model, as `own_file_spec` gives it.
+        path: The file.
+        folder: The models folder; in a folder of it, what is declared counts as on the Hub.
+        registry: The registered models, one of which may be the same file; our registry's by default.
+
+    Raises:
+        WeightsError: It cannot be read.
+        SessionError: It is not an ONNX network, or not one for pictures.
+    """
+    own = local_spec(path).weights
+    weights = spec.weights.model_copy(update={"size": own.size, "sha256": own.sha256, "data": own.data})
+    inner, slash, _ = spec.weights.file.partition("/")
+    declared = declared_beside(folder / inner, path.parent) if slash else NOTHING
+    known = load_registry().values() if registry is None else registry
+    files = (ModelFile(spec.weights.file, own.size or 0),)
+    return inspection_of(spec.model_copy(update={"weights": weights}), read_graph_apart(path), declared, known, files)
 
 
 class ModelFinder:
@@ -60,6 +86,11 @@ class ModelFinder:
         self._hold = hold
         self._known: OrderedDict[str, Inspection] = OrderedDict()  # by id and file
         self._lock, self._reading = threading.Lock(), dict[str, threading.Lock]()
+
+    @classmethod
+    def of(cls, config: Config, registry: Registry) -> Self:
+        """One for whoever runs this machine, who may name any repository."""
+        return cls(lambda: registry, config.models_folder, accepted_licences=config.accepted)
 
     def spec(self, name: str, on_progress: Progress | None = None) -> ModelSpec:
         """The model of that name with its contract; one without a registry entry is inspected for it.
@@ -112,18 +143,9 @@ class ModelFinder:
         def read() -> Inspection:
             if spec.registered:
                 return inspection_of(spec, read_graph_apart(path), NOTHING, [spec])
-            own = local_spec(path).weights
-            named = spec.weights.model_copy(update={"size": own.size, "sha256": own.sha256, "data": own.data})
-            known = spec.model_copy(update={"weights": named})
-            files = (ModelFile(spec.weights.file, own.size or 0),)
-            return inspection_of(known, read_graph_apart(path), self._beside(spec, path), self._registered(), files)
+            return inspect_local(spec, path, self._folder, self._registered())
 
         return self._once(f"{spec.id} {spec.weights}", read)
-
-    def _beside(self, spec: ModelSpec, path: Path) -> Declared:
-        """What is declared in a folder of the models folder that is laid out as on the Hub."""
-        inner, slash, _ = spec.weights.file.partition("/")
-        return declared_beside(self._folder / inner, path.parent) if slash else NOTHING
 
     def _on_hub(self, repository: HubRepository, path: str, on_progress: Progress | None) -> Inspection:
         def read() -> Inspection:

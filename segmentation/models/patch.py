@@ -52,7 +52,7 @@ def patched(spec: ModelSpec, text: str) -> ModelSpec:
         wrong = error.errors()[0]
         where = ".".join(str(part) for part in wrong["loc"][:1]) or "contract"
         raise SettingsError(Message("contract: {where}: {problem}.", where=where, problem=wrong["msg"])) from None
-    return spec.model_copy(update={"input": input_, "output": output})
+    return spec.model_copy(update={"input": input_, "output": output, "notes": ()})
 
 
 def as_text(contract: Contract, base: Contract) -> str:

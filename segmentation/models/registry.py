@@ -209,8 +209,8 @@ def _where(location: tuple[int | str, ...]) -> str:
 def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, Any]) -> ModelSpec:
     if not isinstance(entry.get("id"), str) or not _ID.fullmatch(entry["id"]):
         raise ValueError("id: must be lower-case letters, digits, '.', '_' and '-'")
-    if "registered" in entry:
-        raise ValueError("registered: unknown key (every entry of a registry file is)")
+    if own := {"registered", "notes"} & set(entry):
+        raise ValueError(f"{own.pop()}: unknown key")
     merged = _without_retired({**defaults, **entry})
     for section in ("input", "output"):
         if isinstance(entry.get(section, {}), dict):

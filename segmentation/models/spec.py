@@ -208,6 +208,7 @@ class ModelSpec(_Entry):
     output: OutputSpec = OutputSpec()
     origin: Origin = Origin()
     registered: bool = True  # False: nobody vouches for the file, so it only runs in a process of its own
+    notes: tuple[str, ...] = ()  # sentences about what was guessed, to show with each result
 
     @property
     def contract(self) -> Contract:

@@ -12,6 +12,7 @@ from segmentation.arrays import Tensor
 from segmentation.config import Config, Device
 from segmentation.errors import SessionError
 from segmentation.messages import Message
+from segmentation.models.finder import inspect_local
 from segmentation.models.onnx_file import file_problem
 from segmentation.models.patch import patched
 from segmentation.models.spec import ModelSpec, Progress
@@ -108,7 +109,7 @@ class Session:
         self.spec = spec
         self.input = input_contract(spec, self._engine.inputs)
         contract = output_contract(spec, self._engine.outputs, self.input.layout)
-        self.output, self.notes = contract.spec, contract.notes
+        self.output, self.notes = contract.spec, (*spec.notes, *contract.notes)
         assert self.input.name is not None, "completed by the contract"
         self._names = self.input.name, contract.name
 
@@ -236,6 +237,8 @@ def load_session(
         SessionError: They cannot be loaded on that device.
     """
     file = path or fetch_weights(spec, folder, accepted_licences=accepted_licences, on_progress=on_progress)
+    if spec.is_local:
+        spec = inspect_local(spec, file, folder).spec
     return Session(spec, file, device, threads, gpu, seconds=seconds, own_models_mb=own_models_mb)
 
 

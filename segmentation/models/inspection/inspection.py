@@ -95,6 +95,8 @@ def inspection_of(
     proposal = propose(facts, declared, twin)
     contract = proposal.contract
     update: dict[str, Any] = {"input": contract.input, "output": contract.output}
+    if confidence(proposal) == "guessed":
+        update["notes"] = (Message("How to use {title} was guessed. Check the mask.", title=spec.title),)
     if twin and spec.licence == OWN_LICENCE:  # a file without a model card, but known
         update |= {"licence": twin.licence, "licence_note": twin.licence_note}
     proposed = spec.model_copy(update=update)
