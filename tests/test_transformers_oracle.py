@@ -187,7 +187,8 @@ def oracle(tmp_path_factory: pytest.TempPathFactory, fetched: Callable[[str], Pa
     def session(model: str) -> Session:
         spec = inspect_folder(models / model).spec
         # in this process: one of its own gives the same masks and takes a second to start
-        return Session(spec.model_copy(update={"registered": True}), models / model / "onnx" / "model.onnx", "cpu")
+        spec = spec.model_copy(update={"registered": True})
+        return Session(spec, models / model / "onnx" / "model.onnx", "cpu", threads=1)
 
     return Oracle(pictures, answers, session)
 
