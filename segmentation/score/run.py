@@ -8,21 +8,20 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from segmentation.arrays import ProbabilityMap
+import numpy as np
+
+from segmentation.arrays import Alpha
 from segmentation.errors import SegmentationError, SessionError
 from segmentation.messages import Message
 from segmentation.parallel import Events, in_parallel
-from segmentation.picture.picture import Limits
-from segmentation.pipeline import Prediction, refine
+from segmentation.picture.picture import Limits, Picture
+from segmentation.pipeline import Prediction, found_maps, refine
 from segmentation.predictor import Predictor
 from segmentation.score.pairs import Pair
 from segmentation.score.scores import Measured, measure
 from segmentation.score.shown import Shown, to_shown
 from segmentation.score.truth import to_truth
-from segmentation.settings import Settings
-
-NETWORK_SETTINGS = ("mean", "std", "size", "contract")
-"""Settings for which the network has to be run again; all others only change what is made of its output."""
+from segmentation.settings import NETWORK_SETTINGS, Settings
 
 DEFAULT_LIMITS = Limits()
 
@@ -139,7 +138,6 @@ def _score_picture(
         try:
             start = time.perf_counter()
             prediction = predictor.predict(index, picture, lambda _: None, events.is_stopped)
-            probability = _only_map(prediction)
             seconds = time.perf_counter() - start
         except (SegmentationError, MemoryError) as error:
             failed(group, error)
@@ -147,7 +145,7 @@ def _score_picture(
         for candidate in group:
             try:
                 start = time.perf_counter()
-                alpha = refine(picture, probability, candidate.settings).alpha
+                alpha = _alpha(picture, prediction, candidate.settings)
                 took = seconds + time.perf_counter() - start
                 measured = measure(alpha, truth)
                 small = to_shown(picture, truth, alpha, shown) if shown else None
@@ -158,15 +156,19 @@ def _score_picture(
     return None
 
 
-def _only_map(prediction: Prediction) -> ProbabilityMap:
-    if len(prediction.maps) == 1:
-        return next(iter(prediction.maps.values()))
-    raise SessionError(
-        Message(
-            "{model} makes several cutouts of a picture ({classes}), but there is one truth.",
-            model=prediction.model, classes=", ".join(prediction.maps),
+def _alpha(picture: Picture, prediction: Prediction, settings: Settings) -> Alpha:
+    """The opacity of the one cutout of a picture; nothing where none of the classes to join is found."""
+    if prediction.classes and settings.classes == "each":
+        raise SessionError(
+            Message(
+                "{model} makes a cutout of each class, but there is one truth: choose the classes to join.",
+                model=prediction.model,
+            )
         )
-    )  # fmt: skip
+    probability = next(iter(found_maps(prediction, settings).values()), None)
+    if probability is None:
+        return np.zeros(picture.size, np.uint8)
+    return refine(picture, probability, settings).alpha
 
 
 def _sentence(error: Exception, name: str) -> str:

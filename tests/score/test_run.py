@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,18 +137,31 @@ def test_what_fails_is_a_row_and_the_rest_goes_on(
     assert all((row.measured is None) is bool(row.error) for row in rows)
 
 
-def test_a_model_of_several_classes_needs_several_truths(pairs: tuple[Pair, ...], tiny: Session) -> None:
+def test_classes_are_joined_for_the_one_truth(pairs: tuple[Pair, ...], tiny: Session) -> None:
     def load(_: str, settings: Settings) -> Predictor:
         made = from_session(tiny, settings)
 
         def two(*arguments: object) -> object:
             prediction = made.predict(*arguments)  # type: ignore[arg-type]
-            return replace(prediction, maps={"hat": prediction.maps[""], "coat": prediction.maps[""]})
+            half = (prediction.maps[""] / 2).astype(np.float32)
+            return replace(prediction, maps={"hat": half, "coat": half}, classes=("hat", "coat", "shoe"))
 
         return replace(made, predict=two)  # type: ignore[arg-type]
 
-    (row, *_) = rows_of(pairs[:1], CANDIDATES[:1], load)
-    assert row.error == "tiny makes several cutouts of a picture (hat, coat), but there is one truth."
+    chosen: dict[str, Any] = {"each": "each", "all": "all", "one": ("hat", "coat"), "absent": ("shoe",)}
+    candidates = tuple(
+        Candidate(name, "tiny", Settings(alpha_matting=False, classes=classes)) for name, classes in chosen.items()
+    )
+    rows = {row.candidate: row for row in rows_of(pairs[:1], candidates, load)}
+    sentence = "tiny makes a cutout of each class, but there is one truth: choose the classes to join."
+    assert rows["each"].error == sentence
+    (plain,) = rows_of(pairs[:1], CANDIDATES[:1], lambda _, settings: from_session(tiny, settings))
+    joined = [rows[name].measured for name in ("all", "one")]
+    assert plain.measured
+    assert [each.scores for each in joined if each] == [plain.measured.scores] * 2
+    absent = rows["absent"].measured
+    assert absent
+    assert absent.scores.max_f < 0.5  # nothing is cut out
 
 
 def test_a_closed_scoring_starts_no_further_picture(tmp_path: Path, tiny: Session) -> None:
