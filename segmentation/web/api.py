@@ -73,7 +73,7 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
             segment,
             {
                 "images": (list[gr.FileData], required, "The pictures, uploaded to this server."),
-                "model": (str, next(iter(service.offered.registry())), "Id of a model that /models lists."),
+                "model": (str, service.offered.registry().default.id, "Id of a model that /models lists."),
                 "backdrop": (gr.FileData | None, None, "The background picture, also uploaded, for 'picture'."),
             },
         ),
