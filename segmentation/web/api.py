@@ -64,7 +64,7 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
         yield from _files_and_reports(service, again, on_progress)
 
     def models() -> list[dict[str, Any]]:
-        """The models on offer: purpose, licence, commercial use, size, and whether on disk and loaded."""
+        """The models on offer: purpose, tier, seconds, licence, commercial use, size, and whether loaded."""
         return service.offered.as_json()
 
     required = inspect.Parameter.empty

@@ -63,17 +63,18 @@ const all = () => {
   button.addEventListener("click", () => {
     open = !open;
     render();
-    if (open) document.querySelector("#model input")?.focus();
+    const search = document.querySelector("#model input");
+    if (!open || !search) return;
+    search.focus();
+    search.select(); // so that typing searches
   });
   return button;
 };
 function render() {
   const { tasks: known, models } = shown();
   const model = models.find(({ id }) => id === chosen);
-  if (!(task in known) || (model && !model.tasks.includes(task))) {
-    task = model?.tasks.find((each) => each in known) ?? (task in known ? task : Object.keys(known)[0]);
-  }
-  const few = task !== undefined;
+  if (!(task in known)) [task] = Object.keys(known);
+  const few = task !== undefined; // else no model on offer has a task
   settings.toggleAttribute("data-few-models", few && !open); // hides the list, see panels.css
   const focused = element.contains(document.activeElement) && document.activeElement.dataset.key;
   element.replaceChildren(
@@ -93,7 +94,11 @@ function render() {
 }
 const update = () => {
   if (!shown()) return;
-  chosen = shown().chosen;
+  if (shown().chosen !== chosen) {
+    chosen = shown().chosen;
+    const itsTasks = shown().models.find(({ id }) => id === chosen)?.tasks ?? [];
+    if (!itsTasks.includes(task)) task = itsTasks.find((each) => each in shown().tasks) ?? task;
+  }
   render();
 };
 
