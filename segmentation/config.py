@@ -38,7 +38,8 @@ class Config(BaseSettings):
     registry: str = ""
     """A second registry file, or a folder of them; its models replace or join the built-in ones."""
     models: str = ""
-    """Ids of the models to offer, comma-separated; the first is the default."""
+    """Ids of the models to offer, comma-separated; the first is the default. If empty, all are offered, and the server
+    chooses the default at start."""
     models_folder: Folder = Field(PROJECT / "models", validation_alias="SEGMATTE_MODELS_DIR")
     """Models folder; any `.onnx` in it is a model."""
     device: SkipValidation[Device] = "auto"  # validated where it is used, so that the doctor can report a wrong one

@@ -14,13 +14,14 @@ COMMERCIAL = {"yes": "yes", "no": "**no**, to be accepted", "conditional": "cond
 
 
 def models() -> str:
-    rows = ["| id | for | input | MB | licence | commercial use |", "|---|---|---|---|---|---|"]
+    rows = ["| id | for | tasks | tier | input | MB | licence | commercial use |", "|---|---|---|---|---|---|---|---|"]
     for spec in load_registry().values():
         size = spec.input.size if isinstance(spec.input.size, int) else "x".join(map(str, spec.input.size or ()))
         licence = f"[{spec.licence.name}]({spec.licence.url})" if spec.licence.url else spec.licence.name
         source = f"[{spec.id}]({spec.origin.url})"
+        tasks = ", ".join(spec.tasks)
         rows.append(
-            f"| {source} | {spec.about} | {size}{'+' if spec.input.dynamic else ''} "
+            f"| {source} | {spec.about} | {tasks} | {spec.tier} | {size}{'+' if spec.input.dynamic else ''} "
             f"| {(spec.weights.size or 0) / 1e6:.1f} | {licence} | {COMMERCIAL[spec.licence.commercial]} |"
         )
     return "\n".join(rows)

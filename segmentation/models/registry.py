@@ -21,10 +21,20 @@ DEFAULT_REGISTRY = PROJECT / "model_registry.yaml"
 
 
 class Registry(Mapping[str, ModelSpec]):
-    """Models by id, in the order of the file; the first one is the default."""
+    """Models by id, in the order of the file. The first one is the default, unless another was chosen."""
 
-    def __init__(self, models: Iterable[ModelSpec]) -> None:
+    def __init__(self, models: Iterable[ModelSpec], default: str | None = None) -> None:
+        """Make a registry.
+
+        Args:
+            models: The models.
+            default: Id of the default model, instead of the first one.
+
+        Raises:
+            RegistryError: There is no model of that id.
+        """
         self._models = {model.id: model for model in models}
+        self._default = None if default is None else self[default]
 
     def __getitem__(self, model_id: str) -> ModelSpec:
         try:
@@ -44,8 +54,16 @@ class Registry(Mapping[str, ModelSpec]):
 
     @property
     def default(self) -> ModelSpec:
-        """The first model of the file."""
-        return next(iter(self._models.values()))
+        """The model to use where none was chosen."""
+        return self._default or next(iter(self._models.values()))
+
+    def with_default(self, model_id: str) -> "Registry":
+        """The same models in the same order, with this one as the default.
+
+        Raises:
+            RegistryError: It is not in this registry.
+        """
+        return Registry(self._models.values(), model_id)
 
     def only(self, model_ids: Iterable[str]) -> "Registry":
         """The named models, in the order given.
@@ -211,7 +229,7 @@ def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, 
         raise ValueError("id: must be lower-case letters, digits, '.', '_' and '-'")
     if own := {"registered", "notes"} & set(entry):
         raise ValueError(f"{own.pop()}: unknown key")
-    merged = _without_retired({**defaults, **entry})
+    merged = _with_todays_tasks(_without_retired({**defaults, **entry}))
     for section in ("input", "output"):
         if isinstance(entry.get(section, {}), dict):
             merged[section] = {**defaults.get(section, {}), **entry.get(section, {})}
@@ -233,12 +251,20 @@ def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, 
 
 
 _RETIRED = ("precision", "gated")  # keys of earlier versions: accepted and ignored
+_RENAMED_TASKS = {"portrait": "people", "matting": "hair", "anime": "drawings", "cloth": "clothes"}
 
 
 def _without_retired(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_retired(part) for key, part in value.items() if key not in _RETIRED}
     return [_without_retired(part) for part in value] if isinstance(value, list) else value
+
+
+def _with_todays_tasks(entry: dict[str, Any]) -> dict[str, Any]:
+    tasks = entry.get("tasks")
+    if not isinstance(tasks, list):
+        return entry
+    return entry | {"tasks": [_RENAMED_TASKS.get(task, task) if isinstance(task, str) else task for task in tasks]}
 
 
 def _mapping_of_licence(value: Any) -> dict[str, Any]:

@@ -36,7 +36,9 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 
 Triple = tuple[Finite, Finite, Finite]
 
-Task = Literal["general", "portrait", "matting", "anime", "cloth", "local"]
+Task = Literal["general", "people", "hair", "products", "drawings", "clothes", "local"]
+
+Tier = Literal["fast", "fine", "best"]
 
 BACKGROUND = "background"
 """The class that is no subject."""
@@ -201,6 +203,8 @@ class ModelSpec(_Entry):
     title: Text
     about: str = ""
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
+    tier: Tier = "fine"  # its place among the models of the same task
+    gmacs: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # of one run at its size; see network.speed
     licence: Licence
     licence_note: str = ""
     weights: Weights

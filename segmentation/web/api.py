@@ -96,7 +96,7 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
         yield as_json(wanted, board)
 
     def models() -> list[dict[str, Any]]:
-        """The models on offer: purpose, licence, commercial use, size, and whether on disk and loaded."""
+        """The models on offer: purpose, tier, seconds, licence, commercial use, size, and whether loaded."""
         return service.offered.as_json()
 
     required = inspect.Parameter.empty
@@ -105,7 +105,7 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
             segment,
             {
                 "images": (list[gr.FileData], required, "The pictures, uploaded to this server."),
-                "model": (str, next(iter(service.offered.registry())), "Id of a model that /models lists."),
+                "model": (str, service.offered.registry().default.id, "Id of a model that /models lists."),
                 "backdrop": (gr.FileData | None, None, "The background picture, also uploaded, for 'picture'."),
             },
         ),

@@ -18,7 +18,7 @@ def health_routes(service: Service) -> list[BaseRoute]:
         if "matting" not in done and not matting_is_ready():
             return "Alpha matting is being compiled."
         done.add("matting")
-        if "model" not in done and not next(iter(service.offered.as_json()))["loaded_on"]:
+        if "model" not in done and not service.offered.is_default_loaded:
             return "The default model is not loaded yet; if it failed to load, the log says why."
         done.add("model")
         return ""

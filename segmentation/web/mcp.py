@@ -30,7 +30,7 @@ def add_mcp(demo: gr.Blocks, service: Service) -> None:
     at_work = threading.BoundedSemaphore(service.config.concurrency)
 
     def cut_out(
-        image: str, model: str = next(iter(service.offered.registry())), alpha_matting: bool = DEFAULTS["alpha_matting"]
+        image: str, model: str = service.offered.registry().default.id, alpha_matting: bool = DEFAULTS["alpha_matting"]
     ) -> tuple[gr.FileData, dict[str, Any]]:
         """Cut the subject out of a picture. Returns a PNG with a transparent background, and a report.
 

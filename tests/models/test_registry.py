@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from segmentation import Registry, RegistryError, load_registry
+from segmentation.models.registry import DEFAULT_REGISTRY
 from segmentation.models.spec import HubSource
 from tests import graphs
 
@@ -76,6 +77,12 @@ def test_the_shipped_file_offers_nineteen_models_and_u2netp_first(registry: Regi
     assert registry.default.id == "u2netp" == next(iter(registry))
 
 
+def test_every_shipped_model_names_its_tier(registry: Registry) -> None:
+    shipped = yaml.safe_load(DEFAULT_REGISTRY.read_text(encoding="utf-8"))["models"]
+    assert [entry["id"] for entry in shipped if "tier" not in entry] == []
+    assert {spec.tier for spec in registry.values()} == {"fast", "fine", "best"}
+
+
 def test_every_shipped_model_is_pinned_and_licensed(registry: Registry) -> None:
     for spec in registry.values():
         assert spec.weights.size
@@ -135,7 +142,7 @@ def test_a_spec_cannot_be_changed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model_id", ["nothing", "../../u2netp", "U2NETP", "", "u2netp.onnx"])
 def test_an_unknown_model_is_named_with_the_known_ones(registry: Registry, model_id: str) -> None:
-    with pytest.raises(RegistryError, match=rf"no model '{re.escape(model_id)}'.*u2netp, u2net,"):
+    with pytest.raises(RegistryError, match=rf"no model '{re.escape(model_id)}'.*u2netp, modnet,"):
         registry[model_id]
     assert model_id not in registry
 
@@ -175,6 +182,9 @@ MALFORMED: list[tuple[str, Any, str]] = [
     (M + "tasks", [], "tasks"),
     (M + "tasks", ["everything"], "tasks"),
     (M + "tasks", "general", "tasks"),
+    (M + "tier", "slow", "tier"),
+    (M + "gmacs", 0, "gmacs"),
+    (M + "gmacs", "20", "gmacs"),
     (M + "licence", DELETE, "licence"),
     (M + "licence", "gpl", "licence"),
     (M + "licence", ["free"], "licence"),
@@ -479,3 +489,22 @@ def test_an_onnx_file_of_any_name_becomes_a_model(tmp_path: Path, registry: Regi
 def test_a_folder_named_like_a_model_is_none(tmp_path: Path, registry: Registry) -> None:
     (tmp_path / "folder.onnx").mkdir()
     assert "folder.onnx" not in registry.with_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now"),
+    [("portrait", "people"), ("matting", "hair"), ("anime", "drawings"), ("cloth", "clothes"), ("general", "general")],
+)
+def test_tasks_of_earlier_versions_are_known_by_their_new_names(tmp_path: Path, earlier: str, now: str) -> None:
+    spec = load_registry(write(tmp_path, changed(M + "tasks", [earlier])))["tiny"]
+    assert spec.tasks == (now,)
+    assert (spec.tier, spec.gmacs) == ("fine", None)  # keys that earlier versions did not have
+
+
+def test_another_model_can_be_the_default_in_the_same_order(registry: Registry) -> None:
+    other = registry.with_default("modnet")
+    assert other.default.id == "modnet"
+    assert list(other) == list(registry)
+    assert registry.default.id == "u2netp"
+    with pytest.raises(RegistryError, match="There is no model 'none'"):
+        registry.with_default("none")

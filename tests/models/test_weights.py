@@ -649,6 +649,30 @@ def test_a_hub_that_cannot_be_reached_costs_seconds_before_the_next_source(tmp_p
     assert "the Hub cannot be reached" in refused["error"]
 
 
+ASK = """
+    import sys, time
+    from segmentation.models.reach import ask_hub
+    from segmentation.models.spec import HubSource
+    start = time.monotonic()
+    for name in sys.argv[2:]:
+        source = HubSource(type="hub", repo_id="owner/models", filename=f"onnx/{name}.onnx", revision=sys.argv[1])
+        print(ask_hub(source, 2.0))
+"""
+
+
+def test_the_hub_is_asked_for_a_file_without_downloading_it(hub_address: str, tmp_path: Path) -> None:
+    def asked(address: str, *names: str, **more: str) -> list[str]:
+        environment = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "", **more}
+        return run_python(ASK, REVISION, *names, **environment).stdout.split()
+
+    before = FakeHub.asked["GET there.onnx"]
+    names = {"there": "yes", "gated": "no", "private": "no", "missing": "no", "broken": "no", "silent": "silent"}
+    assert asked(hub_address, *names) == list(names.values())
+    assert FakeHub.asked["GET there.onnx"] == before
+    assert asked("http://127.0.0.1:9", "there") == ["silent"]  # nobody listens there
+    assert asked(hub_address, "there", HF_HUB_OFFLINE="1") == ["silent"]
+
+
 def test_with_the_hub_switched_off_its_cache_is_used_and_nobody_asked(
     client: Client, hub_address: str, hub_home: Path, models: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -154,16 +155,16 @@ def test_a_backdrop_meets_the_same_guard(server: Server, secret: Path, photos: d
 
 @pytest.mark.parametrize("number", [-1, 99, "0", None, 1.5, [0], "../../etc/passwd"])
 def test_numbers_of_a_clients_making_reach_nothing(server: Server, number: Any) -> None:
-    for handler in ("_show_example", "continue_with"):
+    for handler in ("_show_example", "continue_with", "choose"):
         finished = by_hand(server, handler, {}, event={"index": number})
         assert finished["success"] is False
-        assert "has expired" in finished["output"]["error"] or "no such example" in finished["output"]["error"]
+        assert re.search("has expired|no such example|is no model", finished["output"]["error"])
 
 
 def test_a_compared_model_whose_run_was_replaced_is_not_gone_on_with(tmp_path: Path) -> None:
     run = Run(tmp_path, Predictions([Path("a.jpg")], Recipe("m")), Recipe("m"))
-    columns, event = [Column({"id": "m"}, run)], gr.EventData(None, {"index": 0})
-    assert Comparison.choose(columns, event) == ({"id": "m"}, run)
+    columns, event = [Column("m", run=run)], gr.EventData(None, {"index": 0})
+    assert Comparison.choose(columns, event) == (columns[0], run)
     run.abandon()
     with pytest.raises(gr.Error, match="Compare again"):
         Comparison.choose(columns, event)

@@ -40,10 +40,9 @@ class CodePanel:
         behind = Path(backdrop).name if backdrop and recipe.export.background == "picture" else None
         server = str(address).rstrip("/")
         login = self._service.config.login is not None
-        query = link(recipe, self._service.offered.registry().default.id)
         return [
             ("code_python", python_code(server, names, recipe, behind, login)),
             ("code_command", command_line(names, recipe, behind)),
             ("code_curl", curl_code(server, names, recipe, behind, login)),
-            ("code_link", f"{address}?{query}" if query else str(address)),
+            ("code_link", f"{address}?{link(recipe)}"),
         ]

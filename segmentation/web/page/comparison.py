@@ -15,6 +15,7 @@ from segmentation.web.page.controls import Controls, choices_of
 from segmentation.web.page.pictures import GalleryValue, Pictures
 from segmentation.web.page.scripts import scripted
 from segmentation.web.page.status import COMMERCIAL
+from segmentation.web.runs.offer import Offer
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
 from segmentation.web.texts import Say, i18n, speaker
@@ -26,9 +27,17 @@ MIN_MODELS, MAX_MODELS = 2, 4
 class Column:
     """One model's column."""
 
-    model: dict[str, Any]
+    model: str
+    """Its id."""
+    offer: Offer | None = None
+    """None if there is no such model."""
     run: Run | None = None
     error: str = ""
+
+    @property
+    def title(self) -> str:
+        """The model's name for people."""
+        return self.offer.spec.title if self.offer else self.model
 
 
 class Comparison:
@@ -38,7 +47,7 @@ class Comparison:
         """Lay out the tab in the current context."""
         self._service, self._controls = service, controls
         models = service.offered.registry()
-        on_disk = [entry["id"] for entry in service.offered.as_json() if entry["usable"] and entry["on_disk"]]
+        on_disk = [offer.spec.id for offer in service.offered.offers() if offer.refusal is None and offer.on_disk]
         self.models = gr.Dropdown(
             choices_of(models), value=on_disk[:MIN_MODELS], multiselect=True, max_choices=MAX_MODELS,
             label=i18n("compare_models"), info=i18n("compare_models_info"), elem_id="compare_models",
@@ -67,12 +76,12 @@ class Comparison:
         selected = run.view.selected if run else None
         paths = [str(run.predictions.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
         uploaded_files(paths, 1)  # report an invalid file once, not for each model
-        known = {entry["id"]: entry for entry in self._service.offered.as_json()}
-        columns = [Column(known.get(model, {"id": model, "title": model})) for model in models]
+        known = {offer.spec.id: offer for offer in self._service.offered.offers()}
+        columns = [Column(model, known.get(model)) for model in models]
         self.forget([column for column in earlier if column.run is not run])
         yield _shown(columns, say), columns
         for column in columns:
-            model_recipe = Recipe(column.model["id"], settings, recipe.export)
+            model_recipe = Recipe(column.model, settings, recipe.export)
             try:
                 new = self._service.new_run(paths, model_recipe, backdrop)
                 for _ in self._service.work.process(new, for_page=True):
@@ -85,14 +94,14 @@ class Comparison:
             yield _shown(columns, say), columns
 
     @staticmethod
-    def choose(columns: list[Column], event: gr.EventData, say: Say = str) -> tuple[dict[str, Any], Run]:
-        """Model and run of the chosen column."""
+    def choose(columns: list[Column], event: gr.EventData, say: Say = str) -> tuple[Column, Run]:
+        """The chosen column and its run."""
         number = event.index  # not trusted: set by the client
         chosen = columns[number] if isinstance(number, int) and 0 <= number < len(columns) else None
         if chosen is None or chosen.run is None or chosen.run.stop.is_set():  # another run replaced it and its files
             expired = Message("This comparison has expired. Compare again.")
             raise gr.Error(say(expired), print_exception=False)
-        return chosen.model, chosen.run
+        return chosen, chosen.run
 
     def forget(self, columns: list[Column]) -> None:
         """Delete the runs of columns that are no longer shown."""
@@ -106,13 +115,13 @@ def _shown(columns: list[Column], say: Say) -> list[dict[str, Any]]:
 
 
 def _column(column: Column, say: Say) -> dict[str, Any]:
-    model, run = column.model, column.run
+    run, licence = column.run, column.offer.spec.licence if column.offer else None
     entry: dict[str, Any] = {
-        "title": model["title"],
+        "title": column.title,
         "error": say(column.error),
-        "licence": say(Message(model.get("licence", ""))),
-        "licence_url": model.get("licence_url"),
-        "commercial": say(COMMERCIAL[model["commercial_use"]]).strip("*") if "commercial_use" in model else "",
+        "licence": say(Message(licence.name)) if licence else "",
+        "licence_url": licence.url if licence else None,
+        "commercial": say(COMMERCIAL[licence.commercial]).strip("*") if licence else "",
     }
     if run is None:
         return entry

@@ -255,10 +255,12 @@ def _chips(chosen: Classes | Sequence[str]) -> list[str]:
     return list(chosen)
 
 
-def link(recipe: Recipe, default_model: str) -> str:
-    """The query string of a link that carries a recipe: only what differs from the defaults."""
-    query = {} if recipe.model == default_model else {"model": recipe.model}
-    return urlencode(query | {name: write_value(value) for name, value in recipe.changed.items()})
+def link(recipe: Recipe) -> str:
+    """The query string of a link that carries a recipe: the model, and what differs from the defaults.
+
+    Each server chooses its default model at start, so a link that left it out could mean another one tomorrow.
+    """
+    return urlencode({"model": recipe.model} | {name: write_value(value) for name, value in recipe.changed.items()})
 
 
 def choices_of(registry: Registry) -> list[tuple[str, str]]:

@@ -12,10 +12,11 @@ from segmentation.web.events import shown_errors
 from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.page.code_panel import CodePanel
 from segmentation.web.page.comparison import Comparison
-from segmentation.web.page.controls import TEXT_FIELDS, Controls, choices_of, default_values
+from segmentation.web.page.controls import TEXT_FIELDS, Controls, default_values
 from segmentation.web.page.cutting import Cutting
 from segmentation.web.page.download import Download
 from segmentation.web.page.live_tuning import LiveTuning
+from segmentation.web.page.model_choice import ModelChoice
 from segmentation.web.page.next_run import NextRun
 from segmentation.web.page.pictures import Pictures
 from segmentation.web.page.screen import Screen
@@ -56,7 +57,8 @@ class Page:
                     self.stop_button = gr.Button(i18n("stop"), elem_id="stop", min_width=120)
                 self.pictures.lay_out_other_sources()
             with gr.Column(scale=2, min_width=320, elem_id="settings"):
-                self.model = controls.model()
+                self.choice = choice = ModelChoice(service.offered, controls)
+                self.model = choice.model
                 self.card = gr.Markdown(
                     self._card(service.offered.registry().default.id, speaker(None)), elem_id="card"
                 )
@@ -195,11 +197,15 @@ class Page:
 
         chips = self.controls.by_name["classes"]
         for event in (self.model.change, *(run.then for run in running)):
-            event(self.show_card, self.model, self.card, **unqueued)
+            event(self.show_model, self.model, [self.card, self.choice.panel], **unqueued)
         self.model.change(self.controls.class_chips, [self.model, chips], chips, **unqueued)
         for run in running:
             run.then(self.order_classes, [self.model, screen.last_run], chips, **unqueued)
-        self.model.input(self.next_run.model_selected, [self.model, screen.last_run], screen.status, **unqueued)
+        choosing = self.choice.panel.select(
+            self.choice.choose, None, self.model, **unqueued | {"trigger_mode": "always_last"}
+        )
+        for event in (self.model.input, choosing.then):
+            event(self.next_run.model_selected, [self.model, screen.last_run], screen.status, **unqueued)
         text_fields = [self.controls.by_name[name] for name in TEXT_FIELDS]
         gr.on(
             [control.change for control in text_fields], self.next_run.text_changed,
@@ -214,7 +220,7 @@ class Page:
         )
         self.code.follow([self.code_tab.select, self.pictures.gallery.change, *changes], self.pictures)
         loaded = demo.load(self.restore, self.settings, [*stored, screen.status], **unqueued)
-        loaded.then(self.show_card, self.model, self.card, **unqueued)
+        loaded.then(self.show_model, self.model, [self.card, self.choice.panel], **unqueued)
         loaded.then(
             self.resume, screen.run_id, [self.pictures.gallery, screen.last_run, *results, screen.run_id], **unqueued
         )
@@ -224,29 +230,29 @@ class Page:
     ) -> dict[Any, Any]:
         """Select the chosen model. Its cutout is shown and can be tuned, unless that would replace a batch."""
         say, screen = speaker(request), self.screen
-        model, run = self.comparison.choose(columns, event, say)
+        column, run = self.comparison.choose(columns, event, say)
         if last and last.total > 1:
             text = Message(
                 "{name} selected. Press Cut out to use it for all {total} pictures.",
-                name=model["title"], total=last.total,
+                name=column.title, total=last.total,
             )  # fmt: skip
-            return {self.model: model["id"]} | screen.say(say(text))
-        if last and last is not run and not any(column.run is last for column in columns):
+            return {self.model: column.model} | screen.say(say(text))
+        if last and last is not run and not any(other.run is last for other in columns):
             self.service.shown.leave(last)
         run.view.reset()
-        status = screen.say(say(Message("Continuing with {name}.", name=model["title"])))
-        return {self.model: model["id"], screen.last_run: run} | status | screen.cutouts(run, say)
+        status = screen.say(say(Message("Continuing with {name}.", name=column.title)))
+        return {self.model: column.model, screen.last_run: run} | status | screen.cutouts(run, say)
 
     def restore(self, saved: Any, request: gr.Request) -> list[Any]:
         """The settings in the page's link, or else those that this browser stored."""
-        models = self.service.offered.registry()
+        say = speaker(request)
         recipe, warning = self.controls.from_link(dict(request.query_params))
         values = self.controls.values_of(recipe) if recipe else self.controls.restored(saved)
         # files may have been added to the models folder since the page was built
         values["classes"] = self.controls.class_chips(values["model"], values["classes"])
-        values["model"] = gr.Dropdown(choices_of(models), value=values["model"])
+        values["model"] = gr.Dropdown(self.choice.choices(say), value=values["model"])
         # Plain values: for component updates, Gradio would create new components without our changes to them
-        return [*(values[name] for name in self.controls.stored_names), line(speaker(request)(warning))]
+        return [*(values[name] for name in self.controls.stored_names), line(say(warning))]
 
     def resume(self, run_id: Any, request: gr.Request) -> dict[Any, Any]:
         """The results that this browser had before the page was reloaded."""
@@ -269,9 +275,10 @@ class Page:
         values = self.controls.restored({"model": model})
         return [values[name] for name in self.controls.stored_names]
 
-    def show_card(self, model_id: str, request: gr.Request) -> str:
-        """Description and terms of a model."""
-        return self._card(model_id, speaker(request))
+    def show_model(self, model_id: str, request: gr.Request) -> tuple[str, dict[str, Any]]:
+        """Description and terms of the chosen model, and its place among the others."""
+        say = speaker(request)
+        return self._card(model_id, say), self.choice.shown(model_id, say)
 
     def order_classes(self, model_id: str, run: Run | None) -> Any:
         """The chips of a model's classes, those in the pictures of a run first. What is chosen stays as it is."""
@@ -279,7 +286,7 @@ class Page:
         return gr.update(choices=self.controls.class_choices(model_id, found))
 
     def _card(self, model_id: str, say: Say) -> str:
-        return card(next((entry for entry in self.service.offered.as_json() if entry["id"] == model_id), None), say)
+        return card(self.service.offered.offer(model_id), say)
 
     def _left(self, run: Run | None) -> None:
         if run:

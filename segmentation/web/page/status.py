@@ -8,6 +8,7 @@ from typing import Any
 from segmentation.messages import Message
 from segmentation.network.providers import short_name
 from segmentation.report import Report
+from segmentation.web.runs.offer import LICENCE, Offer
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.stages import STAGES  # in the order of the bar; panels.css colours them
 from segmentation.web.texts import Say
@@ -18,6 +19,7 @@ COMMERCIAL = {
     "conditional": Message("commercial use under conditions"),
     "unknown": Message("terms of use unknown"),
 }
+ON_SERVER = Message("on this server")
 WAITING = "Waiting in the queue: {ahead} runs are ahead of yours."
 WAITING_FOR_ONE = "Waiting in the queue: 1 run is ahead of yours."
 
@@ -110,22 +112,25 @@ def _bar(seconds: Mapping[str, float], longest: float, say: Say) -> str:
     return f"{total:.1f} s<span class='bar' role='img' aria-label='{spelled}' title='{spelled}'>{parts}</span>"
 
 
-def card(model: dict[str, Any] | None, say: Say) -> str:
+def card(offer: Offer | None, say: Say) -> str:
     """A model's purpose, terms, size, and whether it is on disk; as Markdown."""
-    if model is None:
+    if offer is None:
         return ""
-    name = say(Message(model["licence"]))
-    licence = f"[{name}]({model['licence_url']})" if model["licence_url"] else name
-    megabytes = f"{max(1, round(model['bytes'] / 1e6))} MB" if model["bytes"] else ""
-    place = say(Message("on this server") if model["on_disk"] else Message("downloaded on first use"))
-    paper = f"[{model['paper']}]({model['source']})" if model["source"] else ""
-    terms = Message("Licence: {licence}, {terms}.", licence=licence, terms=COMMERCIAL[model["commercial_use"]])
-    note = say(Message(model["licence_note"])) if model["licence_note"] else ""
+    spec, licence = offer.spec, offer.spec.licence
+    name = say(Message(licence.name))
+    link = f"[{name}]({licence.url})" if licence.url else name
+    megabytes = f"{max(1, round(spec.weights.size / 1e6))} MB" if spec.weights.size else ""
+    place = say(ON_SERVER if offer.on_disk else Message("downloaded on first use"))
+    paper = f"[{spec.origin.paper}]({spec.origin.url})" if spec.origin.url else ""
+    terms = Message("Licence: {licence}, {terms}.", licence=link, terms=COMMERCIAL[licence.commercial])
+    note = say(Message(spec.licence_note)) if spec.licence_note else ""
     lines = [
-        say(Message(model["about"])),
+        say(Message(spec.about)),
         f"{say(terms)} {note}",
         " · ".join(part for part in (megabytes, place, paper) if part),
     ]
-    if not model["usable"]:
+    if offer.refusal == LICENCE:
         lines.append(say(Message("**Not available here:** the operator of this app must accept its licence first.")))
+    elif offer.refusal:
+        lines.append(say(Message("**Not available now:** the Hugging Face Hub, where it is stored, does not answer.")))
     return "\n\n".join(lines)

@@ -7,13 +7,19 @@ from typing import Any
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
 from segmentation.messages import Message
+from segmentation.models.hub_errors import HUB_ANSWER_SECONDS
+from segmentation.models.reach import ask_hub
 from segmentation.models.registry import Registry, load_offered
-from segmentation.models.spec import ModelSpec
+from segmentation.models.spec import HubSource, ModelSpec, WheelSource
 from segmentation.models.weights import where_available
 from segmentation.network.gpu.probe import usable_providers
 from segmentation.network.pool import SessionPool, threads_for
 from segmentation.network.session import Session, load_configured
+from segmentation.network.speed import Seconds, Speeds
+from segmentation.pipeline import Prediction
 from segmentation.web.events import OnProgress
+from segmentation.web.runs.default_model import decide
+from segmentation.web.runs.offer import LICENCE, UNREACHABLE, Offer
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +28,7 @@ class OfferedModels:
     """The registry's models and a pool of loaded networks. Thread-safe."""
 
     def __init__(self, config: Config) -> None:
-        """Read the registry. Nothing is fetched or loaded yet.
+        """Read the registry and decide on the default model. Nothing is fetched or loaded yet.
 
         Raises:
             RegistryError: The registry is wrong, or SEGMATTE_MODELS names a model it does not have.
@@ -31,11 +37,33 @@ class OfferedModels:
         self._config = config
         usable_providers(config.device)
         self._pool = SessionPool(self._load, config.sessions_mb << 20)
-        self.registry()
+        self._speeds = Speeds()
+        decision = decide(config, load_offered(config), lambda spec: self.seconds(spec).value)
+        self._default = decision.model.id
+        self._hub_reached = decision.hub != "silent"
+        log.info("%s is the default model: %s", self._default, decision.reason)
 
     def registry(self) -> Registry:
         """The models on offer now: files may have been added to the models folder."""
-        return load_offered(self._config)
+        return load_offered(self._config).with_default(self._default)
+
+    def seconds(self, spec: ModelSpec, session: Session | None = None) -> Seconds:
+        """What a model's network takes for one picture on this machine."""
+        providers, _ = usable_providers(self._config.device)
+        return self._speeds.of(spec, session.provider if session else providers[0])
+
+    def ran(self, prediction: Prediction, pictures: int) -> None:
+        """Take note of what a picture took, unless it was one of many, which share the cores.
+
+        Args:
+            prediction: The picture's, made at the model's own size.
+            pictures: How many its run has.
+        """
+        models, seconds = self.registry(), prediction.timings.get("network")
+        if prediction.model in models and seconds is not None:
+            spec = models[prediction.model]
+            if threads_for(spec, pictures) is None:
+                self._speeds.record(spec, prediction.provider, seconds)
 
     def session(self, model_id: str, pictures: int = 1, on_progress: OnProgress | None = None) -> Session:
         """The loaded network of a model, fetched if needed.
@@ -63,42 +91,63 @@ class OfferedModels:
             on_progress(Message("Loading {name}", name=spec.title), None)
         return load_configured(spec, self._config, threads=threads, on_progress=on_bytes)
 
-    def as_json(self) -> list[dict[str, Any]]:
-        """The models on offer as plain data, including whether each is on disk and loaded."""
+    def offers(self) -> list[Offer]:
+        """The models on offer, including whether each is on disk and loaded, and how long it takes."""
         loaded = self._pool.loaded()
-        return [self._described(spec, loaded.get(spec.id)) for spec in self.registry().values()]
-
-    def _described(self, spec: ModelSpec, session: Session | None) -> dict[str, Any]:
-        licence = spec.licence
         _, note = usable_providers(self._config.device)
-        return {
-            "id": spec.id,
-            "title": spec.title,
-            "about": spec.about,
-            "tasks": list(spec.tasks),
-            "licence": licence.name,
-            "licence_url": licence.url,
-            "licence_note": spec.licence_note,
-            "commercial_use": licence.commercial,
-            "usable": not licence.needs_acceptance or licence.id in self._config.accepted,
-            "bytes": spec.weights.size,
-            "on_disk": where_available(spec, self._config.models_folder) is not None,
-            "loaded_on": session.provider if session else None,
-            "provider_note": session.provider_note if session else note,
-            "input_size": spec.input.size,
-            "any_size": spec.input.dynamic,
-            "classes": list(spec.output.class_names),
-            "source": spec.origin.url,
-            "paper": spec.origin.paper,
-        }
+        return [self._offer(spec, loaded.get(spec.id), note) for spec in self.registry().values()]
+
+    def offer(self, model_id: str) -> Offer | None:
+        """One of them; None if there is no such model."""
+        return next((offer for offer in self.offers() if offer.spec.id == model_id), None)
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The models on offer as plain data."""
+        return [offer.as_json() for offer in self.offers()]
+
+    def _offer(self, spec: ModelSpec, session: Session | None, note: str) -> Offer:
+        accepted = not spec.licence.needs_acceptance or spec.licence.id in self._config.accepted
+        on_disk = where_available(spec, self._config.models_folder) is not None
+        can_be_had = (
+            on_disk or self._hub_reached or any(isinstance(source, WheelSource) for source in spec.weights.sources)
+        )
+        return Offer(
+            spec=spec,
+            is_default=spec.id == self._default,
+            on_disk=on_disk,
+            seconds=self.seconds(spec, session),
+            is_accepted=accepted,
+            refusal=LICENCE if not accepted else None if can_be_had else UNREACHABLE,
+            loaded_on=session.provider if session else None,
+            provider_note=session.provider_note if session else note,
+        )
+
+    @property
+    def is_default_loaded(self) -> bool:
+        """Whether the default model is in memory."""
+        return self._default in self._pool.loaded()
 
     def load_default(self) -> None:
-        """Load the first model before it is needed."""
+        """Load the default model before it is needed. If that fails, the first of the registry is the default."""
         try:
-            session = self.session(next(iter(self.registry())))
-            log.info("%s is ready on %s", session.spec.title, session.provider)
+            session = self.session(self._default)
         except SegmentationError as error:
-            log.warning("%s", error)
+            first = load_offered(self._config).default.id
+            if first == self._default:
+                log.warning("%s", error)
+                return
+            log.warning("%s %s is the default model instead.", error, first)
+            self._default = first
+            self.load_default()
+        else:
+            log.info("%s is ready on %s", session.spec.title, session.provider)
+
+    def look_for_hub(self) -> None:
+        """Find out whether the Hub can be reached again, if it could not."""
+        sources = (source for spec in self.registry().values() for source in spec.weights.sources)
+        source = next((source for source in sources if isinstance(source, HubSource)), None)
+        if not self._hub_reached and source is not None:
+            self._hub_reached = ask_hub(source, HUB_ANSWER_SECONDS) != "silent"
 
     def give_memory_back(self, idle_seconds: float) -> None:
         """Free the memory of every network that has been idle this long."""

@@ -44,7 +44,7 @@ class Service:
     """
 
     def __init__(self, config: Config) -> None:
-        """Read the registry. Nothing is fetched or loaded yet.
+        """Read the registry and decide on the default model. Nothing is fetched or loaded yet.
 
         Raises:
             RegistryError: The registry is wrong, or SEGMATTE_MODELS names a model it does not have.
@@ -54,7 +54,7 @@ class Service:
         self.offered = OfferedModels(config)
         self.predictions = PredictionCache(config.runs_mb << 20, config.keep_minutes * 60)
         self.turns = Turns(available_cores())
-        self.work = Work(config, self.predictions, self.turns)
+        self.work = Work(config, self.predictions, self.turns, self.offered.ran)
         self.shown = ShownRuns(self._forget, partial(keep_alive, predictions=self.predictions))
         self._preview_slots = threading.BoundedSemaphore(available_cores())  # separate: previews never wait for a batch
 

@@ -11,6 +11,7 @@ from segmentation.web.runs.service import Service
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 30.0  # idle time after which a network frees its memory
+HUB_SECONDS = 300.0  # between two looks for a Hub that could not be reached
 
 
 def prepare(service: Service) -> None:
@@ -23,8 +24,11 @@ def prepare(service: Service) -> None:
 def keep_clean(service: Service) -> None:
     """Periodically delete old runs and uploads and free idle memory; never returns."""
     keep = service.config.keep_minutes * 60
-    swept = -math.inf
+    swept, looked = -math.inf, time.monotonic()
     while True:
+        if time.monotonic() - looked > HUB_SECONDS:
+            looked = time.monotonic()
+            service.offered.look_for_hub()
         if time.monotonic() - swept > min(600, keep):
             swept = time.monotonic()
             sweep(keep)

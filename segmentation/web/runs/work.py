@@ -12,6 +12,7 @@ from segmentation.config import Config
 from segmentation.errors import SessionError, SettingsError
 from segmentation.messages import Message
 from segmentation.picture.load import load_image
+from segmentation.pipeline import Prediction
 from segmentation.web.events import OnProgress
 from segmentation.web.runs.predictions import PredictionCache
 from segmentation.web.runs.run import Run
@@ -30,15 +31,23 @@ STUCK = "The run made no progress for {seconds} s and was stopped. Try again wit
 class Work:
     """Thread-safe."""
 
-    def __init__(self, config: Config, predictions: PredictionCache, turns: Turns) -> None:
+    def __init__(
+        self,
+        config: Config,
+        predictions: PredictionCache,
+        turns: Turns,
+        on_prediction: Callable[[Prediction, int], None] = lambda *_: None,
+    ) -> None:
         """Start with nothing to do.
 
         Args:
             config: The operator's configuration.
             predictions: Where the predictions go.
             turns: Decides which run's picture is next.
+            on_prediction: Called with each prediction at the model's own size, and the number of pictures of its run.
         """
         self._config, self._predictions, self._turns = config, predictions, turns
+        self._on_prediction = on_prediction
         self._stuck_tickets: list[Ticket] = []  # of runs abandoned because they made no progress
 
     @property
@@ -144,6 +153,8 @@ class Work:
         run.outcomes.add(replace(outcome, report=report, prediction=None))
         if outcome.prediction:  # stored only in the cache, which is bounded
             self._predictions.store(run.predictions, outcome.index, outcome.prediction)
+            if run.recipe.settings.size is None:
+                self._on_prediction(outcome.prediction, run.total)
 
 
 def keep_alive(run: Run, predictions: PredictionCache) -> None:

@@ -81,6 +81,9 @@ class Watched:
         expect(self.page.locator("#pictures .thumbnail-item")).to_have_count(len(files), timeout=30000)
 
     def choose(self, model: str) -> None:
+        """Choose a model in the list of all, which is folded at first."""
+        if self.page.locator("#model").is_hidden():
+            self.page.click("#model_choice .now button")
         self.page.locator("#model input").click()
         self.page.get_by_role("option", name=f"({model})").click()
 

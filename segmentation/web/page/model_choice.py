@@ -1,0 +1,96 @@
+"""The choice of the model: fast, fine or best for a task, and below that, all models."""
+
+from typing import Any
+
+import gradio as gr
+
+from segmentation.errors import RegistryError
+from segmentation.messages import Message
+from segmentation.models.choice import TASKS, by_tier
+from segmentation.web.page.controls import Controls
+from segmentation.web.page.scripts import scripted
+from segmentation.web.page.status import ON_SERVER
+from segmentation.web.runs.offer import Offer
+from segmentation.web.runs.offered import OfferedModels
+from segmentation.web.texts import Say, speaker
+
+
+class ModelChoice:
+    """The tiers (`panel`), whose `select` event means that a visitor chose one, and the list of all models (`model`).
+
+    The list's value is the chosen model; the panel only shows it.
+    """
+
+    def __init__(self, offered: OfferedModels, controls: Controls) -> None:
+        """Lay out both in the current context."""
+        self._offered = offered
+        self.panel = scripted("model_choice", self.shown(offered.registry().default.id, speaker(None)))
+        self.model = controls.model()
+
+    def shown(self, chosen: Any, say: Say) -> dict[str, Any]:
+        """What the panel shows: by task the model of each tier, with seconds and download, and all models.
+
+        Args:
+            chosen: Id of the chosen model.
+            say: Translates into the visitor's language.
+        """
+        offers = {offer.spec.id: offer for offer in self._offered.offers()}
+        specs = [offer.spec for offer in offers.values()]
+        tiers = {
+            task: [
+                _tier(tier, offers[spec.id], say)
+                for tier, spec in by_tier(specs, task, lambda spec: offers[spec.id].refusal is not None).items()
+            ]
+            for task in TASKS
+        }
+        models = [
+            {
+                "id": offer.spec.id,
+                "title": offer.spec.title,
+                "label": _label(offer, say),
+                "tasks": list(offer.spec.tasks),
+                "tier": offer.spec.tier,
+                "refused": offer.refusal is not None,
+            }
+            for offer in offers.values()
+        ]
+        return {"chosen": chosen, "tasks": {task: found for task, found in tiers.items() if found}, "models": models}
+
+    def choices(self, say: Say) -> list[tuple[str, str]]:
+        """All models as choices of the list; those that cannot be used with the reason."""
+        return [(_label(offer, say), offer.spec.id) for offer in self._offered.offers()]
+
+    def choose(self, event: gr.EventData) -> str:
+        """The id of the model that a visitor chose in the panel.
+
+        Raises:
+            gr.Error: There is no such model.
+        """
+        try:
+            return self._offered.registry()[event.index].id  # not trusted: set by the client
+        except RegistryError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+
+def _tier(tier: str, offer: Offer, say: Say) -> dict[str, Any]:
+    megabytes = f"{max(1, round(offer.download_bytes / 1e6))}"
+    place = ON_SERVER if offer.on_disk else Message("{megabytes} MB to download", megabytes=megabytes)
+    return {
+        "tier": tier,
+        "id": offer.spec.id,
+        "seconds": say(_seconds(offer)),
+        "place": say(offer.refusal or place),
+        "refused": offer.refusal is not None,
+    }
+
+
+def _seconds(offer: Offer) -> Message:
+    value = offer.seconds.value
+    text = f"{max(value, 0.1):.1f}" if value < 10 else f"{value:.0f}"
+    return (
+        Message("{seconds} s", seconds=text) if offer.seconds.measured else Message("about {seconds} s", seconds=text)
+    )
+
+
+def _label(offer: Offer, say: Say) -> str:
+    return f"{offer.label}: {say(offer.refusal)}" if offer.refusal else offer.label
