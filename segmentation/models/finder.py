@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Self
 
 from segmentation.config import Config
-from segmentation.errors import RegistryError, SessionError
+from segmentation.errors import RegistryError
 from segmentation.messages import Message
-from segmentation.models.hub_known import look_up, remember
-from segmentation.models.hub_model import hub_model, with_data
+from segmentation.models.hub_model import FoundModel, find_model, with_data
 from segmentation.models.hub_reference import HubReference
 from segmentation.models.hub_repository import HubRepository
 from segmentation.models.inspection.apart import read_graph_apart
@@ -101,10 +100,13 @@ class ModelFinder:
         models = self._registry()
         if name in models and models[name].registered:
             return models[name]
-        found = self.inspect(name, on_progress)
-        if found.proposal.problem:
-            raise SessionError(found.proposal.problem)
-        return found.spec
+        return self.inspect(name, on_progress).usable_spec
+
+    def known(self, name: str) -> ModelSpec | None:
+        """The model of that name, if it has been inspected."""
+        with self._lock:
+            found = next((each for each in reversed(self._known.values()) if each.spec.id == name), None)
+        return found.spec if found else None
 
     def inspect(self, name: str, on_progress: Progress | None = None) -> Inspection:
         """The inspection of the model of that name, whose file is downloaded if needed.
@@ -133,9 +135,9 @@ class ModelFinder:
                 )
             )  # fmt: skip
         self._check(reference)
-        repository = look_up(reference)
-        self._check_repository(repository)
-        return self._on_hub(repository, repository.choose(reference.file, self._most_bytes).variant.path, on_progress)
+        found = find_model(reference, self._registered(), self._most_bytes)
+        self._check_repository(found.repository)
+        return self._once(found.spec.id, lambda: self._on_hub(found, on_progress))
 
     def inspect_file(self, spec: ModelSpec, path: Path) -> Inspection:
         """The inspection of a model whose file is on this disk."""
@@ -147,24 +149,20 @@ class ModelFinder:
 
         return self._once(f"{spec.id} {spec.weights}", read)
 
-    def _on_hub(self, repository: HubRepository, path: str, on_progress: Progress | None) -> Inspection:
-        def read() -> Inspection:
-            registered = self._registered()
-            spec = hub_model(repository, path, registered)
-            with self._hold(spec):
-                file = fetch_weights(spec, self._folder, accepted_licences=self._accepted, on_progress=on_progress)
-            remember(repository)
+    def _on_hub(self, found: FoundModel, on_progress: Progress | None) -> Inspection:
+        """Its graph is downloaded, but not the data files beside it."""
+        with self._hold(found.spec):
+            file = fetch_weights(found.spec, self._folder, accepted_licences=self._accepted, on_progress=on_progress)
             facts = read_graph_apart(file)
-            said = repository.declared(path)
-            return inspection_of(
-                with_data(spec, repository, facts.data_files),
-                facts,
-                read_declared(said.preprocessor_config, said.config),
-                registered,
-                [ModelFile(each.path, each.size) for each in repository.variants],
-            )
-
-        return self._once(str(repository.reference(path)), read)
+        said, registered = found.declared, self._registered()
+        return inspection_of(
+            with_data(found.spec, found.repository, facts.data_files, self._most_bytes),
+            facts,
+            read_declared(said.preprocessor_config, said.config),
+            registered,
+            [ModelFile(each.path, each.size) for each in found.repository.variants],
+            found.notes,
+        )
 
     def _registered(self) -> list[ModelSpec]:
         return [spec for spec in self._registry().values() if spec.registered]

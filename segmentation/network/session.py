@@ -246,6 +246,7 @@ def load_configured(
     spec: ModelSpec,
     config: Config,
     *,
+    path: Path | None = None,
     device: Device | None = None,
     threads: int | None = None,
     on_progress: Progress | None = None,
@@ -255,6 +256,7 @@ def load_configured(
     Args:
         spec: The model.
         config: The operator's configuration.
+        path: Its file, if that is neither in the models folder nor to be fetched.
         device: Instead of the operator's.
         threads: Cores one run may use on the CPU; all by default.
         on_progress: Called as bytes arrive.
@@ -265,6 +267,7 @@ def load_configured(
     """
     return load_session(
         spec,
+        path,
         folder=config.models_folder,
         device=device or config.device,
         threads=threads,

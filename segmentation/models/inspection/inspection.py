@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from segmentation.errors import SessionError
 from segmentation.messages import Message
 from segmentation.models.inspection.declared import NOTHING, Declared
 from segmentation.models.inspection.entry import registry_entry
 from segmentation.models.inspection.facts import GraphFacts, Proposal
 from segmentation.models.inspection.files import ModelFile
 from segmentation.models.inspection.propose import IN_WORDS, Confidence, confidence, propose, registered_twin
-from segmentation.models.inspection.verdict import verdict
+from segmentation.models.inspection.verdict import as_message, verdict
 from segmentation.models.spec import OWN_LICENCE, HubSource, ModelSpec
 
 
@@ -24,11 +25,24 @@ class Inspection:
     proposal: Proposal
     files: tuple[ModelFile, ...] = ()
     """All `.onnx` files of its repository, of which the model is one."""
+    notes: tuple[str, ...] = ()
+    """Sentences about which file was chosen, and what could not be read."""
 
     @property
     def verdict(self) -> tuple[Message, ...]:
         """Sentences for people: what it looks like, what will be done, what is unsure."""
-        return verdict(self.facts, self.proposal)
+        return (*verdict(self.facts, self.proposal), *map(as_message, self.notes))
+
+    @property
+    def usable_spec(self) -> ModelSpec:
+        """The model with its contract.
+
+        Raises:
+            SessionError: It is no segmentation model for pictures.
+        """
+        if self.proposal.problem:
+            raise SessionError(self.proposal.problem)
+        return self.spec
 
     @property
     def confidence(self) -> Confidence:
@@ -80,6 +94,7 @@ def inspection_of(
     declared: Declared = NOTHING,
     registry: Iterable[ModelSpec] = (),
     files: Iterable[ModelFile] = (),
+    notes: Iterable[str] = (),
 ) -> Inspection:
     """The inspection of a model, from what was read of it.
 
@@ -89,6 +104,7 @@ def inspection_of(
         declared: What its repository declares.
         registry: The registered models, one of which may be the same file or repository.
         files: All `.onnx` files of its repository.
+        notes: Sentences about which file was chosen, and what could not be read.
     """
     repositories = [source.repo_id for source in spec.weights.sources if isinstance(source, HubSource)]
     twin = registered_twin(registry, sha256=spec.weights.sha256, repo_id=next(iter(repositories), ""))
@@ -100,4 +116,4 @@ def inspection_of(
     if twin and spec.licence == OWN_LICENCE:  # a file without a model card, but known
         update |= {"licence": twin.licence, "licence_note": twin.licence_note}
     proposed = spec.model_copy(update=update)
-    return Inspection(proposed, facts, proposal, tuple(files))
+    return Inspection(proposed, facts, proposal, tuple(files), tuple(notes))

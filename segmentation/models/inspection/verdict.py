@@ -12,18 +12,19 @@ _TITLES = {family.name: family.title for family in FAMILIES}
 def verdict(facts: GraphFacts, proposal: Proposal) -> tuple[Message, ...]:
     """Sentences for people: looks like, input, colours, output; then each doubt."""
     if proposal.problem:
-        return (_as_message(proposal.problem),)
+        return (as_message(proposal.problem),)
     contract = proposal.contract
     return (
         _looks_like(facts, proposal),
         _size(contract.input),
         _colours(contract.input),
         _output(facts, contract.output),
-        *map(_as_message, proposal.doubts),
+        *map(as_message, proposal.doubts),
     )
 
 
-def _as_message(text: str) -> Message:
+def as_message(text: str) -> Message:
+    """A sentence as a message, which it may be already."""
     return text if isinstance(text, Message) else Message(text)
 
 

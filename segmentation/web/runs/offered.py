@@ -1,6 +1,7 @@
 """The models on offer and their networks, each loaded once for all visitors."""
 
 import logging
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -8,9 +9,10 @@ from segmentation.config import Config
 from segmentation.errors import SegmentationError
 from segmentation.messages import Message
 from segmentation.models.hub_errors import HUB_ANSWER_SECONDS
+from segmentation.models.inspection.inspection import Inspection
 from segmentation.models.reach import ask_hub
 from segmentation.models.registry import Registry, load_offered
-from segmentation.models.spec import HubSource, ModelSpec, WheelSource
+from segmentation.models.spec import HubSource, ModelSpec, Progress, WheelSource
 from segmentation.models.weights import where_available
 from segmentation.network.gpu.probe import usable_providers
 from segmentation.network.pool import SessionPool, threads_for
@@ -19,6 +21,7 @@ from segmentation.network.speed import Seconds, Speeds
 from segmentation.pipeline import Prediction
 from segmentation.web.events import OnProgress
 from segmentation.web.runs.default_model import decide
+from segmentation.web.runs.named_models import NamedModels
 from segmentation.web.runs.offer import LICENCE, UNREACHABLE, Offer
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ class OfferedModels:
         usable_providers(config.device)
         self._pool = SessionPool(self._load, config.sessions_mb << 20)
         self._speeds = Speeds()
+        self.named = NamedModels(config, lambda: load_offered(config), lambda: self._pool.loaded())
         decision = decide(config, load_offered(config), lambda spec: self.seconds(spec).value)
         self._default = decision.model.id
         self._hub_reached = decision.hub != "silent"
@@ -59,37 +63,38 @@ class OfferedModels:
             prediction: The picture's, made at the model's own size.
             pictures: How many its run has.
         """
-        models, seconds = self.registry(), prediction.timings.get("network")
-        if prediction.model in models and seconds is not None:
-            spec = models[prediction.model]
-            if threads_for(spec, pictures) is None:
-                self._speeds.record(spec, prediction.provider, seconds)
+        spec, seconds = self.named.known(prediction.model), prediction.timings.get("network")
+        if spec and seconds is not None and threads_for(spec, pictures) is None:
+            self._speeds.record(spec, prediction.provider, seconds)
 
     def session(self, model_id: str, pictures: int = 1, on_progress: OnProgress | None = None) -> Session:
         """The loaded network of a model, fetched if needed.
 
         Args:
-            model_id: Id of the model.
+            model_id: Id of the model, or its name on the Hub.
             pictures: How many pictures it will be run on.
             on_progress: Progress callback for downloads.
 
         Raises:
             SegmentationError: The model is unknown or unavailable.
         """
-        spec = self.registry()[model_id]
+        spec = self.named.find(str(model_id), _on_bytes(on_progress))
         return self._pool.get(spec, threads_for(spec, pictures), partial(self._load, on_progress=on_progress))
 
-    def _load(self, spec: ModelSpec, threads: int | None, on_progress: OnProgress | None = None) -> Session:
-        def on_bytes(name: str, done: int, total: int) -> None:
-            if on_progress:
-                text = Message(
-                    "Downloading {name}, {done:.0f} of {total:.0f} MB", name=name, done=done / 1e6, total=total / 1e6
-                )
-                on_progress(text, done / total if total else None)
+    def inspect(self, model_id: str, on_progress: OnProgress | None = None) -> Inspection:
+        """What a model is and how it would be used; its file is fetched if needed.
 
+        Raises:
+            SegmentationError: The model is unknown or unavailable.
+        """
+        return self.named.inspect(str(model_id), _on_bytes(on_progress))
+
+    def _load(self, spec: ModelSpec, threads: int | None, on_progress: OnProgress | None = None) -> Session:
         if on_progress:
             on_progress(Message("Loading {name}", name=spec.title), None)
-        return load_configured(spec, self._config, threads=threads, on_progress=on_bytes)
+        path = self.named.uploaded_path(spec.id)
+        with nullcontext() if spec.registered or path else self.named.holding(spec):
+            return load_configured(spec, self._config, path=path, threads=threads, on_progress=_on_bytes(on_progress))
 
     def offers(self) -> list[Offer]:
         """The models on offer, including whether each is on disk and loaded, and how long it takes."""
@@ -99,7 +104,9 @@ class OfferedModels:
 
     def offer(self, model_id: str) -> Offer | None:
         """One of them; None if there is no such model."""
-        return next((offer for offer in self.offers() if offer.spec.id == model_id), None)
+        spec = self.named.known(model_id)
+        _, note = usable_providers(self._config.device)
+        return self._offer(spec, self._pool.loaded().get(model_id), note) if spec else None
 
     def as_json(self) -> list[dict[str, Any]]:
         """The models on offer as plain data."""
@@ -149,9 +156,28 @@ class OfferedModels:
         if not self._hub_reached and source is not None:
             self._hub_reached = ask_hub(source, HUB_ANSWER_SECONDS) != "silent"
 
+    def pinned(self, model_id: str) -> str:
+        """The id that a run with this model records: a repository's name with its commit and file, if known."""
+        spec = self.named.known(model_id)
+        return spec.id if spec else model_id
+
     def give_memory_back(self, idle_seconds: float) -> None:
         """Free the memory of every network that has been idle this long."""
         try:
             self._pool.rest(idle_seconds)
         except SegmentationError:
             log.exception("could not free the memory of an idle network")
+
+
+def _on_bytes(on_progress: OnProgress | None) -> Progress | None:
+    """Reports a download to a visitor."""
+    if on_progress is None:
+        return None
+
+    def report(name: str, done: int, total: int) -> None:
+        text = Message(
+            "Downloading {name}, {done:.0f} of {total:.0f} MB", name=name, done=done / 1e6, total=total / 1e6
+        )
+        on_progress(text, done / total if total else None)
+
+    return report

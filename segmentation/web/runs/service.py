@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ class Service:
         sources = uploaded_files(paths, self.config.max_pictures)
         behind = self.backdrop(recipe, backdrop)
         predictor = self.predictor(recipe, len(sources), on_progress)
+        recipe = replace(recipe, model=predictor.model)  # a name on the Hub is pinned to what it means now
         touch_files(sources)
         predictions = Predictions(sources, recipe)
         self.predictions.add(predictions)
@@ -104,7 +106,7 @@ class Service:
             ImageError: A path is not an upload.
         """
         sources = uploaded_files(paths, self.config.max_pictures)
-        known = run.predictions
+        known, recipe = run.predictions, self._pinned(recipe)
         return not run.missing and set(sources) == set(known.sources) and known.is_reusable_for(recipe)
 
     def rest(
@@ -133,6 +135,7 @@ class Service:
             SegmentationError: As `new_run`.
         """
         sources, known = uploaded_files(paths, self.config.max_pictures), run.predictions
+        recipe = self._pinned(recipe)
         if run.is_at_work or not set(known.sources) <= set(sources) or not known.is_reusable_for(recipe):
             return None
         added = [source for source in sources if source not in known.sources]
@@ -146,6 +149,9 @@ class Service:
         chosen = frozenset(run.missing if indices is None else indices)
         ticket = self.turns.ticket(single=len(chosen) == 1)
         return Run(new_run_folder(), known, recipe, behind, predictor, ticket, chosen)
+
+    def _pinned(self, recipe: Recipe) -> Recipe:
+        return replace(recipe, model=self.offered.pinned(recipe.model))
 
     @staticmethod
     def backdrop(recipe: Recipe, path: Any) -> Path | None:

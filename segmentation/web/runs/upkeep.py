@@ -33,6 +33,7 @@ def keep_clean(service: Service) -> None:
             swept = time.monotonic()
             sweep(keep)
             service.shown.drop_expired()
+            service.offered.named.expire()
         service.offered.give_memory_back(IDLE_SECONDS)
         service.predictions.trim()
         time.sleep(IDLE_SECONDS / 3)
