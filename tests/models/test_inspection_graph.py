@@ -210,7 +210,7 @@ def test_layers_may_be_rearranged_and_resized(tmp_path: Path) -> None:
     [
         ("model.onnx_data", True), ("model.onnx.data", True), ("..data", True),
         ("../secret", False), ("/etc/passwd", False), ("a/b", False), ("..", False), (".", False), ("", False),
-        ("a\\b", False), ("C:data", False), ("a\0b", False),
+        ("a" * 200 + "/../../secret", False), ("a" * 201, False), ("a\\b", False), ("C:data", False), ("a\0b", False),
     ],
 )  # fmt: skip
 def test_data_outside_the_folder_is_refused(name: str, beside: bool, tmp_path: Path) -> None:
@@ -223,8 +223,27 @@ def test_data_outside_the_folder_is_refused(name: str, beside: bool, tmp_path: P
                 entry.value = name
     path.write_bytes(model.SerializeToString())
     facts = read_graph(path)
-    assert facts.data_files == (name,)
+    assert facts.data_files == (name[:201],)
     assert ("Its weights lie outside its folder" in propose(facts, NOTHING).problem) == (not beside)
+
+
+def test_data_is_found_wherever_it_hides(tmp_path: Path) -> None:
+    def tensor(name: str) -> TensorProto:
+        outside = TensorProto(name=name, data_type=FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+        outside.external_data.add(key="location", value=name)
+        return outside
+
+    path = graphs.brightness(tmp_path / "model.onnx")
+    model = onnx.load(path)
+    model.graph.initializer.append(tensor("plain"))
+    model.graph.sparse_initializer.add(values=tensor("sparse"), indices=tensor("indices"))
+    branch = helper.make_graph([], "branch", [], [], [tensor("branch")])
+    constant = helper.make_node("Constant", [], ["b"], value=tensor("attribute"))
+    model.graph.node.append(helper.make_node("If", ["a"], ["c"], then_branch=branch))
+    function = helper.make_function("own", "F", [], ["b"], [constant], [helper.make_opsetid("", 17)])
+    model.functions.append(function)
+    path.write_bytes(model.SerializeToString())
+    assert set(read_graph(path).data_files) == {"plain", "sparse", "indices", "branch", "attribute"}
 
 
 def test_data_files_are_named_and_not_opened(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ _KNOWN_DOMAINS = {
 }  # fmt: skip
 _NAMES = 200  # characters of a name that are kept
 _OPERATORS = 200  # kinds of operators that are counted
+_MOST = 64  # inputs, outputs, and dimensions of a shape that are told
 _TRAINED = 2  # dimensions from which on a constant is taken for trained weights
 
 
@@ -61,10 +62,10 @@ def _facts(path: Path) -> GraphFacts:
     own = {(function.domain, function.name) for function in model.functions}
     nodes = list(all_nodes([*model.graph.node, *(node for function in model.functions for node in function.node)]))
     custom = {node.domain for node in nodes if (node.domain, node.op_type) not in own} - _KNOWN_DOMAINS
-    tensors = list(all_tensors(model.graph))
+    tensors = list(all_tensors(model))
     parameters = sum(prod(tensor.dims) for tensor in tensors if len(tensor.dims) >= _TRAINED)
     outside = dict.fromkeys(
-        entry.value[:_NAMES]
+        entry.value[: _NAMES + 1]  # one more than a name may have
         for tensor in tensors
         if tensor.data_location == onnx.TensorProto.EXTERNAL
         for entry in tensor.external_data
@@ -74,15 +75,15 @@ def _facts(path: Path) -> GraphFacts:
     if own:
         model = _inlined(model)
     constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [_tensor(each) for each in model.graph.input if each.name not in constants]
-    outputs = [_tensor(each) for each in _with_shapes(model)]
+    inputs = [_tensor(each) for each in model.graph.input if each.name not in constants][:_MOST]
+    outputs = [_tensor(each) for each in _with_shapes(model)[:_MOST]]
     if not inputs or not outputs:
         raise SessionError(
             Message("{file} cannot be read: {problem}", file=path.name,
                     problem=Message("it has no input or no output, so it is not a network."))
         )  # fmt: skip
     wiring = Wiring(model.graph)
-    ends = [end_of(wiring, each.name) for each in model.graph.output]
+    ends = [end_of(wiring, each.name) for each in model.graph.output[:_MOST]]
     inside = normalisation_of(wiring, inputs[0]["name"])
     return GraphFacts(
         inputs=tuple(TensorFacts(**each) for each in inputs),
@@ -139,7 +140,7 @@ def _shape(value: "ValueInfoProto") -> tuple[int | str | None, ...] | None:
         return None
     return tuple(
         int(each.dim_value) if each.HasField("dim_value") and each.dim_value > 0 else each.dim_param[:_NAMES] or None
-        for each in tensor.shape.dim
+        for each in tensor.shape.dim[:_MOST]
     )
 
 

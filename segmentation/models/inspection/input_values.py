@@ -65,7 +65,7 @@ def input_problem(facts: GraphFacts) -> str:
     )
     if wrong:
         return Message("It does not take one RGB picture: its input is {dtype} of shape {shape}.",
-                       dtype=tensor.dtype, shape=list(shape))  # fmt: skip
+                       dtype=tensor.dtype, shape=list(shape[:8]))  # fmt: skip
     edges = fixed_edges(tensor)
     if edges and max(edges) > MAX_SIZE:
         return Message("It works at {height} x {width} pixels only, but at most {most} a side are supported.",

@@ -68,7 +68,7 @@ def propose(facts: GraphFacts, declared: Declared, registered: ModelSpec | None 
     if registered and registered.output.index < len(facts.outputs):
         index = registered.output.index
     if index is None or edges_of(facts.outputs[index], layout) is None:
-        shapes = "; ".join(str(list(output.shape or ())) for output in facts.outputs[:4])
+        shapes = "; ".join(str(list(output.shape or ())[:8]) for output in facts.outputs[:4])
         return Proposal(
             Contract(),
             {},
@@ -138,7 +138,7 @@ def _refusal(facts: GraphFacts) -> str:
 
 def is_beside(name: str) -> bool:
     """Whether a data file's name, as written in a graph, is that of a file in the same folder and of nothing else."""
-    return bool(name) and name not in (".", "..") and not any(sign in name for sign in "/\\:\0")
+    return 0 < len(name) <= 200 and name not in (".", "..") and not any(sign in name for sign in "/\\:\0")
 
 
 def _which(facts: GraphFacts, index: int, layout: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 _SAME_VALUES = ("Identity", "Cast", "Unsqueeze", "Squeeze", "Reshape", "Flatten")
 _DEEPEST = 8  # steps from a use of a constant to its definition
@@ -87,16 +87,24 @@ def all_nodes(nodes: Any) -> Iterator[NodeProto]:
                 waiting += graph.node
 
 
-def all_tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    """Tensors of a graph, in whatever depth, with those in attributes."""
-    yield from graph.initializer
-    for node in all_nodes(graph.node):
+def all_tensors(model: ModelProto) -> Iterator[TensorProto]:
+    """Tensors of a model, in whatever depth, with those in attributes and functions."""
+    yield from _stored(model.graph)
+    for node in all_nodes([*model.graph.node, *(node for function in model.functions for node in function.node)]):
         for each in node.attribute:
             if each.HasField("t"):
                 yield each.t
             yield from each.tensors
+            for sparse in (each.sparse_tensor, *each.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
             for inner in _graphs(each):
-                yield from inner.initializer
+                yield from _stored(inner)
+
+
+def _stored(graph: GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
 
 
 def _graphs(each: AttributeProto) -> list[GraphProto]:
