@@ -1,6 +1,8 @@
 """What a hostile model's code might do; each of these runs in a sandbox."""
 
 import ctypes
+import errno
+import fcntl
 import mmap
 import os
 import signal
@@ -117,6 +119,16 @@ def _thread(_: dict[str, Any]) -> None:
     thread.join()
 
 
+def _control(_: dict[str, Any]) -> None:
+    """An ioctl that the device does not know, but gets."""
+    device = os.open("/dev/zero", os.O_RDWR)
+    try:
+        fcntl.ioctl(device, 0x1234)
+    except OSError as error:
+        if error.errno != errno.ENOTTY:
+            raise
+
+
 _ATTEMPTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "nothing": lambda _: None,
     "thread": _thread,
@@ -135,6 +147,7 @@ _ATTEMPTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "parent's memory": lambda request: os.open(f"/proc/{request['pid']}/mem", os.O_RDONLY),
     "parent's environment": lambda request: Path(f"/proc/{request['pid']}/environ").read_bytes(),
     "parent's limits": lambda request: _with_libc(302, request["pid"], 7, 0, 0),  # prlimit64 on x86_64
+    "control": _control,
     "memory file": lambda _: os.memfd_create("x"),
     "grow": lambda _: os.truncate(3, 1 << 40),
 }

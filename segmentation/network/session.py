@@ -131,8 +131,10 @@ class Session:
             SessionError: The run failed (unsupported size, memory, time).
             RunCancelledError: It was cancelled.
         """
-        answer = None if self._measured else self._first_run(tensor, cancelled)
+        answer = self._first_run(tensor, cancelled) if self.spec.registered and not self._measured else None
         answer = answer or self._engine.run(*self._names, tensor, cancelled)
+        if not self.spec.registered:  # nothing else is in its process
+            self.memory = max(self.memory, self._engine.held_bytes)
         if answer.output.size > _MOST_VALUES:
             raise SessionError(
                 Message(
