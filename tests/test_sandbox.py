@@ -83,9 +83,26 @@ def test_nothing_of_the_servers_environment_is_passed_on(start: Start, monkeypat
     assert "secret" not in str(found)
 
 
-def test_code_that_does_not_exist_does_not_start() -> None:
+def test_code_that_does_not_exist_does_not_start(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(SandboxError, match="crashed"):
         Sandbox("tests.sandbox_targets:nothing", (), LIMITS)
+    assert "no sandbox for tests.sandbox_targets:nothing: AttributeError" in caplog.text
+
+
+@linux
+def test_code_that_starts_threads_before_it_is_locked_in_does_not_start(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(SandboxError, match="crashed"):
+        Sandbox("tests.sandbox_threads:answer", (), LIMITS)
+    assert "would stay outside" in caplog.text
+
+
+@linux
+def test_a_process_with_devices_works(start: Start) -> None:
+    """As for a GPU, whose drivers need more; that cannot be tried here."""
+    sandbox = Sandbox("tests.sandbox_targets:attempt", (), LIMITS, devices=[Path("/dev/zero")])
+    for what, result in (("control", "done"), ("memory file", "done"), ("udp", "OSError"), ("fork", "OSError")):
+        assert sandbox.call({"what": what}) == ({"result": result}, [])
+    sandbox.close()
 
 
 # ------------------------------------------------------------------------------------------------- how it ends

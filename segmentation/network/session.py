@@ -147,8 +147,11 @@ class Session:
             RunCancelledError: It was cancelled.
         """
         names = self._names[0], output or self._names[1]
-        answer = None if self._use.measured else self._first_run(names, tensor, cancelled)
+        measure = self.spec.registered and not self._use.measured
+        answer = self._first_run(names, tensor, cancelled) if measure else None
         answer = answer or self._engine.run(*names, tensor, cancelled)
+        if not self.spec.registered:  # nothing else is in its process
+            self._use.memory = max(self._use.memory, self._engine.held_bytes)
         if answer.output.size > _MOST_VALUES:
             raise SessionError(
                 Message(

@@ -40,10 +40,14 @@ def serve() -> None:
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # printed text must not mix with the answers
     order = json.loads(requests.readline())
-    incoming, outgoing = (Area(handle) for handle in order["areas"])
-    module, _, function = order["target"].partition(":")
-    target: Target = getattr(importlib.import_module(module), function)
-    _lock_down(Limits(**order["limits"]), [Path(path) for path in order["readable"]], order["devices"])
+    try:
+        incoming, outgoing = (Area(handle) for handle in order["areas"])
+        module, _, function = order["target"].partition(":")
+        target: Target = getattr(importlib.import_module(module), function)
+        _lock_down(Limits(**order["limits"]), [Path(path) for path in order["readable"]], order["devices"])
+    except Exception as error:  # for the log: nothing has run yet
+        answers.write(json.dumps({"failed": "failed", "text": repr(error)[:_TEXT]}).encode() + b"\n")
+        return
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests, lines), daemon=True).start()
     answers.write(b"{}\n")

@@ -114,7 +114,10 @@ class Sandbox:
         }  # fmt: skip
         self._turn = threading.Lock()
         self._base = 0  # bytes that the libraries take
-        self._exchange(order, START_SECONDS, None)
+        problem = self._exchange(order, START_SECONDS, None).get("text")
+        if problem:
+            log.error("no sandbox for %s: %s", target, problem)
+            raise self._ended("crashed")
         self._base = held_bytes(self._process.pid)
         with _lock:
             _running.add(self)

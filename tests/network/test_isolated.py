@@ -64,6 +64,12 @@ def test_a_session_tells_the_memory_of_its_process(tmp_path: Path) -> None:
     assert session.memory > loaded or missing_protections()
 
 
+def test_a_real_model_gives_identical_values_apart(u2netp: Session) -> None:
+    apart = Session(u2netp.spec.model_copy(update={"registered": False}), u2netp.path, "cpu")
+    tensor = np.random.default_rng(0).random((1, 3, 320, 320), np.float32)
+    assert np.array_equal(apart.run(tensor).output, u2netp.run(tensor).output)
+
+
 def test_threads_take_turns(tmp_path: Path) -> None:
     session = own(graphs.brightness(tmp_path / "own.onnx"))
     found = []
