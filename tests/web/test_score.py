@@ -1,7 +1,5 @@
 """`/score` through gradio_client: numbers for uploaded pairs, guarded as every other run."""
 
-import json
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from segmentation.network.session import Session
 from segmentation.score.scores import measure
 from tests.score.cases import REFERENCE, disc
 from tests.web.conftest import Server
+from tests.web.test_guard import call, upload
 
 BRIGHT = "bright.onnx"
 
@@ -123,26 +122,15 @@ def test_too_many_pictures_are_refused(client: Client, pairs: tuple[list[Any], l
 
 @pytest.mark.parametrize("side", ["images", "truths"])
 @pytest.mark.parametrize("path", ["/etc/passwd", "http://127.0.0.1:9/a.png", "../../../etc/passwd"])
-def test_only_uploads_are_read(
-    server: Server, client: Client, pairs: tuple[list[Any], list[Any]], side: str, path: str
-) -> None:
-    uploaded = client.predict(images=pairs[0], truths=pairs[1], models=[BRIGHT], api_name="/score")
-    assert uploaded["pictures"]
-    files = {"images": [{"path": path}], "truths": [{"path": path}]}
-    stored = next(server.uploads.glob("*/a12.png"))
-    files["images" if side == "truths" else "truths"] = [{"path": str(stored)}]
-    request = urllib.request.Request(
-        f"{server.url}/gradio_api/call/score",
-        json.dumps({"data": [files["images"], files["truths"], [BRIGHT], None]}).encode(),
-        {"content-type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as answer:
-        event = json.load(answer)["event_id"]
-    with urllib.request.urlopen(f"{server.url}/gradio_api/call/score/{event}") as answer:
-        text = answer.read().decode()
+def test_only_uploads_are_read(server: Server, pairs: tuple[list[Any], list[Any]], side: str, path: str) -> None:
+    stored = upload(server, "a.png", Path(pairs[0][0]["path"]).read_bytes())
+    files = {"images": [{"path": stored}], "truths": [{"path": stored}]} | {side: [{"path": path}]}
+    _, text = call(server, "v2/score", files | {"models": [BRIGHT]})
     assert "event: error" in text
-    assert "root:" not in text
     assert "event: complete" not in text
+    assert "root:" not in text
+    _, text = call(server, "v2/score", {"images": [{"path": stored}], "truths": [{"path": stored}], "models": [BRIGHT]})
+    assert "event: complete" in text  # so it was the path
 
 
 def test_its_parameters_are_described(client: Client) -> None:

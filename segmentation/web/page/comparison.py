@@ -8,8 +8,13 @@ import gradio as gr
 
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.messages import Message
+from segmentation.picture.load import load_image
+from segmentation.picture.picture import Picture
 from segmentation.recipe import DEFAULTS, Recipe
+from segmentation.score.scores import MEASURES, Scores, measure
+from segmentation.score.truth import to_truth
 from segmentation.settings import NETWORK_SETTINGS, with_values
+from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.guard.uploads import uploaded_files
 from segmentation.web.page.controls import Controls, choices_of
 from segmentation.web.page.pictures import GalleryValue, Pictures
@@ -21,6 +26,9 @@ from segmentation.web.runs.service import Service
 from segmentation.web.texts import Say, i18n, speaker
 
 MIN_MODELS, MAX_MODELS = 2, 4
+SCORES = ("mae", "max_f", "s_measure", "sad")  # the measures that a column shows
+
+_EXPIRED = Message("This comparison has expired. Compare again.")
 
 
 @dataclass
@@ -33,6 +41,8 @@ class Column:
     """None if there is no such model."""
     run: Run | None = None
     error: str = ""
+    scores: Scores | None = None
+    """Against the truth, if there is one."""
 
     @property
     def title(self) -> str:
@@ -53,6 +63,14 @@ class Comparison:
             label=i18n("compare_models"), info=i18n("compare_models_info"), elem_id="compare_models",
         )  # fmt: skip
         self.button = gr.Button(i18n("compare"), variant="primary", elem_id="compare")
+        with gr.Accordion(i18n("section_truth"), open=False, elem_id="section_truth"):
+            gr.Markdown(i18n("truth_info"), elem_classes="quiet")
+            self.truth = gr.Gallery(
+                label=i18n("truth"), type="filepath", file_types=["image"], sources=["upload", "clipboard"],
+                interactive=True, columns=2, height=150, object_fit="contain", fit_columns=False, allow_preview=False,
+                elem_id="truth",
+            )  # fmt: skip
+        refuse_addresses(self.truth)
         self.panel = scripted("comparison", [])
         self.columns = gr.State([], delete_callback=self.forget)
 
@@ -93,14 +111,27 @@ class Comparison:
                 column.error = error.message
             yield _shown(columns, say), columns
 
+    def judge(self, columns: list[Column], truth: GalleryValue, request: gr.Request) -> Iterator[Any]:
+        """Score the cutouts against the truth that the visitor has added last; without one, show no scores."""
+        say, limits = speaker(request), self._service.config.limits._asdict()
+        for column in columns:
+            column.scores = None
+        done = [column for column in columns if column.run]
+        if truth and done:
+            (path,) = uploaded_files(Pictures.names(truth)[-1:], 1)
+            picture = load_image(path, **limits)
+            for column in done:
+                column.scores = _scores(column, picture, limits)
+                yield _shown(columns, say)
+        yield _shown(columns, say)
+
     @staticmethod
     def choose(columns: list[Column], event: gr.EventData, say: Say = str) -> tuple[Column, Run]:
         """The chosen column and its run."""
         number = event.index  # not trusted: set by the client
         chosen = columns[number] if isinstance(number, int) and 0 <= number < len(columns) else None
         if chosen is None or chosen.run is None or chosen.run.stop.is_set():  # another run replaced it and its files
-            expired = Message("This comparison has expired. Compare again.")
-            raise gr.Error(say(expired), print_exception=False)
+            raise gr.Error(say(_EXPIRED), print_exception=False)
         return chosen, chosen.run
 
     def forget(self, columns: list[Column]) -> None:
@@ -110,8 +141,35 @@ class Comparison:
                 self._service.shown.drop(column.run)
 
 
+def _scores(column: Column, truth: Picture, limits: dict[str, Any]) -> Scores:
+    assert column.run
+    if column.run.stop.is_set():  # another run replaced it and its files
+        raise SettingsError(_EXPIRED)
+    _, cutout = column.run.outcomes.cutouts[0]
+    alpha = load_image(cutout.stages["alpha"], **limits).rgb[..., 0]
+    return measure(alpha, to_truth(truth, (alpha.shape[0], alpha.shape[1]))).scores
+
+
 def _shown(columns: list[Column], say: Say) -> list[dict[str, Any]]:
-    return [_column(column, say) for column in columns]
+    scored = [column.scores for column in columns if column.scores]
+    measures = [each for each in MEASURES if each.name in SCORES]
+    # equal to the best as it is shown; one alone is not the best of any
+    best = {each.name: each.text(min(scored, key=each.rank)) for each in measures if len(scored) > 1}
+    return [
+        _column(column, say)
+        | {
+            "scores": [
+                {
+                    "name": each.name,
+                    "text": each.text(column.scores),
+                    "best": best.get(each.name) == each.text(column.scores),
+                }
+                for each in measures
+                if column.scores
+            ]
+        }
+        for column in columns
+    ]
 
 
 def _column(column: Column, say: Say) -> dict[str, Any]:

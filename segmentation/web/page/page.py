@@ -181,6 +181,11 @@ class Page:
             [comparison.panel, comparison.columns], concurrency_id=QUEUE_NAME, concurrency_limit=runs,
             show_progress_on=comparison.panel, show_progress="minimal", api_visibility="private",
         )  # fmt: skip
+        for judge in (comparing.then, comparison.truth.change):
+            judge(
+                shown_errors(comparison.judge), [comparison.columns, comparison.truth], comparison.panel,
+                concurrency_id="judge", concurrency_limit=limit, show_progress="hidden", api_visibility="private",
+            )  # fmt: skip
         comparison.panel.select(
             self.continue_with,
             [comparison.columns, screen.last_run],

@@ -13,6 +13,7 @@ import { make, say, url } from "./common.js";
  * @property {string} [alpha] path of the alpha
  * @property {string} [seconds]
  * @property {string} [memory]
+ * @property {{ name: string, text: string, best: boolean }[]} scores against the truth, if there is one
  */
 
 let zoom = 1;
@@ -76,12 +77,19 @@ const card = (entry, index) => {
   ]) {
     if (value) facts.append(make("div", {}, make("dt", {}, name), make("dd", {}, value)));
   }
+  const scores = make("dl", { class: "scores" });
+  for (const { name, text, best } of entry.scores) {
+    const star = make("span", { class: "star", role: "img", "aria-label": say.score_best }, " ★");
+    const value = make("dd", best ? { class: "best" } : {}, text, ...(best ? [star] : []));
+    scores.append(make("div", {}, make("dt", {}, say[`score_${name}`]), value));
+  }
   const use = make("button", { type: "button" }, say.use);
   use.addEventListener("click", () => trigger("select", { index }));
   return make(
     "section",
     { "aria-label": entry.title },
     make("h2", {}, entry.title),
+    ...(entry.scores.length ? [scores] : []),
     ...body,
     facts,
     ...(entry.thumbnail ? [use] : []),

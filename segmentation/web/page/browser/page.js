@@ -79,7 +79,7 @@ document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener(
   "drop",
   (event) => {
-    if (!event.dataTransfer?.files.length || event.target.closest?.("#backdrop")) return;
+    if (!event.dataTransfer?.files.length || event.target.closest?.("#backdrop, #truth")) return;
     event.preventDefault();
     event.stopPropagation();
     event.target.dispatchEvent(new DragEvent("drop", { bubbles: true })); // lets the gallery end its highlight
@@ -118,7 +118,7 @@ document.addEventListener(
 
 // The server provides previews of what browsers cannot show (TIFF, HEIC), or else a grey tile, labelled with the name.
 const file = /\/gradio_api\/file=(.*)$/;
-const uploads = ":is(#pictures, #backdrop) img";
+const uploads = ":is(#pictures, #backdrop, #truth) img";
 document.addEventListener(
   "error",
   (event) => {
