@@ -97,9 +97,9 @@ class ModelFinder:
         Raises:
             SegmentationError: See `inspect`; or it cannot be used for pictures.
         """
-        models = self._registry()
-        if name in models and models[name].registered:
-            return models[name]
+        offered = self._registry().find(name)
+        if offered and offered.registered:
+            return offered
         return self.inspect(name, on_progress).usable_spec
 
     def known(self, name: str) -> ModelSpec | None:

@@ -43,6 +43,10 @@ class Registry(Mapping[str, ModelSpec]):
             known = ", ".join(self._models)
             raise RegistryError(f"There is no model {str(model_id)[:80]!r}. Choose one of: {known}.") from None
 
+    def find(self, model_id: str) -> ModelSpec | None:
+        """The model with this id; None if there is none."""
+        return self._models.get(model_id)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._models)
 

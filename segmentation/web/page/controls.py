@@ -11,6 +11,7 @@ from segmentation.matting.classes import NO_CLASSES, check_classes
 from segmentation.messages import Message
 from segmentation.models.patch import patched
 from segmentation.models.registry import Registry
+from segmentation.models.spec import ModelSpec
 from segmentation.network.override import overridden
 from segmentation.recipe import DEFAULTS, Recipe, parse_value, write_value
 from segmentation.settings import MAX_CONTRACT, NETWORK_SETTINGS, RANGES, Classes, Settings
@@ -28,14 +29,21 @@ EXTRA: dict[str, Any] = {AUTO: False, COLOUR: "#ffffff", "backdrop": None}
 class Controls:
     """Every control of a recipe, in the order in which handlers receive their values."""
 
-    def __init__(self, registry: Callable[[], Registry]) -> None:
+    def __init__(
+        self,
+        registry: Callable[[], Registry],
+        known: Callable[[str], ModelSpec | None] = lambda _: None,
+        may_be_named: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         """Start without controls; the methods lay them out.
 
         Args:
             registry: Returns the models on offer now.
+            known: Returns any other model that has been looked up.
+            may_be_named: Whether a name may be that of a model that has not.
         """
         self.by_name: dict[str, Any] = {}
-        self._registry = registry
+        self._registry, self._known, self._may_be_named = registry, known, may_be_named
 
     # ------------------------------------------------------------------------------------------------------- layout
 
@@ -43,8 +51,19 @@ class Controls:
         """The choice of the model."""
         models = self._registry()
         return self._add(
-            "model", gr.Dropdown(choices_of(models), value=models.default.id, label=i18n("model"), elem_id="model")
-        )
+            "model",
+            gr.Dropdown(
+                choices_of(models), value=models.default.id, label=i18n("model"), allow_custom_value=True,
+                elem_id="model",
+            ),
+        )  # fmt: skip
+
+    def model_update(self, spec: ModelSpec) -> Any:
+        """The choice of the model with another one chosen, which may not be on offer."""
+        choices = choices_of(self._registry())
+        if all(model_id != spec.id for _, model_id in choices):
+            choices.append((named(spec), spec.id))
+        return gr.Dropdown(choices, value=spec.id)
 
     def classes(self) -> None:
         """The classes to join into one cutout, as chips; only for models that tell classes apart."""
@@ -71,8 +90,11 @@ class Controls:
 
     def classes_of(self, model: str) -> tuple[str, ...]:
         """Names of a model's classes; none if it does not tell any apart."""
-        models = self._registry()
-        return models[model].output.class_names if model in models else ()
+        spec = self._spec(model)
+        return spec.output.class_names if spec else ()
+
+    def _spec(self, model: str) -> ModelSpec | None:
+        return self._known(model) or self._registry().find(model)
 
     def matting_switch(self) -> None:
         """Matting on or off: the one setting that must be easy to find."""
@@ -187,13 +209,12 @@ class Controls:
 
     def problems(self, model: str, texts: Mapping[str, str]) -> list[tuple[str, str]]:
         """Text fields whose values are invalid, or not accepted by the model, each with a message."""
-        models = self._registry()
-        problems = []
+        spec, problems = self._spec(model), []
         for name, text in texts.items():
             try:
                 settings = Settings(**{name: parse_value(name, text)})
-                if model in models and not models[model].is_local:
-                    overridden(patched(models[model], settings.contract).input, settings)
+                if spec and not spec.is_local:
+                    overridden(patched(spec, settings.contract).input, settings)
             except SettingsError as error:
                 problems.append((name, error.message))
         return problems
@@ -220,7 +241,7 @@ class Controls:
             return None, ""
         models = self._registry()
         model, warning = query.get("model", models.default.id), ""
-        if model not in models:
+        if not self._is_usable(model):
             warning = Message(
                 "This link asks for the model {model}, which is not available here.", model=repr(model[:60])
             )
@@ -228,11 +249,15 @@ class Controls:
         try:
             recipe = Recipe.of(model, {name: parse_value(name, text) for name, text in texts.items()})
             known = self.classes_of(model)
-            check_classes(recipe.settings.classes, known, models[model].title)
-            unused = "" if known or recipe.settings.classes == "each" else NO_CLASSES
+            spec = self._spec(model)
+            check_classes(recipe.settings.classes, known, spec.title if spec else model)
+            unused = "" if known or spec is None or recipe.settings.classes == "each" else NO_CLASSES
             return recipe, warning or unused
         except SegmentationError as error:
             return None, Message("This link's settings cannot be used. {problem}", problem=error.message)
+
+    def _is_usable(self, model: Any) -> bool:
+        return isinstance(model, str) and (self._spec(model) is not None or self._may_be_named(model))
 
     def restored(self, saved: Any) -> dict[str, Any]:
         """The values that a browser stored, if they still make a valid recipe; otherwise the defaults."""
@@ -240,7 +265,7 @@ class Controls:
         default = EXTRA | self.values_of(Recipe(models.default.id))
         stored = {name: saved[name] for name in self.stored_names if name in saved} if isinstance(saved, dict) else {}
         try:
-            if stored.get("model") not in models:
+            if not self._is_usable(stored.get("model")):
                 stored.pop("model", None)
             self.read([(default | stored)[name] for name in self.by_name])
         except (SegmentationError, TypeError, AttributeError):
@@ -265,7 +290,12 @@ def link(recipe: Recipe) -> str:
 
 def choices_of(registry: Registry) -> list[tuple[str, str]]:
     """The models as choices of a dropdown."""
-    return [(f"{spec.title} ({spec.id})", spec.id) for spec in registry.values()]
+    return [(named(spec), spec.id) for spec in registry.values()]
+
+
+def named(spec: ModelSpec) -> str:
+    """A model's name in a list; of one on the Hub, its repository."""
+    return f"{spec.title} ({spec.id.partition('@')[0]})" if "/" in spec.id else f"{spec.title} ({spec.id})"
 
 
 def default_values() -> dict[str, Any]:

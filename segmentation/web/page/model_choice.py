@@ -35,6 +35,8 @@ class ModelChoice:
             say: Translates into the visitor's language.
         """
         offers = {offer.spec.id: offer for offer in self._offered.offers()}
+        if chosen not in offers and isinstance(chosen, str) and (other := self._offered.offer(chosen)):
+            offers[other.spec.id] = other
         specs = [offer.spec for offer in offers.values()]
         tiers = {
             task: [
@@ -56,9 +58,16 @@ class ModelChoice:
         ]
         return {"chosen": chosen, "tasks": {task: found for task, found in tiers.items() if found}, "models": models}
 
-    def choices(self, say: Say) -> list[tuple[str, str]]:
-        """All models as choices of the list; those that cannot be used with the reason."""
-        return [(_label(offer, say), offer.spec.id) for offer in self._offered.offers()]
+    def choices(self, say: Say, chosen: str = "") -> list[tuple[str, str]]:
+        """All models as choices of the list, those that cannot be used with the reason; and the chosen one.
+
+        Args:
+            say: Translates into the visitor's language.
+            chosen: Id of the chosen model, which may not be on offer.
+        """
+        choices = [(_label(offer, say), offer.spec.id) for offer in self._offered.offers()]
+        known = not chosen or any(model_id == chosen for _, model_id in choices)
+        return choices if known else [*choices, (chosen.partition("@")[0], chosen)]
 
     def choose(self, event: gr.EventData) -> str:
         """The id of the model that a visitor chose in the panel.

@@ -53,6 +53,5 @@ class NextRun:
         return {name: say(text) for name, text in self._controls.problems(model, by_field)}
 
     def _selected(self, model: str) -> Message:
-        models = self._service.offered.registry()
-        title = models[model].title if model in models else model[:60]
-        return Message("{name} selected. Press Cut out to use it.", name=title)
+        spec = self._service.offered.named.known(model)
+        return Message("{name} selected. Press Cut out to use it.", name=spec.title if spec else model[:60])

@@ -18,6 +18,7 @@ from segmentation.web.page.download import Download
 from segmentation.web.page.live_tuning import LiveTuning
 from segmentation.web.page.model_choice import ModelChoice
 from segmentation.web.page.next_run import NextRun
+from segmentation.web.page.other_model import OtherModel
 from segmentation.web.page.pictures import Pictures
 from segmentation.web.page.screen import Screen
 from segmentation.web.page.scripts import handler, messenger, scripted
@@ -47,7 +48,8 @@ class Page:
     def __init__(self, service: Service) -> None:
         """Lay out the page in the current context."""
         self.service = service
-        self.controls = controls = Controls(service.offered.registry)
+        named = service.offered.named
+        self.controls = controls = Controls(service.offered.registry, named.known, named.may_be_named)
         gr.Markdown(i18n("title"), elem_id="title")
         with gr.Row(elem_id="work"):
             with gr.Column(scale=2, min_width=320, elem_id="bring"):
@@ -63,6 +65,8 @@ class Page:
                     self._card(service.offered.registry().default.id, speaker(None)), elem_id="card"
                 )
                 controls.classes()
+                with gr.Accordion(i18n("section_other"), open=False, elem_id="section_other"):
+                    self.other = OtherModel(service, controls, self.model)
                 controls.matting_switch()
                 with gr.Accordion(i18n("section_matting"), open=False, elem_id="section_matting"):
                     controls.matting()
@@ -211,6 +215,16 @@ class Page:
         )
         for event in (self.model.input, choosing.then):
             event(self.next_run.model_selected, [self.model, screen.last_run], screen.status, **unqueued)
+        other, looking = (
+            self.other,
+            {"concurrency_id": "look", "concurrency_limit": 2 * limit, "api_visibility": "private"},
+        )
+        held = [self.pictures.gallery, screen.last_run]
+        other.panel.submit(other.act, [other.looked, *held], other.outputs, show_progress_on=other.panel, **looking)
+        self.model.input(other.name, [self.model, *held], other.outputs, show_progress_on=other.panel, **looking)
+        other.upload.upload(
+            other.uploaded, [other.upload, *held], other.outputs, show_progress_on=other.panel, **looking
+        )
         text_fields = [self.controls.by_name[name] for name in TEXT_FIELDS]
         gr.on(
             [control.change for control in text_fields], self.next_run.text_changed,
@@ -255,7 +269,7 @@ class Page:
         values = self.controls.values_of(recipe) if recipe else self.controls.restored(saved)
         # files may have been added to the models folder since the page was built
         values["classes"] = self.controls.class_chips(values["model"], values["classes"])
-        values["model"] = gr.Dropdown(self.choice.choices(say), value=values["model"])
+        values["model"] = gr.Dropdown(self.choice.choices(say, values["model"]), value=values["model"])
         # Plain values: for component updates, Gradio would create new components without our changes to them
         return [*(values[name] for name in self.controls.stored_names), line(say(warning))]
 

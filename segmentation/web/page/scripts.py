@@ -9,7 +9,7 @@ import gradio as gr
 from segmentation.web.texts import script_texts
 
 FOLDER = Path(__file__).parent / "browser"
-STYLES = [FOLDER / f"{name}.css" for name in ("page", "viewer", "panels", "screens")]
+STYLES = [FOLDER / f"{name}.css" for name in ("page", "viewer", "panels", "other_model", "screens")]
 """In cascade order."""
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)

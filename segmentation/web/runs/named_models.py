@@ -71,16 +71,15 @@ class NamedModels:
 
     def known(self, model_id: str) -> ModelSpec | None:
         """The model, if that is known without asking the Hub or reading a file."""
-        models = self._registry()
-        if model_id in models and models[model_id].registered:
-            return models[model_id]
+        offered = self._registry().find(model_id)
+        if offered and offered.registered:
+            return offered
         if model_id.startswith(PREFIX):
             try:
                 return self._uploads.get(model_id).spec
             except SegmentationError:
                 return None
-        found = self._finder.known(model_id)
-        return models[model_id] if found is None and model_id in models else found
+        return self._finder.known(model_id) or offered
 
     def may_be_named(self, model_id: str) -> bool:
         """Whether a run with this model may work; for one on the Hub, only that tells."""
@@ -91,6 +90,14 @@ class NamedModels:
         except SettingsError:
             return False
         return reference is not None and is_allowed(reference, self._config)
+
+    def is_name(self, text: str) -> bool:
+        """Whether a text names one model, rather than being words to search for.
+
+        Raises:
+            SettingsError: It is a link to something else on the Hub.
+        """
+        return self.known(text) is not None or HubReference.parse(text) is not None
 
     def search(self, words: str) -> tuple[HubHit, ...]:
         """Models on the Hub, found by words; only those that may be named.

@@ -13,9 +13,12 @@ from segmentation.errors import SettingsError
 from segmentation.matting.alpha import is_ready as matting_is_ready
 from segmentation.matting.alpha import warm_up as warm_up_matting
 from segmentation.messages import Message
+from segmentation.models.inspection.inspection import Inspection
 from segmentation.network.machine import available_cores
 from segmentation.picture.export import NO_BACKDROP
+from segmentation.picture.load import load_image
 from segmentation.predictor import Predictor, from_predictions, from_session
+from segmentation.proof import Proof, candidates, prove, run_of
 from segmentation.recipe import Recipe
 from segmentation.web.events import OnProgress
 from segmentation.web.guard.uploads import new_run_folder, touch_files, uploaded_files
@@ -149,6 +152,23 @@ class Service:
         chosen = frozenset(run.missing if indices is None else indices)
         ticket = self.turns.ticket(single=len(chosen) == 1)
         return Run(new_run_folder(), known, recipe, behind, predictor, ticket, chosen)
+
+    def prove(self, found: Inspection, path: Any, on_progress: OnProgress | None = None) -> Proof:
+        """The plausible contracts of a model, ranked by their masks of a picture.
+
+        Args:
+            found: The model.
+            path: The picture's path, as sent by the client.
+            on_progress: Progress callback.
+
+        Raises:
+            SegmentationError: An invalid file, or the model is unavailable or gives no mask.
+        """
+        (source,) = uploaded_files([path], 1)
+        session = self.offered.session(found.spec.id, 1, on_progress)
+        picture = load_image(source, **self.config.limits._asdict())
+        with self.turns.ticket(single=True):
+            return prove(picture.rgb, run_of(session), candidates(found.proposal, found.facts))
 
     def _pinned(self, recipe: Recipe) -> Recipe:
         return replace(recipe, model=self.offered.pinned(recipe.model))

@@ -1,5 +1,5 @@
 // Another model, by its name on the Hub: looked up, inspected, and its readings of a picture side by side. `props.value`
-// comes from bring.py; all of it is set as text, as repositories are untrusted.
+// comes from other_model.py; all of it is set as text, as repositories are untrusted.
 import { copyButton, make, say } from "./common.js";
 
 /**
@@ -43,14 +43,14 @@ import { copyButton, make, say } from "./common.js";
 
 const send = (action, value = "") => trigger("submit", { action, value });
 
-const field = make("input", { type: "search", id: "bring_name", placeholder: say.bring_example, maxlength: 300 });
+const field = make("input", { type: "search", id: "other_name", placeholder: say.other_example, maxlength: 300 });
 field.autocomplete = "off";
 field.spellcheck = false;
-const look = make("button", { type: "submit" }, say.bring_look);
+const look = make("button", { type: "submit" }, say.other_look);
 const form = make(
   "form",
   { class: "ask" },
-  make("label", { for: "bring_name" }, say.bring_name),
+  make("label", { for: "other_name" }, say.other_name),
   make("div", { class: "row" }, field, look),
 );
 form.addEventListener("submit", (event) => {
@@ -59,7 +59,7 @@ form.addEventListener("submit", (event) => {
 });
 const status = make("p", { class: "status", role: "status" });
 const found = make("div", { class: "found" });
-element.replaceChildren(make("div", { class: "bring" }, form, status, found));
+element.replaceChildren(make("div", { class: "other" }, form, status, found));
 
 const button = (text, action, value, attributes = {}) => {
   const made = make("button", { type: "button", ...attributes }, text);
@@ -75,7 +75,7 @@ const list = (hits) => {
     use.disabled = !hit.allowed;
     return make("li", {}, use, make("span", { class: "quiet" }, hit.about));
   });
-  return [make("ul", { class: "hits", "aria-label": say.bring_hits }, ...items)];
+  return [make("ul", { class: "hits", "aria-label": say.other_hits }, ...items)];
 };
 
 const details = (title, ...children) => make("details", {}, make("summary", {}, title), ...children);
@@ -83,7 +83,7 @@ const details = (title, ...children) => make("details", {}, make("summary", {}, 
 /** @type {(value: Value) => Node[]} */
 const tiles = ({ readings, chosen, proof, has_picture }) => {
   if (!readings.length) {
-    return has_picture ? [button(say.bring_try, "try", "", { class: "try" })] : [];
+    return has_picture ? [button(say.other_try, "try", "", { class: "try" })] : [];
   }
   const made = readings.map((reading, at) => {
     const tile = button("", "pick", at, { "aria-pressed": at === chosen });
@@ -95,9 +95,9 @@ const tiles = ({ readings, chosen, proof, has_picture }) => {
     return tile;
   });
   return [
-    make("h4", {}, say.bring_readings),
+    make("h4", {}, say.other_readings),
     make("p", {}, proof),
-    make("div", { class: "readings", role: "group", "aria-label": say.bring_readings }, ...made),
+    make("div", { class: "readings", role: "group", "aria-label": say.other_readings }, ...made),
   ];
 };
 
@@ -106,8 +106,8 @@ const entry = (model) => {
   const copy = copyButton(() => navigator.clipboard.writeText(model.entry));
   const address = `data:application/yaml;charset=utf-8,${encodeURIComponent(model.entry)}`;
   return details(
-    say.bring_entry,
-    make("p", { class: "quiet" }, say.bring_entry_info),
+    say.other_entry,
+    make("p", { class: "quiet" }, say.other_entry_info),
     make("div", { class: "row" }, copy, make("a", { href: address, download: model.entry_name }, say.download)),
     make("pre", { tabindex: 0 }, model.entry),
   );
@@ -139,8 +139,8 @@ const card = (value) => {
       ...model.verdict.map((sentence) => make("p", {}, sentence)),
       make("p", {}, `${say.licence}: `, linked(model.licence, model.licence_url), ` (${model.commercial})`),
       ...tiles(value),
-      ...(files.length > 1 ? [details(say.bring_files, make("ul", { class: "files" }, ...files))] : []),
-      details(say.bring_contract, table(model.contract), table(model.facts)),
+      ...(files.length > 1 ? [details(say.other_files, make("ul", { class: "files" }, ...files))] : []),
+      details(say.other_contract, table(model.contract), table(model.facts)),
       ...(model.entry ? [entry(model)] : []),
     ),
   ];
