@@ -215,16 +215,14 @@ class Page:
         )
         for event in (self.model.input, choosing.then):
             event(self.next_run.model_selected, [self.model, screen.last_run], screen.status, **unqueued)
-        other, looking = (
-            self.other,
-            {"concurrency_id": "look", "concurrency_limit": 2 * limit, "api_visibility": "private"},
-        )
-        held = [self.pictures.gallery, screen.last_run]
-        other.panel.submit(other.act, [other.looked, *held], other.outputs, show_progress_on=other.panel, **looking)
-        self.model.input(other.name, [self.model, *held], other.outputs, show_progress_on=other.panel, **looking)
-        other.upload.upload(
-            other.uploaded, [other.upload, *held], other.outputs, show_progress_on=other.panel, **looking
-        )
+        other, held = self.other, [self.pictures.gallery, screen.last_run]
+        looking: dict[str, Any] = {
+            "concurrency_id": "look", "concurrency_limit": 2 * limit, "show_progress_on": other.panel,
+            "api_visibility": "private",
+        }  # fmt: skip
+        other.panel.submit(other.act, [other.looked, *held], other.outputs, **looking)
+        self.model.input(other.name, [self.model, *held], other.outputs, **looking)
+        other.upload.upload(other.uploaded, [other.upload, *held], other.outputs, **looking)
         text_fields = [self.controls.by_name[name] for name in TEXT_FIELDS]
         gr.on(
             [control.change for control in text_fields], self.next_run.text_changed,
