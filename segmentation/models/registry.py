@@ -247,8 +247,8 @@ def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, 
         raise ValueError("weights: size and sha256 are needed (a file without them belongs in the models folder)")
     if "sources" not in merged["weights"]:
         raise ValueError("weights.sources: is needed (an empty list: the file is in the models folder)")
-    if "/" in spec.weights.file:
-        raise ValueError("weights.file: must be a name without folders")
+    if "/" in spec.weights.file and spec.weights.sources:
+        raise ValueError("weights.file: must be a name without folders, unless it is in the models folder already")
     if spec.input.size is None:
         raise ValueError("input.size: is needed")
     return spec

@@ -1,4 +1,4 @@
-"""The public endpoints, `/segment`, `/refine`, `/score` and `/models`: typed for clients, checked in the core."""
+"""The public endpoints `/segment`, `/refine` and `/score`: typed for clients, checked in the core."""
 
 import inspect
 import logging
@@ -17,6 +17,7 @@ from segmentation.web.events import OnProgress, progress_bar, shown_errors
 from segmentation.web.guard.gradio_seams.endpoints import add_endpoint, describe, events_named, reader_keys
 from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.guard.readers import is_gone
+from segmentation.web.guard.uploads import named_path, named_paths
 from segmentation.web.runs.predictions import Predictions
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.scoring import as_json, checked, fill
@@ -95,17 +96,17 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
             yield {"totals": [], "pictures": []}  # a client that shows them would get each of them at every step
         yield as_json(wanted, board)
 
-    def models() -> list[dict[str, Any]]:
-        """The models on offer: purpose, tier, seconds, licence, commercial use, size, and whether loaded."""
-        return service.offered.as_json()
-
     required = inspect.Parameter.empty
     endpoints = [
         _endpoint(
             segment,
             {
                 "images": (list[gr.FileData], required, "The pictures, uploaded to this server."),
-                "model": (str, service.offered.registry().default.id, "Id of a model that /models lists."),
+                "model": (
+                    str,
+                    service.offered.registry().default.id,
+                    "Id of a model that /models lists, or owner/name on the Hub.",
+                ),
                 "backdrop": (gr.FileData | None, None, "The background picture, also uploaded, for 'picture'."),
             },
         ),
@@ -124,7 +125,6 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
     add_endpoint(
         shown_errors(score), api_name="score", concurrency_id=QUEUE_NAME, concurrency_limit=service.config.runs
     )
-    add_endpoint(models, api_name="models", queue=False)
     (scoring,) = events_named(demo, "score")
     describe(scoring, _EXAMPLES | {"truths": [_FILE], "models": ["u2netp"], "settings": [{}]}, ("The scores",))
     for component in scoring.inputs:
@@ -188,18 +188,6 @@ def _numbers(pictures: Any, predictions: Predictions) -> list[int]:
         listed = ", ".join(map(str, known))
         raise SettingsError(Message("pictures must be a list of picture numbers of this run: {listed}.", listed=listed))
     return pictures
-
-
-def named_paths(images: Any) -> list[Any]:
-    """The server paths in a client's list of files. Malformed entries are rejected later, as they are not uploads."""
-    if not isinstance(images, list):
-        images = [images]
-    return [named_path(image) for image in images if image]
-
-
-def named_path(image: Any) -> Any:
-    """The server path in a client's file object."""
-    return image.get("path") if isinstance(image, dict) else image
 
 
 def _reports(run: Run) -> list[dict[str, Any]]:

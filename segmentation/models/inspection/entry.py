@@ -38,9 +38,11 @@ def registry_entry(spec: ModelSpec, sources: Mapping[str, Source]) -> str:
         raise RegistryError(
             Message("{title} cannot be written into a registry: its file has not been verified.", title=spec.title)
         )
+    file = f"{entry_id(spec)}.onnx" if spec.weights.sources else spec.weights.file
+    spec = spec.model_copy(update={"weights": spec.weights.model_copy(update={"file": file, "stamp": ()})})
     text = "\n".join([*_head(spec), *_model(spec, sources)]) + "\n"
     saved = next(iter(parse_registry(text, "the entry").values()))
-    if (saved.contract, saved.weights) != (spec.contract, spec.weights.model_copy(update={"stamp": ()})):
+    if (saved.contract, saved.weights) != (spec.contract, spec.weights):
         raise RegistryError(
             Message("{title} cannot be written into a registry without changing its contract.", title=spec.title)
         )

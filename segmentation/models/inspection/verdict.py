@@ -29,11 +29,17 @@ def as_message(text: str) -> Message:
 
 
 def _looks_like(facts: GraphFacts, proposal: Proposal) -> Message:
-    millions = f"{facts.parameters / 1e6:.1f}" if facts.parameters >= 50_000 else f"{facts.parameters / 1e6:.3f}"
+    large = facts.parameters >= 50_000
+    count = f"{facts.parameters / 1e6:.1f}" if large else f"{facts.parameters}"
+    parameters = (
+        Message("{millions} million parameters", millions=count)
+        if large
+        else Message("{count} parameters", count=count)
+    )
     if proposal.family:
-        return Message("It looks like {family}, with {millions} million parameters.",
-                       family=_TITLES[proposal.family], millions=millions)  # fmt: skip
-    return Message("It looks like a segmentation model, with {millions} million parameters.", millions=millions)
+        return Message("It looks like {family}, with {parameters}.",
+                       family=_TITLES[proposal.family], parameters=parameters)  # fmt: skip
+    return Message("It looks like a segmentation model, with {parameters}.", parameters=parameters)
 
 
 def _size(spec: InputSpec) -> Message:

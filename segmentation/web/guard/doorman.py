@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 client_address: contextvars.ContextVar[str] = contextvars.ContextVar("client_address", default="")
 
-PUBLIC = ("segment", "refine", "score", "models")
+PUBLIC = ("segment", "refine", "score", "models", "inspect", "find_models")
 
 _API = "/gradio_api"
 _NAME = rf"(?:{'|'.join(PUBLIC)})"

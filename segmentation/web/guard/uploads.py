@@ -24,6 +24,18 @@ _RUN_PREFIX = "segmatte-run-"
 _RUN = re.compile(rf"{_RUN_PREFIX}\w+")
 
 
+def named_paths(images: Any) -> list[Any]:
+    """The server paths in a client's list of files. Malformed entries are rejected later, as they are not uploads."""
+    if not isinstance(images, list):
+        images = [images]
+    return [named_path(image) for image in images if image]
+
+
+def named_path(image: Any) -> Any:
+    """The server path in a client's file object."""
+    return image.get("path") if isinstance(image, dict) else image
+
+
 def uploaded_files(paths: Sequence[Any], max_pictures: int) -> list[Path]:
     """The files at the paths sent by a client, each verified to be an upload to this server.
 

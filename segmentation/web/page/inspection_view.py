@@ -32,8 +32,6 @@ SOURCES = {
 }
 """Source of a value -> words that people see."""
 
-_SAME = Message("no visible difference from the first")
-
 
 def hits_view(hits: Iterable[HubHit], say: Say) -> list[dict[str, Any]]:
     """Models that a search found."""
@@ -91,7 +89,7 @@ def readings_view(proof: Proof, say: Say) -> list[dict[str, Any]]:
             "name": say(tried.candidate.name),
             "mask": _mask(tried.probability),
             "about": say(
-                _SAME
+                Message("no visible difference from {name}", name=proof.ranked[tried.same_as].candidate.name)
                 if tried.same_as is not None
                 else Message("proposed")
                 if place == proof.proposed

@@ -10,6 +10,7 @@ from segmentation.settings import NETWORK_SETTINGS
 from segmentation.web.api import QUEUE_NAME, add_api
 from segmentation.web.events import shown_errors
 from segmentation.web.guard.gradio_seams.files import refuse_addresses
+from segmentation.web.model_api import add_model_api
 from segmentation.web.page.code_panel import CodePanel
 from segmentation.web.page.comparison import Comparison
 from segmentation.web.page.controls import TEXT_FIELDS, Controls, default_values
@@ -38,6 +39,7 @@ def build_page(service: Service) -> gr.Blocks:
         page = Page(service)
         page.wire(demo)
         add_api(demo, service)
+        add_model_api(demo, service)
     built: gr.Blocks = demo
     return built
 

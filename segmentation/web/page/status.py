@@ -121,7 +121,7 @@ def card(offer: Offer | None, say: Say) -> str:
     link = f"[{name}]({licence.url})" if licence.url else name
     megabytes = f"{max(1, round(spec.weights.size / 1e6))} MB" if spec.weights.size else ""
     place = say(ON_SERVER if offer.on_disk else Message("downloaded on first use"))
-    paper = f"[{spec.origin.paper}]({spec.origin.url})" if spec.origin.url else ""
+    paper = f"[{spec.origin.paper}]({spec.origin.url})" if spec.origin.paper and spec.origin.url else spec.origin.paper
     terms = Message("Licence: {licence}, {terms}.", licence=link, terms=COMMERCIAL[licence.commercial])
     note = say(Message(spec.licence_note)) if spec.licence_note else ""
     lines = [
