@@ -14,7 +14,7 @@ from segmentation.models.weights import DEFAULT_FOLDER, fetch_weights
 from tests import graphs
 
 
-def _package_file(package: str, path: str) -> Path:
+def package_file(package: str, path: str) -> Path:
     spec = importlib.util.find_spec(package)  # located, not imported
     assert spec is not None
     assert spec.origin is not None
@@ -22,9 +22,9 @@ def _package_file(package: str, path: str) -> Path:
 
 
 PHOTOS = {
-    "cheetah": _package_file("gradio", "media_assets/images/cheetah.jpg"),
-    "chelsea": _package_file("skimage", "data/chelsea.png"),
-    "astronaut": _package_file("skimage", "data/astronaut.png"),
+    "cheetah": package_file("gradio", "media_assets/images/cheetah.jpg"),
+    "chelsea": package_file("skimage", "data/chelsea.png"),
+    "astronaut": package_file("skimage", "data/astronaut.png"),
 }
 """Photographs that come with packages the tests need anyway: a cheetah, a cat, a woman."""
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from segmentation.messages import Message
 from segmentation.models.inspection.facts import GraphFacts, OutputFacts, Proposal, Source
+from segmentation.models.inspection.families import FAMILIES
 from segmentation.models.spec import Contract, InputSpec, OutputSpec
 
 MOST = 6  # runs of a proof, and masks that it shows
@@ -53,6 +54,7 @@ NORMALISATIONS = (
 )
 """Likeliest first. The ComfyUI node's (mean 0.485, std 1) is left out: its masks are those of −0.5 to 0.5."""
 
+_FAMILY = 1.0  # weight of the normalisation of the recognised family, where something else is proposed
 _SWAPPED = 0.2  # weight of the other order of the channels: few networks are trained on BGR
 _OTHER_PLANE = 0.4  # of two planes
 _OTHER_OUTPUT = 0.25  # the first of the others; each further one weighs half of that
@@ -121,7 +123,8 @@ def _candidate(proposal: Proposal, options: tuple[_Option, ...]) -> Candidate:
     varied = Contract(input=contract.input.model_copy(update=changes), output=output)
     for section, keys in (("input", changes), ("output", OutputSpec.model_fields)):
         before, after = getattr(contract, section), getattr(varied, section)
-        sources |= {f"{section}.{key}": "guess" for key in keys if getattr(before, key) != getattr(after, key)}
+        changed = [key for key in keys if getattr(before, key) != getattr(after, key)]
+        sources |= {f"{section}.{key}": "guess" for key in changed if key != "name"}
     first, *rest = [option.name for option in options if option.name]
     name = first
     for other in rest:
@@ -137,15 +140,20 @@ def _doubt(proposal: Proposal, *keys: str) -> float:
 def _normalisations(proposal: Proposal) -> list[_Option]:
     spec = proposal.contract.input
     own = {"scale": spec.scale, "mean": spec.mean, "std": spec.std}
-    known = next((each for each in NORMALISATIONS if _same(each.values(), own)), None)
+    known = next((each for each in NORMALISATIONS if same_normalisation(each.values(), own)), None)
     options = [_Option(1.0, known.name if known else Message("colours as proposed"), own)]
     doubt = _doubt(proposal, "input.scale", "input.mean", "input.std")
     if spec.dtype != "uint8" and doubt:
-        options += [_Option(each.weight * doubt, each.name, each.values()) for each in NORMALISATIONS if each != known]
+        family = next((each.input for each in FAMILIES if each.name == proposal.family), {})
+        for each in NORMALISATIONS:
+            if each != known:
+                usual = "mean" in family and same_normalisation(each.values(), family)
+                weight = _FAMILY if usual else each.weight
+                options.append(_Option(weight * doubt, each.name, each.values()))
     return options
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def same_normalisation(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two normalisations differ by less than half a level of a pixel."""
     if (one["scale"] == "image_max") != (other["scale"] == "image_max"):
         return False
@@ -159,7 +167,10 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _orders(proposal: Proposal) -> list[_Option]:
     options = [_Option(1.0)]
-    if doubt := _doubt(proposal, "input.channels"):
+    doubt = _doubt(proposal, "input.channels")
+    if proposal.sources.get("input.mean") == "declared":  # red first is what the convention means by saying nothing
+        doubt = min(doubt, _DOUBT["declared"])
+    if doubt:
         swapped = "RGB" if proposal.contract.input.channels == "BGR" else "BGR"
         name = Message("blue first") if swapped == "BGR" else Message("red first")
         options.append(_Option(_SWAPPED * doubt, name, {"channels": swapped}))

@@ -16,6 +16,8 @@ from segmentation.picture.resize import resize
 
 EDGE = 256  # pixels, longer side of the grid that all maps are compared on
 
+_SAME = 0.97  # intersection over union from which nobody sees a difference between two masks
+_SAME_MEAN = 0.004  # or the mean difference below which nobody does, as of two nearly empty ones
 _BLUR = 1.0  # pixels of the grid, sigma of the derivatives
 
 
@@ -77,6 +79,12 @@ class View:
             stable=None if mirrored is None else _overlap(placed, mirrored),
             area=float((placed > 0.5).mean()),
         )
+
+
+def look_alike(one: ProbabilityMap, other: ProbabilityMap) -> bool:
+    """Whether nobody would see a difference between two maps on the grid."""
+    common, both = (float(each(one, other).sum(dtype=np.float64)) for each in (np.minimum, np.maximum))
+    return common >= _SAME * both or (both - common) / one.size < _SAME_MEAN
 
 
 def _gradient(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -6,9 +6,11 @@ from typing import Literal
 
 from segmentation.messages import Message
 from segmentation.models.inspection.facts import Proposal, Source
+from segmentation.models.inspection.families import FAMILIES
+from segmentation.proof.candidates import Candidate
 from segmentation.proof.ranking import Proof
 
-Level = Literal["known", "consistent", "likely", "guessed", "contradicted", "unclear"]
+Level = Literal["known", "consistent", "likely", "guessed", "doubted", "contradicted", "unclear"]
 
 _AHEAD = 5.0  # times more plausible than the next different mask
 
@@ -21,8 +23,8 @@ class Outcome:
 
     level: Level
     """"known": registered or given; "consistent": declared, and the picture agrees; "likely": a recognised family, and
-    the picture agrees; "guessed": nothing better than custom; "contradicted": the picture speaks against the proposal;
-    "unclear": no mask answers the picture, so it says nothing."""
+    the picture agrees; "guessed": nothing better than custom; "doubted": another gives a clearer mask, which is not
+    enough against the proposal; "contradicted": it is; "unclear": no mask answers the picture, so it says nothing."""
     sentence: str
 
 
@@ -34,22 +36,21 @@ def outcome(proof: Proof, proposal: Proposal) -> Outcome:
         proposal: The proposal whose candidates were ranked.
     """
     source = _weakest(proposal)
-    if not proof.ranked[0].is_clear:
+    if not any(each.is_clear for each in proof.ranked):
         return Outcome("unclear", _unclear(source))
     if not proof.agrees:
-        return _against(proof, source)
+        return _against(proof.ranked[0].candidate, proposal)
+    if source != "guess" and proof.clearer:
+        return Outcome("doubted", _doubted(source, proof.clearer.candidate.name))
     if source in ("given", "registry", "graph"):
         return Outcome("known", Message("Known, not guessed."))
     if source == "declared":
         return Outcome("consistent", Message("Declared by its authors, and consistent with this picture."))
     if source == "family":
+        title = next((each.title for each in FAMILIES if each.name == proposal.family), proposal.family)
         return Outcome(
             "likely",
-            Message(
-                "Recognised as {family} by its structure, and consistent with this picture.", family=proposal.family
-            )
-            if proposal.family
-            else Message("Recognised by its structure, and consistent with this picture."),
+            Message("Recognised as {family} by its structure, and consistent with this picture.", family=title),
         )
     return Outcome("guessed", _guess(proof))
 
@@ -70,19 +71,35 @@ def _unclear(source: Source) -> str:
     )
 
 
-def _against(proof: Proof, source: Source) -> Outcome:
-    name = proof.ranked[0].candidate.name
+def _doubted(source: Source, name: str) -> str:
     if source == "declared":
+        return Message("Declared by its authors, but {name} gives a clearer mask here. Compare the two.", name=name)
+    return Message("Recognised by its structure, but {name} gives a clearer mask here. Compare the two.", name=name)
+
+
+def _against(best: Candidate, proposal: Proposal) -> Outcome:
+    """About a better one than the proposal."""
+    replaced = {
+        proposal.sources.get(key, "guess")
+        for key, source in best.sources.items()
+        if source != proposal.sources.get(key, "guess")
+    }
+    if "declared" in replaced:
         return Outcome(
             "contradicted",
-            Message("The picture contradicts what its authors declare: {name} fits it better. Check both.", name=name),
+            Message(
+                "The picture contradicts what its authors declare: {name} fits it better. Check both.", name=best.name
+            ),
         )
-    if source == "guess":
-        return Outcome("guessed", Message("Guessed; on this picture {name} fits best. Check the mask.", name=name))
-    return Outcome(
-        "contradicted",
-        Message("The picture contradicts what the structure suggests: {name} fits it better. Check both.", name=name),
-    )
+    if "family" in replaced:
+        return Outcome(
+            "contradicted",
+            Message(
+                "The picture contradicts what its structure suggests: {name} fits it better. Check both.",
+                name=best.name,
+            ),
+        )
+    return Outcome("guessed", Message("Guessed: {name} fits this picture best. Check the mask.", name=best.name))
 
 
 def _guess(proof: Proof) -> str:

@@ -9,7 +9,7 @@ from segmentation.arrays import RGB, ProbabilityMap
 from segmentation.errors import SessionError
 from segmentation.messages import Message
 from segmentation.proof.candidates import MOST, Candidate
-from segmentation.proof.measures import Measures, View
+from segmentation.proof.measures import Measures, View, look_alike
 from segmentation.proof.runs import Run, Runs
 
 EDGE = 320  # pixels: the size that networks of any size run at
@@ -22,10 +22,12 @@ _FITS = {True: 1.0, False: 0.005}  # factor for whether the output's values allo
 
 _EMPTY, _FULL = 0.002, 0.98  # share of foreground beyond which there is no subject, or no background
 _CLEAR = 0.6  # of `decided` and `edges`: a mask with less is no answer
+# Where no mask is an answer, the most that one may count against another: enough between guesses, not to overrule
+# what is declared.
+_SAYS_LITTLE = 10.0
+_CLEARER = 2.0  # times more evidence, which the right contract gives another in one photograph of fourteen
 _CONTENDER = 0.03  # plausibility relative to the best from which a mirrored run is worth its time
 _MIRRORED = 2  # different masks, at most
-_SAME = 0.97  # intersection over union from which nobody sees a difference between two masks
-_SAME_MEAN = 0.004  # or the mean difference below which nobody does, as of two nearly empty ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,11 @@ class Tried:
     """How plausible it is, in 0..1; those of all that were tried add up to 1."""
     same_as: int | None = None
     """Index of a better one whose mask is practically the same: there is no visible difference."""
+
+    @property
+    def evidence(self) -> float:
+        """How much the mask speaks for the contract; see `evidence`."""
+        return evidence(self.measures, fits=self.fits)
 
     @property
     def is_clear(self) -> bool:
@@ -83,6 +90,13 @@ class Proof:
         others = [each.share for place, each in enumerate(self.ranked) if place and each.same_as != 0]
         return best / max(*others, 1e-9) if others else float("inf")
 
+    @property
+    def clearer(self) -> Tried | None:
+        """A less plausible one whose mask speaks at least twice as much for it; None if there is none."""
+        first, *others = self.ranked
+        rival = max(others, key=lambda each: each.evidence, default=None)
+        return rival if rival and rival.is_clear and rival.evidence > _CLEARER * first.evidence else None
+
 
 def prove(rgb: RGB, run: Run, pool: Sequence[Candidate], *, edge: int = EDGE, mirror: bool = True) -> Proof:
     """Rank the candidates by their masks of a picture.
@@ -111,7 +125,7 @@ def prove(rgb: RGB, run: Run, pool: Sequence[Candidate], *, edge: int = EDGE, mi
             failed.append(Failed(candidate, problem))
             continue
         placed = view.on_grid(probability)
-        leader = next((other for other in trials if _look_alike(placed, other.placed)), None)
+        leader = next((other for other in trials if look_alike(placed, other.placed)), None)
         measures = leader.tried.measures if leader else view.measure(placed)
         trials.append(_Trial(Tried(candidate, probability, measures, fits), placed, leader))
     if not trials:
@@ -153,7 +167,7 @@ class _Trial:
 
     @property
     def evidence(self) -> float:
-        """See `evidence`."""
+        """As of a `Tried`, with the shared measures."""
         return evidence(self.shared, fits=self.tried.fits)
 
     @property
@@ -165,11 +179,6 @@ class _Trial:
     def shared(self) -> Measures:
         """The measures of all with this mask."""
         return (self.leader or self).tried.measures
-
-
-def _look_alike(one: ProbabilityMap, other: ProbabilityMap) -> bool:
-    common, both = float(np.minimum(one, other).sum()), float(np.maximum(one, other).sum())
-    return common >= _SAME * both or (both - common) / one.size < _SAME_MEAN
 
 
 def _run_mirrored(trials: Sequence[_Trial], rgb: RGB, view: View, runs: Runs) -> None:
@@ -190,9 +199,10 @@ def _run_mirrored(trials: Sequence[_Trial], rgb: RGB, view: View, runs: Runs) ->
 
 
 def _ranked(trials: Sequence[_Trial]) -> tuple[Tried, ...]:
-    # where no mask is an answer, differences between them say less: half as much, as a logarithm
-    power = 1.0 if any(each.tried.is_clear for each in trials) else 0.5
-    values = [each.tried.candidate.prior * each.evidence**power for each in trials]
+    evidence = [each.evidence for each in trials]
+    if not any(each.tried.is_clear for each in trials):  # a picture without an answer says little
+        evidence = [max(each, max(evidence) / _SAYS_LITTLE) for each in evidence]
+    values = [each.tried.candidate.prior * factor for each, factor in zip(trials, evidence, strict=True)]
     places = sorted(range(len(trials)), key=lambda place: -values[place])  # stable: the likelier beforehand stays ahead
     shown = _shown([trials[place] for place in places])
     shares = {id(trial): value / sum(values) for trial, value in zip(trials, values, strict=True)}
