@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,7 +11,9 @@ from tqdm import tqdm
 from segmentation.commands.bars import Bars
 from segmentation.commands.command import Parsers
 from segmentation.config import DEVICES, Config, names
+from segmentation.models.finder import ModelFinder
 from segmentation.models.registry import Registry
+from segmentation.models.spec import ModelSpec
 from segmentation.network.pool import threads_for
 from segmentation.network.session import Session, load_configured
 from segmentation.predictor import Predictor, from_session
@@ -36,7 +39,12 @@ def add(parsers: Parsers) -> None:
         "(cat.jpg with cat.png or cat-mask.png)",
     )
     score.add_argument("--pictures", type=Path, metavar="FOLDER", help="the pictures, if TRUTH holds only truths")
-    score.add_argument("-m", "--models", metavar="A,B", help="ids of models (default: the first of the registry)")
+    score.add_argument(
+        "-m",
+        "--models",
+        metavar="A,B",
+        help="ids of models, or owner/name on the Hub (default: the first of the registry)",
+    )
     score.add_argument(
         "--settings", metavar="A.YAML,B.YAML", help="settings.yaml files of earlier runs (default: the defaults)"
     )
@@ -46,13 +54,16 @@ def add(parsers: Parsers) -> None:
 
 
 def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int:
-    candidates = _candidates(names(options.models or ""), names(options.settings or ""), registry)
+    candidates = _candidates(names(options.models or ""), names(options.settings or ""), registry.default.id)
+    with Bars() as bars:  # an unknown model is an error now, not a row for each picture
+        finder = ModelFinder.of(config, registry)
+        specs = {model: finder.spec(model, bars.show) for model in {candidate.model for candidate in candidates}}
     found = find_pairs(options.truth, options.pictures)
     for note in found.notes:
         print(note, file=sys.stderr)
     for file in filter(None, (options.csv, options.json, options.html)):
         file.parent.mkdir(parents=True, exist_ok=True)  # before the work, not after
-    load = _Loader(options, config, registry, len(found.pairs))
+    load = _Loader(options, config, specs, len(found.pairs))
     board = Board([candidate.name for candidate in candidates])
     rows = score_pairs(found.pairs, candidates, load, limits=config.limits, shown=_SHOWN if options.html else 0)
     with tqdm(total=len(found.pairs) * len(candidates), unit="cutout", file=sys.stderr, disable=None) as bar:
@@ -73,13 +84,11 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
     return int(bool(board.errors))
 
 
-def _candidates(models: list[str], files: list[str], registry: Registry) -> list[Candidate]:
+def _candidates(models: list[str], files: list[str], default: str) -> list[Candidate]:
     """Every model with all settings; settings alone are for the models that they name."""
     recipes = {Path(file): load_recipe(Path(file))[0] for file in files}
-    for model in models:
-        registry[model]  # an unknown one is an error now, not a row for each picture
     if not recipes:
-        return [Candidate(model, model) for model in dict.fromkeys(models or [registry.default.id])]
+        return [Candidate(model, model) for model in dict.fromkeys(models or [default])]
     stems = [path.stem for path in recipes]
     called = {path: path.stem if stems.count(path.stem) == 1 else str(path) for path in recipes}
     return [
@@ -92,14 +101,16 @@ def _candidates(models: list[str], files: list[str], registry: Registry) -> list
 class _Loader:
     """Loads one network at a time, with a progress bar."""
 
-    def __init__(self, options: argparse.Namespace, config: Config, registry: Registry, pictures: int) -> None:
-        self._options, self._config, self._registry, self._pictures = options, config, registry, pictures
+    def __init__(
+        self, options: argparse.Namespace, config: Config, specs: Mapping[str, ModelSpec], pictures: int
+    ) -> None:
+        self._options, self._config, self._specs, self._pictures = options, config, specs, pictures
         self._session: Session | None = None
 
     def __call__(self, model: str, settings: Settings) -> Predictor:
-        if self._session is None or self._session.spec.id != model:
+        if self._session is None or self._session.spec is not self._specs[model]:
             self._session = None  # the last one's memory
-            spec = self._registry[model]
+            spec = self._specs[model]
             with Bars() as bars:
                 self._session = load_configured(
                     spec, self._config, device=self._options.device, threads=threads_for(spec, self._pictures),

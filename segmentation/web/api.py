@@ -78,11 +78,11 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
         Args:
             images: The pictures, uploaded to this server.
             truths: Their true mattes or masks, in the same order: grey pictures, or cutouts with transparency.
-            models: Ids of models that /models lists; the first of them by default.
+            models: Ids of models that /models lists; the default model by default.
             settings: Settings by name, as in /segment; every model is scored with each. The defaults by default.
         """
         on_progress = progress_bar()
-        default = [next(iter(service.offered.registry()))]
+        default = [service.offered.registry().default.id]
         wanted = checked(
             service,
             named_paths(images),

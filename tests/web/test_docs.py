@@ -9,11 +9,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from segmentation import load_registry
 from segmentation.models.spec import InputSpec, OutputSpec
+from segmentation.score.scores import MEASURES
 from segmentation.web.texts import texts
 from tests.doc_tables import DOCS, README, ROOT, TABLES, with_table
 from tests.web.conftest import Server
@@ -37,6 +39,11 @@ def folder(tmp_path: Path, photos: dict[str, Path]) -> Path:
         photo.convert("RGB").save(tmp_path / "cat.jpg")
     shutil.copy(tmp_path / "cat.jpg", tmp_path / "photos")
     shutil.copy(photos["astronaut"], tmp_path / "dog.png")
+    (tmp_path / "truth").mkdir()
+    shutil.copy(tmp_path / "cat.jpg", tmp_path / "truth")
+    with np.load(ROOT / "tests" / "reference" / "rembg_masks.npz") as masks:
+        for file in (tmp_path / "truth" / "cat.png", tmp_path / "cat-mask.png"):
+            Image.fromarray(masks["chelsea"]).save(file)
     return tmp_path
 
 
@@ -115,6 +122,27 @@ def test_the_gradio_client_example_runs(server: Server, folder: Path) -> None:
     assert "network" not in lines[-1]
 
 
+def test_the_example_of_scoring_pairs_runs(server: Server, folder: Path) -> None:
+    head = block(API, "python", "from gradio_client").partition("files, report")[0]
+    code = (head + block(API, "python", "/score")).replace("http://127.0.0.1:7860", server.url)
+    rows = [line.split() for line in run([sys.executable, "-c", code], folder).splitlines()[-4:]]
+    assert [row[:2] for row in rows] == [["u2netp", "0"], ["modnet", "0"], ["u2netp", "1"], ["modnet", "1"]]
+    assert 0 < float(rows[0][2]) < float(rows[1][2]) < 0.2  # the truth is u2netp's own mask
+
+
+def test_the_example_of_scoring_a_folder_runs(folder: Path, fetched: Callable[[str], Path]) -> None:
+    fetched("u2netp")
+    fetched("modnet")
+    shown = run(["bash", "-euc", block(MODELS, "bash", "score")], folder)
+    assert "1 of 1" in shown
+    assert "cat.jpg" in (folder / "score.html").read_text(encoding="utf-8")
+
+
+def test_every_measure_is_explained() -> None:
+    explained = set(re.findall(r"`(\w+)`", MODELS.read_text(encoding="utf-8")))
+    assert {each.name for each in MEASURES} - explained == set()
+
+
 def test_the_curl_example_runs(server: Server, folder: Path) -> None:
     if not shutil.which("curl"):
         pytest.skip("no curl on this machine")
@@ -144,6 +172,7 @@ def test_the_command_line_examples_run(folder: Path, fetched: Callable[[str], Pa
     assert shown.splitlines()[-1].endswith("modnet.onnx")
     with Image.open(folder / "cutouts/cat-cutout.png") as cutout:
         assert cutout.mode == "RGBA"
+    assert (folder / "scores.csv").read_text(encoding="utf-8").count("cat.jpg,") == 2
 
 
 def test_weights_are_fetched_as_shown(folder: Path, fetched: Callable[[str], Path]) -> None:
