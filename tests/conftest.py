@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: the tests' own Hubs switch it on again
+
 import pytest
 
 from segmentation import Registry, Session, load_registry

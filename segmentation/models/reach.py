@@ -15,6 +15,11 @@ Answer = Literal["yes", "no", "silent"]
 """Whether it would; or that it was not reached."""
 
 
+def is_hub_off() -> bool:
+    """Whether HF_HUB_OFFLINE forbids to ask the Hub."""
+    return bool(constants.HF_HUB_OFFLINE)
+
+
 def ask_hub(source: HubSource, seconds: float) -> Answer:
     """Whether the Hub would give a file: it must exist, and not be behind terms that nobody here has accepted.
 
@@ -22,7 +27,7 @@ def ask_hub(source: HubSource, seconds: float) -> Answer:
         source: The file.
         seconds: Time for the answer, name resolution included.
     """
-    if constants.HF_HUB_OFFLINE:
+    if is_hub_off():
         return "silent"
     answers: list[Answer] = []
     # in a thread, as a timeout of the request does not end the resolution of a name

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # as app.py does, before Gradio is imported
-os.environ["HF_HUB_OFFLINE"] = "1"
 
 import gradio as gr
 import pytest

@@ -73,7 +73,7 @@ def test_nobody_is_asked_about_what_is_on_this_disk(tmp_path: Path, registry: Re
         file.truncate(weights.size)  # a hole: takes no space
     asked, ask = asking()
     decision = decided(tmp_path, ask)
-    assert (decision.model.id, decision.hub, asked) == ("isnet-general-use", None, [])
+    assert (decision.model.id, asked) == ("isnet-general-use", [])
 
 
 def test_the_operators_first_model_is_the_default(tmp_path: Path) -> None:
@@ -117,6 +117,14 @@ def test_a_model_that_cannot_be_used_says_why(offered: OfferedModels) -> None:
     assert refusals["birefnet-general"] == "cannot be downloaded now"  # these tests run with HF_HUB_OFFLINE
     assert refusals["modnet"] is None  # from a wheel
     assert refusals["bright.onnx"] is None
+
+
+def test_a_hub_that_is_switched_off_gives_nothing_even_if_it_was_not_asked(tmp_path: Path) -> None:
+    offered = OfferedModels(Config(models_folder=tmp_path, models="u2net,u2netp", device="cpu"))
+    assert {entry["id"]: entry["refusal"] for entry in offered.as_json()} == {
+        "u2net": "cannot be downloaded now",
+        "u2netp": None,
+    }
 
 
 def test_a_hub_that_answers_again_is_noticed(offered: OfferedModels, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from segmentation.config import Config, names
 from segmentation.models.choice import DEFAULT_SECONDS, default_candidates
-from segmentation.models.reach import Answer, ask_hub
+from segmentation.models.reach import Answer, ask_hub, is_hub_off
 from segmentation.models.registry import Registry
 from segmentation.models.spec import HubSource, ModelSpec
 from segmentation.models.weights import where_available
@@ -23,7 +23,7 @@ class Decision:
     reason: str
     """For the log."""
     hub: Answer | None
-    """The Hub's last answer; None if it was not asked."""
+    """The Hub's last answer, "silent" if it is switched off; None if it was not asked."""
 
 
 def decide(
@@ -42,16 +42,16 @@ def decide(
         seconds: Returns what a model takes for a picture.
         ask: Asks the Hub for a file, with the seconds that may take.
     """
-    first = registry.default
+    first, unasked = registry.default, _unasked()
     if names(config.models):
-        return Decision(first, "the first of SEGMATTE_MODELS", None)
+        return Decision(first, "the first of SEGMATTE_MODELS", unasked)
     deadline = time.monotonic() + HUB_SECONDS
     answer: Answer | None = None
     missed: list[str] = []
     for spec in default_candidates(registry.values(), seconds, available_memory()):
         reason = f"the best general one in under {DEFAULT_SECONDS:.0f} s a picture"
         if where_available(spec, config.models_folder) is not None:
-            return Decision(spec, _except(reason, missed), answer)
+            return Decision(spec, _except(reason, missed), answer or unasked)
         left = deadline - time.monotonic()
         for source in [source for source in spec.weights.sources if isinstance(source, HubSource)][:1]:
             if answer != "silent" and left > 0:
@@ -59,7 +59,13 @@ def decide(
             if answer == "yes":
                 return Decision(spec, _except(f"{reason}, downloaded on first use", missed), answer)
         missed.append(spec.id)
-    return Decision(first, _except("the first of the registry", [name for name in missed if name != first.id]), answer)
+    return Decision(
+        first, _except("the first of the registry", [name for name in missed if name != first.id]), answer or unasked
+    )
+
+
+def _unasked() -> Answer | None:
+    return "silent" if is_hub_off() else None
 
 
 def _except(reason: str, missed: list[str]) -> str:

@@ -1,12 +1,10 @@
 """The choice of the model as a newcomer meets it: a subject, three tiers, and all models one click away."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.web.browser.browsing import Watched
 from tests.web.conftest import Server
@@ -18,15 +16,15 @@ MODEL = "#model input"
 
 
 @pytest.fixture
-def page(watched: Watched) -> Iterator[Any]:
+def page(watched: Watched) -> Page:
     return watched.page
 
 
-def tier(page: Any, name: str) -> Any:
+def tier(page: Page, name: str) -> Locator:
     return page.locator("#model_choice").get_by_role("radio", name=name)
 
 
-def test_a_newcomer_sees_three_tiers_with_seconds_and_downloads_instead_of_names(page: Any) -> None:
+def test_a_newcomer_sees_three_tiers_with_seconds_and_downloads_instead_of_names(page: Page) -> None:
     expect(page.locator(f"{TIER} b")).to_have_text(["Fast", "Fine", "Best"])
     expect(page.locator(TIER).first).to_contain_text(re.compile(r"\d s.*on this server"))
     expect(tier(page, "Fast")).to_be_checked()
@@ -34,7 +32,7 @@ def test_a_newcomer_sees_three_tiers_with_seconds_and_downloads_instead_of_names
     expect(page.locator("#model_choice .now")).to_contain_text("U²-Net small")
 
 
-def test_what_cannot_be_used_is_disabled_with_the_reason(page: Any) -> None:
+def test_what_cannot_be_used_is_disabled_with_the_reason(page: Page) -> None:
     expect(tier(page, "Best")).to_be_disabled()
     expect(page.locator(TIER).last).to_contain_text("cannot be downloaded now")  # the tests switch the Hub off
     page.click("#model_choice .now button")
@@ -47,7 +45,7 @@ def test_what_cannot_be_used_is_disabled_with_the_reason(page: Any) -> None:
     assert refused.first.evaluate(colours) != usable.evaluate(colours)
 
 
-def test_another_subject_takes_its_model_of_the_same_tier(page: Any) -> None:
+def test_another_subject_takes_its_model_of_the_same_tier(page: Page) -> None:
     page.get_by_label("Subject").select_option("Hair and fur")
     expect(page.locator("#card")).to_contain_text("real alpha in the hair")
     expect(page.locator(MODEL)).to_have_value("MODNet portrait (modnet)")
@@ -56,7 +54,7 @@ def test_another_subject_takes_its_model_of_the_same_tier(page: Any) -> None:
     expect(page.locator(MODEL)).to_have_value("U²-Net small (u2netp)")
 
 
-def test_a_subject_without_a_usable_model_changes_nothing(page: Any) -> None:
+def test_a_subject_without_a_usable_model_changes_nothing(page: Page) -> None:
     page.get_by_label("Subject").select_option("Drawings")
     expect(page.locator(f"{TIER} b")).to_have_text(["Fine"])
     expect(page.locator("#model_choice input:checked")).to_have_count(0)
@@ -92,7 +90,7 @@ def test_a_link_and_a_reload_bring_the_model_and_its_subject(watched: Watched, s
     expect(tier(watched.page, "Fast")).to_be_checked()
 
 
-def test_the_choice_works_by_keyboard(page: Any) -> None:
+def test_the_choice_works_by_keyboard(page: Page) -> None:
     page.get_by_label("Subject").focus()
     page.keyboard.press("p")  # as in People, which closed lists accept
     expect(page.locator(MODEL)).to_have_value("MODNet portrait (modnet)")
