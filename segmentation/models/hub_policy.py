@@ -36,8 +36,8 @@ def check_allowed(reference: HubReference, config: Config) -> None:
     if not is_allowed(reference, config):
         raise SettingsError(
             Message(
-                "{repo_id} is not among the models on the Hub that may be used here. The operator can add {owner} or "
-                "{repo_id} to SEGMATTE_HUB_LISTED.",
+                "{repo_id} is not among the Hub models that this server allows. Ask its operator to allow {owner}, or "
+                "run Segmatte yourself.",
                 repo_id=reference.repo_id, owner=reference.owner,
             )
         )  # fmt: skip

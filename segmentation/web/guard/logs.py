@@ -51,6 +51,7 @@ def configure() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(OneLine("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in ("httpx", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("asyncio", "uvicorn.error"):  # they repeat messages such as "too many open files" at each attempt
         logging.getLogger(name).addFilter(OncePerMinute())

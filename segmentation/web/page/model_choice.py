@@ -7,7 +7,7 @@ import gradio as gr
 from segmentation.errors import RegistryError
 from segmentation.messages import Message
 from segmentation.models.choice import TASKS, by_tier
-from segmentation.web.page.controls import Controls
+from segmentation.web.page.controls import Controls, choices_of
 from segmentation.web.page.scripts import scripted
 from segmentation.web.page.status import ON_SERVER
 from segmentation.web.runs.offer import Offer
@@ -68,6 +68,13 @@ class ModelChoice:
         choices = [(_label(offer, say), offer.spec.id) for offer in self._offered.offers()]
         known = not chosen or any(model_id == chosen for _, model_id in choices)
         return choices if known else [*choices, (chosen.partition("@")[0], chosen)]
+
+    def refreshed(self, seen: str) -> tuple[Any, str]:
+        """A list of models with those that are on offer now, if that changed since the page saw them."""
+        state = self._offered.folder_state()
+        if state == seen:
+            return gr.skip(), gr.skip()
+        return gr.update(choices=choices_of(self._offered.registry())), state
 
     def choose(self, event: gr.EventData) -> str:
         """The id of the model that a visitor chose in the panel.

@@ -222,6 +222,11 @@ class Page:
             "concurrency_id": "look", "concurrency_limit": 2 * limit, "show_progress_on": other.panel,
             "api_visibility": "private",
         }  # fmt: skip
+        # a file may be added to the models folder later
+        on_disk = self.service.offered.folder_state()
+        for list_ in (self.model, self.comparison.models):
+            seen = gr.State(on_disk)
+            list_.focus(self.choice.refreshed, seen, [list_, seen], **unqueued)
         other.panel.submit(other.act, [other.looked, *held], other.outputs, **looking)
         self.model.input(other.name, [self.model, *held], other.outputs, **looking)
         other.upload.upload(other.uploaded, [other.upload, *held], other.outputs, **looking)

@@ -10,6 +10,7 @@ from segmentation.errors import SegmentationError
 from segmentation.messages import Message
 from segmentation.models.hub_errors import HUB_ANSWER_SECONDS
 from segmentation.models.inspection.inspection import Inspection
+from segmentation.models.models_folder import folder_state
 from segmentation.models.reach import ask_hub
 from segmentation.models.registry import Registry, load_offered
 from segmentation.models.spec import HubSource, ModelSpec, Progress, WheelSource
@@ -50,6 +51,10 @@ class OfferedModels:
     def registry(self) -> Registry:
         """The models on offer now: files may have been added to the models folder."""
         return load_offered(self._config).with_default(self._default)
+
+    def folder_state(self) -> str:
+        """A value that changes when a file of the models folder appears, is replaced or goes."""
+        return folder_state(self._config)
 
     def seconds(self, spec: ModelSpec, session: Session | None = None) -> Seconds:
         """What a model's network takes for one picture on this machine."""
