@@ -24,6 +24,7 @@ _STRIP = 1 << 19  # pixels of a strip: the float planes of a large photograph wo
 
 Plane = npt.NDArray[Any]
 Where = npt.NDArray[np.bool_]
+Levels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,16 @@ def measure_mattes(alpha: Plane, truth: Plane, where: Where | None = None) -> Ma
         where: (h, w), the pixels that count, such as a trimap's unknown ones; all by default.
     """
     absolute = squared = gradient = 0.0
-    for top, bottom, above, below in _strips(alpha.shape):
-        one, other = _in_units(alpha[above:below]), _in_units(truth[above:below])
+    for top, bottom in _strips(alpha.shape):
+        above, below = max(0, top - _RADIUS), min(len(alpha), bottom + _RADIUS)
+        differing = np.flatnonzero((alpha[above:below] != truth[above:below]).any(axis=0))
+        if not differing.size:
+            continue
+        # twice the radius beyond the columns that differ, the gradients are equal
+        columns = slice(max(0, differing[0] - 2 * _RADIUS), differing[-1] + 1 + 2 * _RADIUS)
+        one, other = (_in_units(plane[above:below, columns]) for plane in (alpha, truth))
         inner = slice(top - above, bottom - above)
-        counts = slice(None) if where is None else where[top:bottom]
+        counts = slice(None) if where is None else where[top:bottom, columns]
         difference = (one - other)[inner][counts]
         absolute += float(np.abs(difference).sum())
         squared += float(np.square(difference).sum())
@@ -69,18 +76,9 @@ def connectivity_error(alpha: Plane, truth: Plane, where: Where | None = None) -
     Up to the level where it leaves the largest 4-connected region that both planes share, a pixel is connected; what
     it has above that level counts against it.
     """
-    common = _common_level(alpha, truth)
-    at_level = histogram(common, LEVELS + 1)
-    connected = np.full(common.shape, LEVELS, np.uint8)  # (h, w): the level up to which each pixel is
-    still = np.ones(common.shape, bool)
-    for level in range(1, LEVELS + 1):
-        if level > 1 and not at_level[level - 1]:
-            continue  # the same region as at the level before
-        left = still & ~_largest_region(common >= level)
-        connected[left] = level - 1
-        still &= ~left
+    connected = _connected(_common_level(alpha, truth))
     total = 0.0
-    for top, bottom, *_ in _strips(alpha.shape):
+    for top, bottom in _strips(alpha.shape):
         counts = slice(None) if where is None else where[top:bottom]
         reached = connected[top:bottom] / LEVELS
         parts = [_in_units(plane[top:bottom]) - reached for plane in (alpha, truth)]
@@ -89,13 +87,12 @@ def connectivity_error(alpha: Plane, truth: Plane, where: Where | None = None) -
     return total / 1e3
 
 
-def _strips(shape: tuple[int, ...]) -> Iterator[tuple[int, int, int, int]]:
-    """Strips of rows: first and last, and the same with the margin that the filters need."""
+def _strips(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Strips of rows: the first row of each, and the one after its last."""
     height, width = shape
     rows = max(1, _STRIP // width)
     for top in range(0, height, rows):
-        bottom = min(height, top + rows)
-        yield top, bottom, max(0, top - _RADIUS), min(height, bottom + _RADIUS)
+        yield top, min(height, top + rows)
 
 
 def _in_units(plane: Plane) -> npt.NDArray[np.float64]:
@@ -117,13 +114,33 @@ def _slope(plane: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.hypot(rows, columns)
 
 
-def _common_level(alpha: Plane, truth: Plane) -> npt.NDArray[np.uint8]:
+def _common_level(alpha: Plane, truth: Plane) -> Levels:
     """(h, w): the level that both planes reach."""
     levels = np.empty(alpha.shape, np.uint8)
-    for top, bottom, *_ in _strips(alpha.shape):
+    for top, bottom in _strips(alpha.shape):
         common = np.minimum(_in_units(alpha[top:bottom]), _in_units(truth[top:bottom]))
         levels[top:bottom] = np.floor(common * LEVELS + 1e-9)  # 0.7 x 10 may round to less than 7
     return levels
+
+
+def _connected(common: Levels) -> Levels:
+    """(h, w): the level up to which each pixel is in the largest region of the pixels that reach it."""
+    found = np.zeros(common.shape, np.uint8)
+    rows, columns = (np.flatnonzero(common.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return found
+    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    common, connected = common[part], found[part]
+    at_level = histogram(common, LEVELS + 1)
+    connected[:] = LEVELS
+    still = np.ones(common.shape, bool)
+    for level in range(1, LEVELS + 1):
+        if level > 1 and not at_level[level - 1]:
+            continue  # the same region as at the level before
+        left = still & ~_largest_region(common >= level)
+        connected[left] = level - 1
+        still &= ~left
+    return found
 
 
 def _largest_region(mask: Where) -> Where:

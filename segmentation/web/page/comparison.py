@@ -9,14 +9,13 @@ import gradio as gr
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.messages import Message
 from segmentation.picture.load import load_image
-from segmentation.picture.picture import Picture
 from segmentation.recipe import DEFAULTS, Recipe
-from segmentation.score.scores import MEASURES, Scores, measure
-from segmentation.score.truth import to_truth
+from segmentation.score.scores import Scores
 from segmentation.settings import NETWORK_SETTINGS, with_values
 from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.guard.uploads import uploaded_files
 from segmentation.web.page.controls import Controls, choices_of
+from segmentation.web.page.judging import EXPIRED, marked, scores_of
 from segmentation.web.page.pictures import GalleryValue, Pictures
 from segmentation.web.page.scripts import scripted
 from segmentation.web.page.status import COMMERCIAL
@@ -26,9 +25,6 @@ from segmentation.web.runs.service import Service
 from segmentation.web.texts import Say, i18n, speaker
 
 MIN_MODELS, MAX_MODELS = 2, 4
-SCORES = ("mae", "max_f", "s_measure", "sad")  # the measures that a column shows
-
-_EXPIRED = Message("This comparison has expired. Compare again.")
 
 
 @dataclass
@@ -113,16 +109,16 @@ class Comparison:
 
     def judge(self, columns: list[Column], truth: GalleryValue, request: gr.Request) -> Iterator[Any]:
         """Score the cutouts against the truth that the visitor has added last; without one, show no scores."""
-        say, limits = speaker(request), self._service.config.limits._asdict()
+        say, limits = speaker(request), self._service.config.limits
         for column in columns:
             column.scores = None
-        done = [column for column in columns if column.run]
-        if truth and done:
+        if truth:
             (path,) = uploaded_files(Pictures.names(truth)[-1:], 1)
-            picture = load_image(path, **limits)
-            for column in done:
-                column.scores = _scores(column, picture, limits)
-                yield _shown(columns, say)
+            picture = load_image(path, **limits._asdict())
+            for column in columns:
+                if column.run:
+                    column.scores = scores_of(column.run, picture, limits)
+                    yield _shown(columns, say)
         yield _shown(columns, say)
 
     @staticmethod
@@ -131,7 +127,7 @@ class Comparison:
         number = event.index  # not trusted: set by the client
         chosen = columns[number] if isinstance(number, int) and 0 <= number < len(columns) else None
         if chosen is None or chosen.run is None or chosen.run.stop.is_set():  # another run replaced it and its files
-            raise gr.Error(say(_EXPIRED), print_exception=False)
+            raise gr.Error(say(EXPIRED), print_exception=False)
         return chosen, chosen.run
 
     def forget(self, columns: list[Column]) -> None:
@@ -141,35 +137,9 @@ class Comparison:
                 self._service.shown.drop(column.run)
 
 
-def _scores(column: Column, truth: Picture, limits: dict[str, Any]) -> Scores:
-    assert column.run
-    if column.run.stop.is_set():  # another run replaced it and its files
-        raise SettingsError(_EXPIRED)
-    _, cutout = column.run.outcomes.cutouts[0]
-    alpha = load_image(cutout.stages["alpha"], **limits).rgb[..., 0]
-    return measure(alpha, to_truth(truth, (alpha.shape[0], alpha.shape[1]))).scores
-
-
 def _shown(columns: list[Column], say: Say) -> list[dict[str, Any]]:
-    scored = [column.scores for column in columns if column.scores]
-    measures = [each for each in MEASURES if each.name in SCORES]
-    # equal to the best as it is shown; one alone is not the best of any
-    best = {each.name: each.text(min(scored, key=each.rank)) for each in measures if len(scored) > 1}
-    return [
-        _column(column, say)
-        | {
-            "scores": [
-                {
-                    "name": each.name,
-                    "text": each.text(column.scores),
-                    "best": best.get(each.name) == each.text(column.scores),
-                }
-                for each in measures
-                if column.scores
-            ]
-        }
-        for column in columns
-    ]
+    marks = marked([column.scores for column in columns])
+    return [_column(column, say) | {"scores": own} for column, own in zip(columns, marks, strict=True)]
 
 
 def _column(column: Column, say: Say) -> dict[str, Any]:

@@ -6,16 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from segmentation import Session, load_image, segment
-from segmentation.score.scores import MEASURES, measure
-from tests.score.cases import REFERENCE
+from segmentation import Picture, Session, load_image, segment
+from segmentation.score.board import Board
+from segmentation.score.page import to_html
+from segmentation.score.run import Row
+from segmentation.score.scores import measure
+from segmentation.score.shown import to_shown
+from segmentation.web.page.judging import SHOWN
+from tests.score.cases import REFERENCE, cases
 from tests.web.browser.browsing import Watched
 
 pytestmark = pytest.mark.browser
-
-SHOWN = [each for each in MEASURES if each.name in ("mae", "max_f", "s_measure", "sad")]
 
 
 @pytest.fixture
@@ -102,3 +105,46 @@ def test_without_the_truth_the_numbers_are_gone(watched: Watched, photos: dict[s
     page.locator("#truth").get_by_label("Clear").click()
     expect(page.locator("#comparison .scores")).to_have_count(0, timeout=30000)
     expect(page.locator("#comparison section button")).to_have_count(2)
+
+
+# ------------------------------------------------------------------------------------------------- the page of scores
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_scores_sorts_its_pictures_by_any_measure(browser: Browser, tmp_path: Path, scheme: str) -> None:
+    board = Board(["one", "two"])
+    made = cases()
+    for index, name in enumerate(("perfect", "soft", "shifted", "noise")):
+        alpha, truth = made[name]
+        picture = Picture(np.repeat(alpha[..., None], 3, axis=2))
+        for candidate, own in (("one", alpha), ("two", truth)):
+            board.add(Row(index, name, candidate, measure(own, truth), shown=to_shown(picture, truth, own, 100)))
+    (tmp_path / "page.html").write_text(to_html(board, "Scores"), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)  # type: ignore[arg-type]
+    page, problems = context.new_page(), list[str]()
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("request", lambda request: problems.append(request.url) if "://" in request.url[5:] else None)
+    page.goto((tmp_path / "page.html").as_uri())
+
+    def order() -> list[str]:
+        return page.locator(".cards li:visible h3").all_inner_texts()
+
+    wanted = [f"{entry.picture} {entry.candidate}" for entry in board.worst_first()]
+    assert order() == wanted
+    assert order()[0] == "noise one"
+    page.select_option("#order", "best")
+    assert set(order()[:5]) == {"perfect one", *(f"{name} two" for name in ("perfect", "soft", "shifted", "noise"))}
+    page.select_option("#candidate", "one")
+    page.select_option("#measure", "s_measure")
+    page.select_option("#order", "worst")
+    by_structure = {
+        entry.picture: entry.scores.s_measure for entry in board.entries if entry.candidate == "one" and entry.scores
+    }
+    assert order() == [f"{name} one" for name in sorted(by_structure, key=lambda name: by_structure[name])]
+    assert page.locator(".cards li:visible .chosen dt").all_inner_texts() == ["S"] * 4
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(".cards li:visible img").first.evaluate("image => image.naturalWidth") == 100
+    background = page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
+    assert (background == "rgb(244, 245, 248)") is (scheme == "light")
+    context.close()
+    assert problems == []
