@@ -46,7 +46,7 @@ def checked(service: Service, images: Sequence[Any], truths: Sequence[Any], mode
     Raises:
         SegmentationError: The files are invalid, do not match, or are too many; a model or setting is unknown.
     """
-    most, registry = service.config.max_pictures, service.offered.registry()
+    most = service.config.max_pictures
     if images and len(images) != len(truths):
         raise SettingsError(
             Message(
@@ -59,7 +59,7 @@ def checked(service: Service, images: Sequence[Any], truths: Sequence[Any], mode
         raise SettingsError(Message("models and settings must be lists with at least one entry."))
     if not all(isinstance(values, Mapping) for values in settings):
         raise SettingsError(Message("settings must be a list of objects, such as {example}.", example='{"crop": true}'))
-    specs = [registry[model] for model in models]
+    specs = [service.offered.named.find(str(model)) for model in models]
     ids = list(dict.fromkeys(spec.id for spec in specs))
     if len(ids) * len(settings) > MAX_CANDIDATES:
         raise SettingsError(
