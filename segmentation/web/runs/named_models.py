@@ -15,7 +15,7 @@ from segmentation.models.hub_policy import check_allowed, check_enabled, check_r
 from segmentation.models.hub_reference import HubReference
 from segmentation.models.hub_search import HubHit, search_models
 from segmentation.models.inspection.inspection import Inspection
-from segmentation.models.registry import Registry
+from segmentation.models.registry import Registry, load_registered
 from segmentation.models.spec import ModelSpec, Progress
 from segmentation.models.uploaded_models import PREFIX, UploadedModels
 from segmentation.models.weights import where_available
@@ -41,6 +41,7 @@ class NamedModels:
         self._finder = ModelFinder(
             registry,
             config.models_folder,
+            registered=load_registered(config).values(),
             accepted_licences=config.accepted,
             most_bytes=most,
             check=partial(check_allowed, config=config),
