@@ -101,7 +101,7 @@ def inspection_of(
     """The inspection of a model, from what was read of it.
 
     Args:
-        spec: The model; its contract does not matter.
+        spec: The model; its contract does not matter, unless it is registered.
         facts: Its graph.
         declared: What its repository declares.
         registry: The registered models, one of which may be the same file or repository.
@@ -118,6 +118,6 @@ def inspection_of(
         update["notes"] = (Message("How to use {title} was guessed. Check the mask.", title=spec.title),)
     if twin and spec.licence == OWN_LICENCE:  # a file without a model card, but known
         update |= {"licence": twin.licence, "licence_note": twin.licence_note}
-    proposed = spec.model_copy(update=update)
+    proposed = spec if spec.registered else spec.model_copy(update=update)
     id_ = spec.id if spec.registered else entry_id(spec, [model.id for model in models])
     return Inspection(proposed, facts, proposal, tuple(files), tuple(notes), id_)

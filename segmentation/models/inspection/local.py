@@ -12,7 +12,7 @@ from segmentation.models.inspection.files import ModelFile, usual
 from segmentation.models.inspection.graph import read_graph
 from segmentation.models.inspection.inspection import Inspection, inspection_of
 from segmentation.models.inspection.propose import is_beside
-from segmentation.models.onnx_file import external_files
+from segmentation.models.onnx_file import external_files, file_problem
 from segmentation.models.spec import OWN_LICENCE, DataFile, LocalSource, ModelSpec, Weights
 
 ReadGraph = Callable[[Path], GraphFacts]
@@ -102,10 +102,12 @@ def local_spec(path: Path, title: str = "") -> ModelSpec:
         title: What people call it; by default its name.
 
     Raises:
-        WeightsError: It is no .onnx file, or cannot be read.
+        WeightsError: It is no whole .onnx file, or cannot be read.
     """
     if path.suffix != ".onnx":
         raise WeightsError(Message("{file} is not an .onnx file.", file=path.name))
+    if problem := file_problem(path):
+        raise WeightsError(Message("{title} cannot be used: {problem}", title=path.name, problem=problem))
     try:
         data = tuple(
             DataFile(file=each.name, size=each.stat().st_size, sha256=_sha256(each))
