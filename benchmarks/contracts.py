@@ -239,7 +239,7 @@ def costs(name: str, rgb: RGB) -> str:
             started = time.perf_counter(), time.process_time()
             work()
             timed.append(f"{time.perf_counter() - started[0]:.2f} s ({time.process_time() - started[1]:.2f} s of CPU)")
-    return f"{name}: one run {timed[0]}; a proof {timed[1]}, of which the mirrored picture is a quarter"
+    return f"{name}: one run {timed[0]}; a proof {timed[1]}, second answers included"
 
 
 HEAD = """

@@ -1,7 +1,8 @@
 """Contract proposed for a graph -> the contracts that are plausible beside it, with how plausible each is beforehand.
 
-Only what is uncertain is varied. The weights are a census, rounded: of what repositories on the Hub declare, of what
-the code of well-known networks does, and of how often a declared value turned out to be wrong.
+Only what is uncertain is varied. The weights are rough on purpose: ImageNet's colours are the most frequent on the Hub,
+but the others are common enough that the picture, which often only leans one way, must be able to decide between them.
+A declared value is doubted as often as one turned out to be wrong.
 """
 
 from collections.abc import Iterable, Mapping
@@ -45,10 +46,10 @@ _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 NORMALISATIONS = (
     Normalisation(Message("ImageNet colours"), 1.0, 255.0, *_IMAGENET),
-    Normalisation(Message("−1 to 1"), 0.5, 255.0, 0.5, 0.5),
-    Normalisation(Message("0 to 1"), 0.5, 255.0, 0.0, 1.0),
-    Normalisation(Message("−0.5 to 0.5"), 0.3, 255.0, 0.5, 1.0),
-    Normalisation(Message("0 to 255"), 0.15, 1.0, 0.0, 1.0),
+    Normalisation(Message("−1 to 1"), 0.8, 255.0, 0.5, 0.5),
+    Normalisation(Message("0 to 1"), 0.7, 255.0, 0.0, 1.0),
+    Normalisation(Message("−0.5 to 0.5"), 0.7, 255.0, 0.5, 1.0),
+    Normalisation(Message("0 to 255"), 0.25, 1.0, 0.0, 1.0),
     # differs from the first only in pictures without white
     Normalisation(Message("ImageNet colours of the brightest"), 0.06, "image_max", *_IMAGENET),
 )
@@ -72,6 +73,8 @@ class Candidate:
     """What each value rests on, as in `Proposal`; "guess" for those that differ from it."""
     prior: float = 1.0
     """How plausible it is before the picture was seen; 1 for the proposal."""
+    companion: str = ""
+    """Name of another output that should show the same mask, as of networks supervised at several depths; or ""."""
 
 
 class _Option(NamedTuple):
@@ -96,7 +99,7 @@ def candidates(proposal: Proposal, facts: GraphFacts) -> tuple[Candidate, ...]:
     found: list[Candidate] = []
     runs: list[tuple[InputSpec, str | None]] = []
     for options in sorted(product(*parts), key=lambda options: -_prior(options)):
-        candidate = _candidate(proposal, options)
+        candidate = _candidate(proposal, options, facts)
         contract = candidate.contract
         run = contract.input, contract.output.name
         if candidate.prior < _LEAST or any(contract == other.contract for other in found):
@@ -116,7 +119,7 @@ def _prior(options: Iterable[_Option]) -> float:
     return prior
 
 
-def _candidate(proposal: Proposal, options: tuple[_Option, ...]) -> Candidate:
+def _candidate(proposal: Proposal, options: tuple[_Option, ...], facts: GraphFacts) -> Candidate:
     contract, sources = proposal.contract, dict(proposal.sources)
     changes = {key: value for option in options for key, value in option.input.items()}
     output = next((option.output for option in options if option.output), contract.output)
@@ -129,7 +132,19 @@ def _candidate(proposal: Proposal, options: tuple[_Option, ...]) -> Candidate:
     name = first
     for other in rest:
         name = Message("{name}, {other}", name=name, other=other)
-    return Candidate(varied, name, sources, _prior(options))
+    return Candidate(varied, name, sources, _prior(options), _companion(output, facts))
+
+
+def _companion(spec: OutputSpec, facts: GraphFacts) -> str:
+    own = _output(spec, facts)
+    return next(
+        (
+            other.name
+            for other in facts.outputs
+            if other != own and _is_a_mask(own) and _is_a_mask(other) and other.activation == own.activation
+        ),
+        "",
+    )
 
 
 def _doubt(proposal: Proposal, *keys: str) -> float:
