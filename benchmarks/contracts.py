@@ -33,8 +33,8 @@ from segmentation.models.inspection.local import inspect_folder
 from segmentation.models.spec import Contract
 from segmentation.models.weights import fetch_weights
 from segmentation.proof import Tried, candidates, outcome, prove, run_of
-from segmentation.proof.candidates import NORMALISATIONS, same_normalisation
 from segmentation.proof.measures import View, look_alike
+from segmentation.proof.normalisations import NORMALISATIONS, same_normalisation
 from segmentation.proof.ranking import EDGE
 from segmentation.proof.runs import Run, Runs
 from tests.conftest import PHOTOS, package_file

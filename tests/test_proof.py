@@ -15,9 +15,9 @@ from segmentation.models.inspection.facts import GraphFacts, OutputFacts, Propos
 from segmentation.models.inspection.local import inspect_folder
 from segmentation.models.spec import Contract, InputSpec, OutputSpec
 from segmentation.proof import MOST, Candidate, Proof, Run, candidates, outcome, prove, run_of
-from segmentation.proof.candidates import NORMALISATIONS, same_normalisation
+from segmentation.proof.evidence import evidence
 from segmentation.proof.measures import View, look_alike
-from segmentation.proof.ranking import evidence
+from segmentation.proof.normalisations import NORMALISATIONS, same_normalisation
 from tests import graphs
 from tests.repositories import IMAGENET, REPOSITORIES, differences, scene, write_repository
 

@@ -9,19 +9,12 @@ from segmentation.arrays import RGB, ProbabilityMap
 from segmentation.errors import SessionError
 from segmentation.messages import Message
 from segmentation.proof.candidates import MOST, Candidate
+from segmentation.proof.evidence import USUAL_AGREEMENT, evidence, is_clear
 from segmentation.proof.measures import Measures, View, look_alike
 from segmentation.proof.runs import Run, Runs
 
 EDGE = 320  # pixels: the size that networks of any size run at
 
-_DECIDED, _EDGES, _AGREEMENT, _FRAMED = 2.0, 3.0, 1.0, 1.0  # powers of the measures
-_LEAST = 0.05  # a measure below this counts as this
-_USUAL_AGREEMENT = 0.95  # where no second answer was computed
-_NOTHING = 0.1  # factor for no foreground, or no background
-_FITS = {True: 1.0, False: 0.005}  # factor for whether the output's values allow the reading
-
-_EMPTY, _FULL = 0.002, 0.98  # share of foreground beyond which there is no subject, or no background
-_CLEAR = 0.6  # of `decided` and `edges`: a mask with less is no answer
 # Where no mask is an answer, the most that one may count against another: enough between guesses, not to overrule
 # what is declared.
 _SAYS_LITTLE = 10.0
@@ -50,8 +43,7 @@ class Tried:
     @property
     def is_clear(self) -> bool:
         """Whether it is an answer to the picture at all: a decided subject before a background."""
-        found = _EMPTY < self.measures.area < _FULL
-        return found and self.fits and self.measures.decided >= _CLEAR and self.measures.edges >= _CLEAR
+        return self.fits and is_clear(self.measures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,31 +118,10 @@ def prove(rgb: RGB, run: Run, pool: Sequence[Candidate], *, edge: int = EDGE, se
         trials.append(_Trial(Tried(candidate, probability, measures, fits), placed, leader))
     if not trials:
         raise SessionError(failed[0].problem if failed else Message("There is no contract to try."))
-    usual = _ask_again(trials, rgb, view, runs) if second else _USUAL_AGREEMENT
+    usual = _ask_again(trials, rgb, view, runs) if second else USUAL_AGREEMENT
     ranked = _ranked(trials, usual)
     proposed = next((place for place, each in enumerate(ranked) if each.candidate is pool[0]), None)
     return Proof(ranked, proposed, tuple(failed), runs.count)
-
-
-def evidence(measures: Measures, *, fits: bool, usual: float = _USUAL_AGREEMENT) -> float:
-    """How much a mask speaks for its contract: a factor on how plausible that was before.
-
-    decided² x edges³ x agreement x framed. The powers are those of a logistic regression on the logarithms of the
-    measures, over photographs and networks whose right contract is known, rounded. A product rather than a sum: one
-    bad measure is telling, while small differences between good ones are not, as wrong contracts give decent masks too.
-
-    Args:
-        measures: Of the mask.
-        fits: Whether the output's values allow the reading.
-        usual: Agreement of a mask for which that was not computed.
-    """
-    agreement = usual if measures.agreement is None else measures.agreement
-    factor = 1.0 if _EMPTY < measures.area < _FULL else _NOTHING
-    for value, power in (
-        (measures.decided, _DECIDED), (measures.edges, _EDGES), (agreement, _AGREEMENT), (measures.framed, _FRAMED),
-    ):  # fmt: skip
-        factor *= float(max(value, _LEAST) ** power)
-    return factor * _FITS[fits]
 
 
 @dataclass(slots=True)
@@ -161,7 +132,7 @@ class _Trial:
     placed: ProbabilityMap  # on the grid
     leader: "_Trial | None"  # the likeliest one with practically the same mask, whose measures it shares
 
-    def evidence(self, usual: float = _USUAL_AGREEMENT) -> float:
+    def evidence(self, usual: float = USUAL_AGREEMENT) -> float:
         """Of its mask; see `evidence`."""
         return evidence(self.shared, fits=self.tried.fits, usual=usual)
 
@@ -185,7 +156,7 @@ def _ask_again(trials: Sequence[_Trial], rgb: RGB, view: View, runs: Runs) -> fl
     leaders = sorted((each for each in trials if not each.leader), key=lambda each: -each.plausibility)
     contenders = [each for each in leaders if each.plausibility > _CONTENDER * leaders[0].plausibility][:_CONTENDERS]
     if len(contenders) < 2:
-        return _USUAL_AGREEMENT
+        return USUAL_AGREEMENT
     mirrored = np.ascontiguousarray(rgb[:, ::-1])
     agreements = []
     for trial in contenders:
