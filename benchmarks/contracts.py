@@ -33,8 +33,8 @@ from segmentation.models.inspection.local import inspect_folder
 from segmentation.models.spec import Contract
 from segmentation.models.weights import fetch_weights
 from segmentation.proof import Tried, candidates, outcome, prove, run_of
-from segmentation.proof.candidates import NORMALISATIONS, same_normalisation
 from segmentation.proof.measures import View, look_alike
+from segmentation.proof.normalisations import NORMALISATIONS, same_normalisation
 from segmentation.proof.ranking import EDGE
 from segmentation.proof.runs import Run, Runs
 from tests.conftest import PHOTOS, package_file
@@ -239,7 +239,7 @@ def costs(name: str, rgb: RGB) -> str:
             started = time.perf_counter(), time.process_time()
             work()
             timed.append(f"{time.perf_counter() - started[0]:.2f} s ({time.process_time() - started[1]:.2f} s of CPU)")
-    return f"{name}: one run {timed[0]}; a proof {timed[1]}, of which the mirrored picture is a quarter"
+    return f"{name}: one run {timed[0]}; a proof {timed[1]}, second answers included"
 
 
 HEAD = """

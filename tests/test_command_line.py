@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from segmentation import Settings, load_image
+from segmentation.models.patch import NODE
 from segmentation.recipe import DEFAULTS, Recipe, save_recipe
 from segmentation.settings import Export
 from tests import colours, graphs
@@ -88,7 +89,9 @@ def test_a_transparent_jpeg_says_on_stderr_what_it_became(
 ) -> None:
     assert cut(disc, "-o", out, "--format", "jpeg", "--no-alpha-matting") == 0
     printed = capsys.readouterr()
-    assert printed.err.startswith("disc.png: JPEG has no transparency")
+    guessed, jpeg = printed.err.splitlines()
+    assert guessed == "disc.png: How to use bright was guessed. Check the mask."
+    assert jpeg.startswith("disc.png: JPEG has no transparency")
     assert printed.out == f"{out / 'disc-cutout.jpg'}\n"
 
 
@@ -153,7 +156,7 @@ def test_a_flag_does_what_the_setting_does(models: Path, out: Path, tmp_path: Pa
     level = share * (270, 240, 200) + (1 - share) * (20, 30, 60) + rng.normal(0, 6, (100, 150, 3))
     Image.fromarray(level.clip(0, 255).astype(np.uint8)).save(tmp_path / "ball.png")
     Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / "square.png")
-    beside = NEEDED.get(name, {})
+    beside = {"contract": NODE} | NEEDED.get(name, {})
     save_recipe(Recipe.of("steep.onnx", beside | {name: value}), tmp_path / "with.yaml", "square.png")
     save_recipe(Recipe.of("steep.onnx", beside), tmp_path / "without.yaml", "square.png")
     ball = tmp_path / "ball.png"
@@ -231,7 +234,7 @@ def test_settings_with_classes_cut_out_the_subject_of_a_model_without(
 ) -> None:
     assert cut(coloured, "-o", out, "--classes", "hair", "--no-alpha-matting") == 0
     printed = capsys.readouterr()
-    assert printed.err == "face.png: This model does not tell classes apart, so classes has no effect.\n"
+    assert "face.png: This model does not tell classes apart, so classes has no effect.\n" in printed.err
     assert printed.out == f"{out / 'face-cutout.png'}\n"
 
 
@@ -357,7 +360,8 @@ def test_a_report_can_be_had_as_json(disc: Path, out: Path, capsys: pytest.Captu
     (report,) = json.loads(printed.out)
     assert report["files"] == ["disc-cutout.jpg"]
     assert report["model"] == BRIGHT
-    assert "JPEG has no transparency" in report["warnings"][0]
+    assert report["warnings"][0] == "How to use bright was guessed. Check the mask."
+    assert "JPEG has no transparency" in report["warnings"][1]
     assert printed.err == ""
 
 
@@ -405,6 +409,6 @@ def test_the_module_is_a_command(disc: Path, out: Path) -> None:
     done = subprocess.run(
         [*command, "--no-alpha-matting", "--background=mask"], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "disc.png: How to use bright was guessed. Check the mask.\n")
     assert done.stdout == f"{out / 'disc-cutout.png'}\n"
     assert np.abs(read(out / "disc-cutout.png") - load_image(disc).rgb[..., 0]).mean() < 30

@@ -15,9 +15,9 @@ from segmentation.models.inspection.facts import GraphFacts, OutputFacts, Propos
 from segmentation.models.inspection.local import inspect_folder
 from segmentation.models.spec import Contract, InputSpec, OutputSpec
 from segmentation.proof import MOST, Candidate, Proof, Run, candidates, outcome, prove, run_of
-from segmentation.proof.candidates import NORMALISATIONS, same_normalisation
+from segmentation.proof.evidence import evidence
 from segmentation.proof.measures import View, look_alike
-from segmentation.proof.ranking import evidence
+from segmentation.proof.normalisations import NORMALISATIONS, same_normalisation
 from tests import graphs
 from tests.repositories import IMAGENET, REPOSITORIES, differences, scene, write_repository
 
@@ -144,13 +144,13 @@ class TestMeasures:
         assert view.measure(right).framed == 1
         assert view.measure(1 - right).framed < 0.2
 
-    def test_stability_is_the_overlap_with_the_mirrored_answer(self) -> None:
+    def test_agreement_is_the_overlap_with_a_second_answer(self) -> None:
         view = View(SCENES[0])
         left = np.zeros(view.size, np.float32)
         left[:, : view.size[1] // 2] = 1
-        assert view.measure(left, left).stable == 1
-        assert view.measure(left, 1 - left).stable == 0
-        assert view.measure(left).stable is None
+        assert view.measure(left, left).agreement == 1
+        assert view.measure(left, 1 - left).agreement == 0
+        assert view.measure(left).agreement is None
 
     def test_every_bad_measure_counts(self) -> None:
         rgb, truth = scene(1)
@@ -279,7 +279,7 @@ class TestRuns:
         given = replace(proposal(), sources=dict(proposal("graph").sources) | {"output.activation": "guess"})
         found = candidates(given, facts(plane("matte", activation="none")))
         assert len(found) == 3
-        proof = prove(SCENES[0], run, found, mirror=False)
+        proof = prove(SCENES[0], run, found, second=False)
         assert len(run.given) == proof.runs == 1
 
     def test_the_pictures_maximum_is_no_run_of_its_own_where_it_is_white(self) -> None:
@@ -291,7 +291,7 @@ class TestRuns:
         by_maximum = contract.input.model_copy(update={"scale": "image_max", "interpolation": "nearest"})
         exact = contract.input.model_copy(update={"interpolation": "nearest"})
         both = [replace(pool[0], contract=Contract(input=each, output=contract.output)) for each in (by_maximum, exact)]
-        assert prove(white, run, both, mirror=False).runs == 1
+        assert prove(white, run, both, second=False).runs == 1
 
     def test_a_network_of_any_size_runs_small_and_in_its_multiples(self) -> None:
         run = _Counting(brightness)
@@ -299,16 +299,32 @@ class TestRuns:
             proposal("registry", size=1024, dynamic=True, multiple_of=64, resize="fit_short"), facts()
         )  # fmt: skip
         prove(SCENES[0], run, pool)
-        assert [tensor.shape for tensor in run.given] == [(1, 3, 320, 448)]
+        assert [tensor.shape for tensor in run.given] == [(1, 3, 320, 384)]
 
     def test_a_certain_contract_needs_no_mirrored_run(self) -> None:
         run = _Counting(brightness)
         assert prove(SCENES[0], run, candidates(proposal("registry"), facts())).runs == 1
 
+    def test_another_mask_of_the_network_is_the_second_answer(self) -> None:
+        asked = list[str]()
+
+        def run(tensor: Tensor, output: str) -> npt.NDArray[Any]:
+            asked.append(output)
+            level = {"fused": 0.5, "coarse": 0.6}[output]
+            answer: npt.NDArray[Any] = (tensor[:, :1] > tensor[:, :1].max() * level).astype(np.float32)
+            return answer
+
+        given = replace(proposal(), sources=dict(proposal("graph").sources) | dict.fromkeys(COLOURS, "guess"))
+        about = facts(plane("fused"), plane("coarse"), plane("features", 5))
+        proof = prove(SCENES[0], run, candidates(given, about))
+        assert asked.count("coarse") == 2
+        assert "features" not in asked
+        assert 0 < min(each.measures.agreement for each in proof.ranked if each.measures.agreement is not None) < 1
+
     def test_contenders_run_mirrored(self) -> None:
         run = _Counting(lambda tensor: (tensor[:, :1] > tensor[:, :1].max() * 0.5).astype(np.float32))
         proof = prove(SCENES[0], run, candidates(proposal(), facts()))
-        assert sum(each.measures.stable is not None for each in proof.ranked) >= 2
+        assert sum(each.measures.agreement is not None for each in proof.ranked) >= 2
         assert proof.runs <= MOST + 2
 
 

@@ -160,9 +160,9 @@ def test_the_limit_is_for_all_together_and_one_that_rests_gives_way(start: Start
 def test_the_limit_is_for_all_together_and_of_two_that_compute_the_larger_ends(start: Start) -> None:
     small, large = start("hold"), start("hold")
     done = []
-    thread = threading.Thread(target=lambda: done.append(small.call({"mb": 100, "seconds": 2})))
+    thread = threading.Thread(target=lambda: done.append(small.call({"mb": 60, "seconds": 4})))
     thread.start()
-    assert reason(large, {"mb": 150, "seconds": 5}) == "memory"
+    assert reason(large, {"mb": 170, "seconds": 10}) == "memory"
     thread.join()
     assert done == [({}, [])]
 

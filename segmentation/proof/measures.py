@@ -33,8 +33,9 @@ class Measures:
     framed: float
     """1 if at most half of the picture's upper, left and right border is foreground, down to 0 for all of it: what
     fills the frame is the background. (The lower border is left out, as people stand on it.)"""
-    stable: float | None = None
-    """Intersection over union with the map of the mirrored picture; None if that was not computed."""
+    agreement: float | None = None
+    """Intersection over union with a second answer: another output's of the network, if it has several masks, else the
+    one for the mirrored picture. None if that was not computed."""
     area: float = 0.0
     """Share of the picture that is foreground: no matter of better or worse, unless it is nothing or everything."""
 
@@ -61,12 +62,12 @@ class View:
         placed: ProbabilityMap = resize(np.ascontiguousarray(probability, np.float32), self.size, "bilinear")
         return placed.clip(0.0, 1.0)
 
-    def measure(self, placed: ProbabilityMap, mirrored: ProbabilityMap | None = None) -> Measures:
+    def measure(self, placed: ProbabilityMap, second: ProbabilityMap | None = None) -> Measures:
         """The measures of a map.
 
         Args:
             placed: The map, `on_grid`.
-            mirrored: That of the mirrored picture, `on_grid` and mirrored back.
+            second: The second answer, `on_grid`.
         """
         mean = float(placed.mean(dtype=np.float64))
         within, total = float((placed * (1 - placed)).mean(dtype=np.float64)), mean * (1 - mean)
@@ -76,7 +77,7 @@ class View:
             decided=1 - within / total if total > 1e-6 else 0.0,
             edges=float((outline * self._ranks).sum(dtype=np.float64)) / weight if weight > 1e-3 else 0.0,
             framed=min(1.0, 2 - 2 * float(np.concatenate([placed[0], placed[:, 0], placed[:, -1]]).mean())),
-            stable=None if mirrored is None else _overlap(placed, mirrored),
+            agreement=None if second is None else _overlap(placed, second),
             area=float((placed > 0.5).mean()),
         )
 
