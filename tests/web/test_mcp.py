@@ -20,6 +20,7 @@ from segmentation.errors import SettingsError
 from segmentation.settings import with_values
 from segmentation.web.api import add_api
 from segmentation.web.mcp import add_mcp
+from segmentation.web.model_api import add_model_api
 from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
 from tests.web.conftest import Server
@@ -31,6 +32,7 @@ def url(server: Server) -> Iterator[str]:
     service = Service(with_values(server.service.config, mcp=True))
     with gr.Blocks() as page:
         add_api(page, service)
+        add_model_api(page, service)
         add_mcp(page, service)
     _, url, _ = launch(page, service.config, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     yield url.rstrip("/")
@@ -63,7 +65,7 @@ def test_the_tools_are_the_cutout_and_the_models(url: str) -> None:
     tools = {tool.name: tool for tool in ask(url).tools}
     assert set(tools) == {"cut_out", "models"}
     properties = tools["cut_out"].inputSchema["properties"]
-    assert set(properties) == {"image", "model", "alpha_matting"}
+    assert set(properties) == {"image", "model", "alpha_matting", "classes"}
     assert properties["image"]["type"] == "string"
     assert "/gradio_api/upload" in properties["image"]["description"]
     assert tools["cut_out"].inputSchema["required"] == ["image"]
