@@ -48,7 +48,7 @@ def registered_twin(models: Iterable[ModelSpec], *, sha256: str | None = None, r
             return model
     for model in entries:
         repositories = [source.repo_id for source in model.weights.sources if isinstance(source, HubSource)]
-        if repo_id and repositories[:1] == [repo_id] and _alone(model, entries):
+        if repo_id and repositories[:1] == [repo_id] and _is_alone(repo_id, entries):
             return model
     return None
 
@@ -115,14 +115,12 @@ def confidence(proposal: Proposal) -> Confidence:
     return "declared" if "declared" in sources else "recognised"
 
 
-def _alone(model: ModelSpec, entries: list[ModelSpec]) -> bool:
-    """Whether no other entry comes from the same repository, so that the repository names the model."""
-    first = model.weights.sources[0]
-    assert isinstance(first, HubSource)
+def _is_alone(repo_id: str, entries: list[ModelSpec]) -> bool:
+    """Whether one entry only comes from this repository, so that the repository names the model."""
     return (
         sum(
-            any(isinstance(source, HubSource) and source.repo_id == first.repo_id for source in other.weights.sources)
-            for other in entries
+            any(isinstance(source, HubSource) and source.repo_id == repo_id for source in entry.weights.sources)
+            for entry in entries
         )
         == 1
     )

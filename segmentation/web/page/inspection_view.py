@@ -9,7 +9,6 @@ import numpy as np
 from segmentation.errors import RegistryError
 from segmentation.messages import Message
 from segmentation.models.hub_search import HubHit
-from segmentation.models.inspection.entry import entry_id
 from segmentation.models.inspection.facts import GraphFacts
 from segmentation.models.inspection.inspection import Inspection
 from segmentation.models.inspection.propose import IN_WORDS
@@ -78,7 +77,7 @@ def inspection_view(found: Inspection, say: Say) -> dict[str, Any]:
         "contract": contract,
         "facts": _facts(found.facts, say),
         "entry": _entry(found),
-        "entry_name": f"{entry_id(spec)}.yaml",
+        "entry_name": f"{found.entry_id}.yaml",
     }
 
 
