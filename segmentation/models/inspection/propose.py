@@ -98,8 +98,10 @@ def propose(facts: GraphFacts, declared: Declared, registered: ModelSpec | None 
             outputs.sources["classes"] = "family"
         if family and "normalise" in family.output and outputs.values["kind"] == "alpha":
             outputs.put({"normalise": family.output["normalise"]}, "family")
-        if len(facts.outputs) > 1 and not (family and family.output):
-            outputs.doubts += _which(facts, index, layout)
+        if len(facts.outputs) > 1 and not (family and family.output) and (rivals := _which(facts, index, layout)):
+            outputs.doubts += rivals
+            if not declared.input:  # else it follows the convention, by which the first counts
+                outputs.sources["index"] = "guess"
     return _proposal(inputs, outputs, family.name if family else "", () if registered else declared.doubts)
 
 
