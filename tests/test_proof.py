@@ -14,6 +14,7 @@ from segmentation.arrays import RGB, Tensor
 from segmentation.models.inspection.facts import GraphFacts, OutputFacts, Proposal, Source, TensorFacts
 from segmentation.models.inspection.local import inspect_folder
 from segmentation.models.spec import Contract, InputSpec, OutputSpec
+from segmentation.network.watchdog import TooSlowError
 from segmentation.proof import MOST, Candidate, Proof, Run, candidates, outcome, prove, run_of
 from segmentation.proof.evidence import evidence
 from segmentation.proof.measures import View, look_alike
@@ -326,6 +327,15 @@ class TestRuns:
         proof = prove(SCENES[0], run, candidates(proposal(), facts()))
         assert sum(each.measures.agreement is not None for each in proof.ranked) >= 2
         assert proof.runs <= MOST + 2
+
+    def test_a_network_that_takes_too_long_is_not_run_again(self) -> None:
+        def hang(tensor: Tensor) -> npt.NDArray[Any]:
+            raise TooSlowError("own took longer than 300 s")
+
+        run = _Counting(hang)
+        with pytest.raises(SessionError, match="own took longer than 300 s"):
+            prove(SCENES[0], run, candidates(proposal(), facts()))
+        assert len(run.given) == 1
 
 
 class TestRanking:

@@ -18,7 +18,7 @@ from segmentation.network.gpu.probe import usable_providers
 from segmentation.network.machine import available_cores, available_memory
 from segmentation.network.providers import CPU, CUDA
 from segmentation.network.recovery import Answer, LastInput
-from segmentation.network.watchdog import POLL_SECONDS, Cancelled, RunCancelledError
+from segmentation.network.watchdog import POLL_SECONDS, Cancelled, RunCancelledError, TooSlowError
 from segmentation.sandbox.limits import Limits
 from segmentation.sandbox.process import Sandbox, SandboxError
 from segmentation.sandbox.shared import Array
@@ -179,7 +179,7 @@ class IsolatedEngine:
         if error.reason == "cancelled":
             return RunCancelledError()
         if error.reason == "time":
-            return SessionError(
+            return TooSlowError(
                 Message(
                     "{title} took longer than {seconds:g} s for this picture and was stopped. Try a smaller size or "
                     "another model.",

@@ -21,7 +21,7 @@ from segmentation.network.gpu.options import GpuOptions, with_options
 from segmentation.network.gpu.probe import usable_providers
 from segmentation.network.machine import available_cores, resident_bytes
 from segmentation.network.providers import CPU, TENSORRT
-from segmentation.network.watchdog import Cancelled, RunCancelledError, RunTimeoutError
+from segmentation.network.watchdog import Cancelled, RunCancelledError, RunTimeoutError, TooSlowError
 
 log = logging.getLogger(__name__)
 
@@ -278,7 +278,7 @@ class RecoveringEngine:
         except (OutOfMemoryError, RunCancelledError):
             raise
         except RunTimeoutError as error:
-            raise SessionError(
+            raise TooSlowError(
                 Message(
                     "{title} took longer than {seconds:g} s for this picture and was stopped. Try a smaller size or "
                     "another model.",

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from segmentation.errors import SessionError
+
 POLL_SECONDS = 0.1  # between checks of the runs in progress
 
 Cancelled: TypeAlias = Callable[[], bool]
@@ -15,6 +17,10 @@ Cancelled: TypeAlias = Callable[[], bool]
 
 class RunTimeoutError(Exception):
     """A run exceeded its time limit."""
+
+
+class TooSlowError(SessionError):
+    """The same, as a sentence: another run of that network would take as long."""
 
 
 class RunCancelledError(Exception):

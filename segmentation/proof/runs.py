@@ -13,6 +13,7 @@ from segmentation.models.spec import Contract, InputSpec, OutputSpec
 from segmentation.network.reading import to_probability
 from segmentation.network.session import Session
 from segmentation.network.tensor import DEFAULT_SIZE, to_tensor
+from segmentation.network.watchdog import TooSlowError
 
 Run: TypeAlias = Callable[[Tensor, str], npt.NDArray[Any]]
 """An input tensor, and the name of an output -> that output."""
@@ -37,6 +38,7 @@ class Runs:
         """
         self._run, self._edge = run, edge
         self._known: dict[tuple[str, str], npt.NDArray[Any] | SessionError] = {}
+        self._too_slow: TooSlowError | None = None  # after which nothing else is run
 
     @property
     def count(self) -> int:
@@ -61,8 +63,12 @@ class Runs:
         # by the tensor: scales of 255 and image_max are the same where the picture has white
         key = blake2b(tensor.tobytes(), digest_size=16).hexdigest(), name
         if key not in self._known:
+            if self._too_slow:
+                raise self._too_slow
             try:
                 self._known[key] = self._run(tensor, name)
+            except TooSlowError as error:
+                self._known[key] = self._too_slow = error
             except SessionError as error:
                 self._known[key] = error
         answer = self._known[key]
