@@ -249,7 +249,7 @@ OWN_LICENCE = Licence(id="own-file", name="your own file", commercial="unknown")
 
 
 def own_file_spec(path: Path, file: str = "", title: str = "") -> ModelSpec:
-    """Spec of an unregistered `.onnx` file in the models folder, with the ComfyUI node's defaults.
+    """Spec of an `.onnx` file in the models folder that was not inspected yet, with the ComfyUI node's defaults.
 
     That node divides by the picture's maximum (it calls rembg), uses mean 0.485 and std 1.0 for each channel and size
     1024, and stretches the output to 0..1. A size or layout fixed in the graph takes precedence when the session is
@@ -265,7 +265,7 @@ def own_file_spec(path: Path, file: str = "", title: str = "") -> ModelSpec:
         id=file or path.name,
         title=title or path.stem,
         registered=False,
-        about="A file from your models folder. Set mean, std and size as its author says.",
+        about="A file from your models folder, which has no entry in the registry.",
         tasks=("local",),
         licence=OWN_LICENCE,
         weights=Weights(

@@ -51,7 +51,7 @@ def templates() -> set[str]:
         found |= {text for text in (spec.about, spec.licence_note, spec.licence.name) if text}
     found = {text for text in found if not text.startswith(INNER)}
     found.add("your own file")
-    found.add("A file from your models folder. Set mean, std and size as its author says.")
+    found.add("A file from your models folder, which has no entry in the registry.")
     return found
 
 

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from segmentation.models.spec import InputSpec, OutputSpec
 from segmentation.score.scores import MEASURES
 from segmentation.web.texts import texts
 from tests.doc_tables import DOCS, README, ROOT, TABLES, with_table
+from tests.hub import LoopbackHub
+from tests.models.hub_shapes import add_all
 from tests.web.conftest import Server
 
 API, MODELS, HOSTING = DOCS / "api.md", DOCS / "models.md", DOCS / "hosting.md"
@@ -130,6 +132,35 @@ def test_the_example_of_scoring_pairs_runs(server: Server, folder: Path) -> None
     assert 0 < float(rows[0][2]) < float(rows[1][2]) < 0.2  # the truth is u2netp's own mask
 
 
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
+    """The repositories that the examples name."""
+    hub, folder = LoopbackHub(), tmp_path / "shapes"
+    folder.mkdir()
+    add_all(hub, folder)
+    with hub.serving():
+        hub.use(monkeypatch, tmp_path / "home")
+        for name, value in hub.environment(tmp_path / "home").items():
+            monkeypatch.setenv(name, value)
+        yield hub
+
+
+def test_the_example_of_inspecting_a_model_runs(server: Server, folder: Path, hub: LoopbackHub) -> None:
+    head = block(API, "python", "from gradio_client").partition("files, report")[0]
+    code = (head + block(API, "python", "/inspect")).replace("http://127.0.0.1:7860", server.url)
+    commit = hub.repositories["Xenova/modnet"].main.id
+    _, first, *readings = run([sys.executable, "-c", code], folder).splitlines()
+    assert first.startswith(f"Xenova/modnet@{commit}:onnx/model.onnx ")
+    assert readings
+
+
+@pytest.mark.usefixtures("hub")
+def test_the_examples_of_naming_any_model_run(folder: Path) -> None:
+    assert "Licence: " in run(["bash", "-euc", block(MODELS, "bash", "inspect")], folder)
+    assert (folder / "cat-cutout.png").is_file()
+    assert run([sys.executable, "-c", block(MODELS, "python", "inspect_model")], folder).endswith("registered\n")
+
+
 def test_the_example_of_scoring_a_folder_runs(folder: Path, fetched: Callable[[str], Path]) -> None:
     fetched("u2netp")
     fetched("modnet")
@@ -162,6 +193,7 @@ def test_the_library_example_runs(folder: Path, fetched: Callable[[str], Path], 
         assert cutout.size == (451, 300)
 
 
+@pytest.mark.usefixtures("hub")
 def test_the_command_line_examples_run(folder: Path, fetched: Callable[[str], Path]) -> None:
     fetched("u2netp")
     fetched("modnet")
@@ -169,7 +201,9 @@ def test_the_command_line_examples_run(folder: Path, fetched: Callable[[str], Pa
     assert str(Path("cutouts/cat-cutout.png")) in shown
     assert str(Path("white/cat-cutout.jpg")) in shown
     assert "birefnet-general-lite" in shown
-    assert shown.splitlines()[-1].endswith("modnet.onnx")
+    assert any(line.endswith("modnet.onnx") for line in shown.splitlines())
+    assert shown.splitlines()[-1] == "mine.yaml"
+    assert [*load_registry(extra=folder / "mine.yaml")][-1] == "xenova-modnet"
     with Image.open(folder / "cutouts/cat-cutout.png") as cutout:
         assert cutout.mode == "RGBA"
     assert (folder / "scores.csv").read_text(encoding="utf-8").count("cat.jpg,") == 2
