@@ -50,6 +50,7 @@ bench: $(VENV)/.ready-dev  ## every benchmark, against rembg in its own environm
 	$(BIN)/python -m benchmarks.tuning
 	$(BIN)/python -m benchmarks.idle
 	$(BIN)/python -m benchmarks.isolation
+	$(BIN)/python -m benchmarks.contracts
 	$(BIN)/python -m benchmarks.plot
 	$(if $(TRUTH),$(BIN)/python -m benchmarks.quality $(TRUTH))
 

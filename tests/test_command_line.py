@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from segmentation import Settings, load_image
+from segmentation.models.patch import NODE
 from segmentation.recipe import DEFAULTS, Recipe, save_recipe
 from segmentation.settings import Export
 from tests import colours, graphs
@@ -150,12 +151,12 @@ def test_a_flag_does_what_the_setting_does(models: Path, out: Path, tmp_path: Pa
     flag, value = FLAGS[name]
     steep(models / "steep.onnx")
     rng = np.random.default_rng(0)
-    y, x = np.mgrid[:200, :300]
-    share = np.clip((56 - np.hypot(y - 100, x - 150)) / 16 + 0.5, 0, 1)[..., None]
-    level = share * (270, 240, 200) + (1 - share) * (20, 30, 60) + rng.normal(0, 6, (200, 300, 3))
+    y, x = np.mgrid[:100, :150]
+    share = np.clip((28 - np.hypot(y - 50, x - 75)) / 8 + 0.5, 0, 1)[..., None]
+    level = share * (270, 240, 200) + (1 - share) * (20, 30, 60) + rng.normal(0, 6, (100, 150, 3))
     Image.fromarray(level.clip(0, 255).astype(np.uint8)).save(tmp_path / "ball.png")
     Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / "square.png")
-    beside = NEEDED.get(name, {})
+    beside = {"contract": NODE} | NEEDED.get(name, {})
     save_recipe(Recipe.of("steep.onnx", beside | {name: value}), tmp_path / "with.yaml", "square.png")
     save_recipe(Recipe.of("steep.onnx", beside), tmp_path / "without.yaml", "square.png")
     ball = tmp_path / "ball.png"

@@ -299,7 +299,7 @@ class TestRuns:
             proposal("registry", size=1024, dynamic=True, multiple_of=64, resize="fit_short"), facts()
         )  # fmt: skip
         prove(SCENES[0], run, pool)
-        assert [tensor.shape for tensor in run.given] == [(1, 3, 320, 448)]
+        assert [tensor.shape for tensor in run.given] == [(1, 3, 320, 384)]
 
     def test_a_certain_contract_needs_no_mirrored_run(self) -> None:
         run = _Counting(brightness)

@@ -45,8 +45,12 @@ def patched(spec: ModelSpec, text: str) -> ModelSpec:
         chosen["name"] = None  # that of the proposed output
     if "activation" in chosen and "kind" not in chosen and spec.output.kind != "labels":
         chosen["kind"] = "alpha" if chosen["activation"] == "none" else "logits"
+    given = {key: _value(values[key]) for key in _INPUT if key in values}
+    for key in ("mean", "std"):
+        if isinstance(given.get(key), int | float):
+            given[key] = (given[key],) * 3
     try:
-        input_ = InputSpec(**(dict(spec.input) | {key: _value(values[key]) for key in _INPUT if key in values}))
+        input_ = InputSpec(**(dict(spec.input) | given))
         output = OutputSpec(**(dict(spec.output) | chosen))
     except ValidationError as error:
         wrong = error.errors()[0]

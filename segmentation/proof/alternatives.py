@@ -1,7 +1,8 @@
 """The uncertain parts of a contract, and the alternatives to each with their weights.
 
-The weights are rough on purpose: ImageNet's colours are the most frequent on the Hub, but the others are common enough
-that the picture, which often only leans one way, must be able to decide between them.
+The weights are estimates, and nearly even on purpose: of the repositories that were read, most declare ImageNet's
+colours, but a picture often only leans one way, and must still be able to decide. They were chosen with three networks
+in view; benchmarks/README.md has the numbers.
 """
 
 from collections.abc import Mapping
@@ -16,8 +17,8 @@ from segmentation.proof.normalisations import NORMALISATIONS, same_normalisation
 _DOUBT: Mapping[Source, float] = {
     "given": 0.0, "registry": 0.0, "graph": 0.0, "declared": 0.08, "family": 0.15, "guess": 1.0,
 }  # fmt: skip
-"""How much of its weight an alternative keeps against a value from this source. RMBG-2.0's first revision declared a
-wrong mean and std, one in about a dozen that were compared with their authors' code."""
+"""How much of its weight an alternative keeps against a value from this source. Declarations can be wrong, as that of
+RMBG-2.0's first revision was; how often they are is an estimate."""
 
 _FAMILY = 1.0  # weight of the normalisation of the recognised family, where something else is proposed
 _SWAPPED = 0.2  # weight of the other order of the channels: few networks are trained on BGR

@@ -45,7 +45,7 @@ def outcome(proof: Proof, proposal: Proposal) -> Outcome:
     if source in ("given", "registry", "graph"):
         return Outcome("known", Message("Known, not guessed."))
     if source == "declared":
-        return Outcome("consistent", Message("Declared by its authors, and consistent with this picture."))
+        return Outcome("consistent", Message("Declared by its authors; nothing in this picture speaks against it."))
     if source == "family":
         title = next((each.title for each in FAMILIES if each.name == proposal.family), proposal.family)
         return Outcome(

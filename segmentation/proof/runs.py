@@ -53,6 +53,8 @@ class Runs:
         assert contract.output.name is not None, "candidates name it"
         output = self._output(tensor, contract.output.name)
         maps = list(to_probability(output, contract.output, contract.input.layout, at).maps.values())
+        if not maps:  # none of its classes is in the picture
+            maps = [np.zeros(at.canvas, np.float32)]
         return maps[0] if len(maps) == 1 else np.minimum(sum(maps[1:], maps[0]), 1.0), _allows(output, contract.output)
 
     def _output(self, tensor: Tensor, name: str) -> npt.NDArray[Any]:

@@ -22,7 +22,7 @@ from segmentation.web.runs.service import Service
 
 
 def add_mcp(demo: gr.Blocks, service: Service) -> None:
-    """Add the tool to a page, if enabled. Call it inside the `Blocks` context, after `add_api`."""
+    """Add the tool to a page, if enabled. Call it inside the `Blocks` context, after `add_api` and `add_model_api`."""
     if not service.config.mcp:
         return
     offer_as_tools(demo, "models")  # the other endpoints stay public, but cannot work as tools

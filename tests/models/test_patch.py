@@ -26,6 +26,10 @@ def test_pairs_replace_values_and_leave_the_rest(unregistered: ModelSpec) -> Non
     assert patched(unregistered, "") is unregistered
 
 
+def test_one_number_is_for_all_three_channels(unregistered: ModelSpec) -> None:
+    assert patched(unregistered, "mean=0.5 std=2").input == InputSpec(size=(64, 64), mean=(0.5,) * 3, std=(2.0,) * 3)
+
+
 def test_an_activation_says_what_kind_of_output_it_is(unregistered: ModelSpec) -> None:
     logits = patched(unregistered, "activation=softmax channel=1")
     assert logits.output == OutputSpec(kind="logits", activation="softmax", channel=1)

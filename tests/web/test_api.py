@@ -84,7 +84,7 @@ def test_api_command_line_and_library_write_the_same_bytes(
 
 def test_every_setting_of_the_mission_is_a_parameter_with_its_default(client: Client) -> None:
     endpoints: Any = client.view_api(return_format="dict", print_info=False)
-    assert set(endpoints["named_endpoints"]) == {"/segment", "/refine", "/score", "/models"}
+    assert set(endpoints["named_endpoints"]) == {"/segment", "/refine", "/score", "/models", "/inspect", "/find_models"}
     assert endpoints["unnamed_endpoints"] == {}
     parameters = endpoints["named_endpoints"]["/segment"]["parameters"]
     assert {p["parameter_name"]: p["parameter_default"] for p in parameters} == {

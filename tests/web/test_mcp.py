@@ -20,6 +20,7 @@ from segmentation.errors import SettingsError
 from segmentation.settings import with_values
 from segmentation.web.api import add_api
 from segmentation.web.mcp import add_mcp
+from segmentation.web.model_api import add_model_api
 from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
 from tests.web.conftest import Server
@@ -31,6 +32,7 @@ def url(server: Server) -> Iterator[str]:
     service = Service(with_values(server.service.config, mcp=True))
     with gr.Blocks() as page:
         add_api(page, service)
+        add_model_api(page, service)
         add_mcp(page, service)
     _, url, _ = launch(page, service.config, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     yield url.rstrip("/")
