@@ -25,6 +25,8 @@ from segmentation.errors import (
     SettingsError,
     WeightsError,
 )
+from segmentation.models.finder import inspect_model
+from segmentation.models.inspection.inspection import Inspection
 from segmentation.models.registry import Registry, load_registry
 from segmentation.models.spec import ModelSpec
 from segmentation.network.pool import SessionPool
@@ -37,6 +39,7 @@ from segmentation.settings import Settings
 
 __all__ = [
     "ImageError",
+    "Inspection",
     "MattingError",
     "ModelSpec",
     "Picture",
@@ -51,6 +54,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "WeightsError",
+    "inspect_model",
     "load_image",
     "load_registry",
     "load_session",

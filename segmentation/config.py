@@ -55,7 +55,8 @@ class Config(BaseSettings):
     accepted_licences: str = Field("", validation_alias="SEGMATTE_ACCEPT_LICENCES")
     """Ids of the licences you accept, comma-separated."""
     hub_models: HubModels = "listed"
-    """Which Hub repositories visitors may name as a model: `off`, `listed` (see SEGMATTE_HUB_LISTED) or `any`."""
+    """Which Hub repositories visitors may name as a model: `off`, `listed` (see SEGMATTE_HUB_LISTED) or `any`. Where
+    SEGMATTE_MODELS is set, `off` unless this is set too."""
     hub_listed: str = ""
     """Owners and repositories that `listed` allows, comma-separated; if empty, those of the registry and some
     well-known publishers."""

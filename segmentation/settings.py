@@ -290,12 +290,12 @@ def help_text(name: str) -> str:
 
 
 def with_values(model: _Model, **values: Any) -> _Model:
-    """A validated copy of the settings with these values replaced.
+    """A validated copy of the settings with these values replaced; what was left at its default stays unset.
 
     Raises:
         SettingsError: As in the constructor.
     """
-    return type(model)(**(dict(model) | values))
+    return type(model)(**({name: getattr(model, name) for name in model.model_fields_set} | values))
 
 
 def parse_numbers(name: str, text: str | None) -> float | tuple[float, ...] | None:

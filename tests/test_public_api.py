@@ -29,6 +29,7 @@ def test_all_is_sorted_and_names_the_whole_public_api() -> None:
 def test_the_public_api_is_this() -> None:
     assert segmentation.__all__ == [
         "ImageError",
+        "Inspection",
         "MattingError",
         "ModelSpec",
         "Picture",
@@ -43,6 +44,7 @@ def test_the_public_api_is_this() -> None:
         "Settings",
         "SettingsError",
         "WeightsError",
+        "inspect_model",
         "load_image",
         "load_registry",
         "load_session",

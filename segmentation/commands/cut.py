@@ -36,7 +36,9 @@ def add(parsers: Parsers) -> None:
     )
     cut.add_argument("--overwrite", action="store_true", help="replace files that were not made from these pictures")
     cut.add_argument(
-        "-m", "--model", help="id of a model, or owner/name on the Hub (default: the first of the registry)"
+        "-m",
+        "--model",
+        help="id of a model, owner/name on the Hub, or path of a file (default: the first of the registry)",
     )
     cut.add_argument("--settings", type=Path, metavar="FILE", help="settings.yaml of an earlier run; flags override it")
     cut.add_argument("--device", choices=DEVICES, help="where to compute (default: SEGMATTE_DEVICE or auto)")

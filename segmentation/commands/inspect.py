@@ -16,7 +16,7 @@ def add(parsers: Parsers) -> None:
     """Add the command."""
     inspect = parsers.add_parser("inspect", help="say what a model is and how it would be used, without running it")
     inspect.set_defaults(command=_run)
-    inspect.add_argument("model", help="owner/name on the Hub, an id, or an .onnx file of the models folder")
+    inspect.add_argument("model", help="owner/name on the Hub, an id, or the path of an .onnx file or folder")
     inspect.add_argument("--json", action="store_true", help="print everything as JSON")
 
 

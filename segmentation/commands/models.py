@@ -7,10 +7,9 @@ from pathlib import Path
 from segmentation.commands.bars import Bars
 from segmentation.commands.command import Parsers
 from segmentation.config import Config
-from segmentation.errors import RegistryError
+from segmentation.errors import RegistryError, SessionError
 from segmentation.messages import Message
 from segmentation.models.finder import ModelFinder
-from segmentation.models.inspection.entry import entry_id
 from segmentation.models.inspection.propose import IN_WORDS
 from segmentation.models.registry import Registry
 from segmentation.models.weights import where_available
@@ -22,7 +21,7 @@ def add(parsers: Parsers) -> None:
     models.set_defaults(command=_list)
     adding = models.add_subparsers(metavar="add").add_parser("add", help="write a registry entry for a model")
     adding.set_defaults(command=_add)
-    adding.add_argument("model", help="owner/name on the Hub, or an .onnx file of the models folder")
+    adding.add_argument("model", help="owner/name on the Hub, or the path of an .onnx file or folder")
     adding.add_argument(
         "-o", "--output", type=Path, metavar="FILE",
         help="the file to write (default: a new one in the folder that SEGMATTE_REGISTRY names, else the terminal)",
@@ -42,10 +41,12 @@ def _add(options: argparse.Namespace, config: Config, registry: Registry) -> int
         found = ModelFinder.of(config, registry).inspect(options.model, bars.show)
     if found.spec.registered:
         raise RegistryError(Message("{model} is in the registry already.", model=found.spec.id))
+    if found.proposal.problem:
+        raise SessionError(found.proposal.problem)
     text = found.entry()
     file = options.output
     if file is None and config.registry and Path(config.registry).is_dir():
-        file = Path(config.registry) / f"{entry_id(found.spec)}.yaml"
+        file = Path(config.registry) / f"{found.entry_id}.yaml"
     print(f"Its contract is {IN_WORDS[found.confidence]}.", file=sys.stderr)
     if file is None:
         print(text, end="")

@@ -3,9 +3,10 @@
 Only registered models are known without being inspected. The graphs of all others are read in a process of their own.
 """
 
+import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Self
@@ -20,8 +21,8 @@ from segmentation.models.inspection.apart import read_graph_apart
 from segmentation.models.inspection.declared import NOTHING, read_declared
 from segmentation.models.inspection.files import ModelFile
 from segmentation.models.inspection.inspection import Inspection, inspection_of
-from segmentation.models.inspection.local import declared_beside, local_spec
-from segmentation.models.registry import Registry, load_registry
+from segmentation.models.local_models import inspect_local, inspect_path
+from segmentation.models.registry import Registry, load_registered, load_registry
 from segmentation.models.spec import ModelSpec, Progress
 from segmentation.models.weights import DEFAULT_FOLDER, fetch_weights
 
@@ -29,30 +30,6 @@ Hold = Callable[[ModelSpec], AbstractContextManager[None]]
 """Called around the download of a model from the Hub."""
 
 _KEPT = 100  # inspections in memory
-
-
-def inspect_local(
-    spec: ModelSpec, path: Path, folder: Path = DEFAULT_FOLDER, registry: Iterable[ModelSpec] | None = None
-) -> Inspection:
-    """The inspection of a file on this disk, of unknown origin.
-
-    Args:
-        spec: The model, as `own_file_spec` gives it.
-        path: The file.
-        folder: The models folder; in a folder of it, what is declared counts as on the Hub.
-        registry: The registered models, one of which may be the same file; our registry's by default.
-
-    Raises:
-        WeightsError: It cannot be read.
-        SessionError: It is not an ONNX network, or not one for pictures.
-    """
-    own = local_spec(path).weights
-    weights = spec.weights.model_copy(update={"size": own.size, "sha256": own.sha256, "data": own.data})
-    inner, slash, _ = spec.weights.file.partition("/")
-    declared = declared_beside(folder / inner, path.parent) if slash else NOTHING
-    known = load_registry().values() if registry is None else registry
-    files = (ModelFile(spec.weights.file, own.size or 0),)
-    return inspection_of(spec.model_copy(update={"weights": weights}), read_graph_apart(path), declared, known, files)
 
 
 class ModelFinder:
@@ -63,6 +40,8 @@ class ModelFinder:
         registry: Callable[[], Registry],
         folder: Path,
         *,
+        registered: Iterable[ModelSpec],
+        paths: bool = False,
         accepted_licences: Iterable[str] = (),
         most_bytes: int | None = None,
         check: Callable[[HubReference], None] = lambda _: None,
@@ -72,8 +51,10 @@ class ModelFinder:
         """Start without any.
 
         Args:
-            registry: Returns the models of the registry and the models folder.
+            registry: Returns the models on offer: of the registry and the models folder.
             folder: The models folder.
+            registered: All registered models, one of which may be the same file or repository.
+            paths: Whether a path on this disk is a name too.
             accepted_licences: Ids of the licences that were accepted.
             most_bytes: Size of a model on the Hub, its data files included.
             check: Raises for a name on the Hub that may not be used.
@@ -81,6 +62,7 @@ class ModelFinder:
             hold: Called around the download of a model from the Hub.
         """
         self._registry, self._folder, self._accepted = registry, folder, frozenset(accepted_licences)
+        self._registered, self._paths = tuple(spec for spec in registered if spec.registered), paths
         self._most_bytes, self._check, self._check_repository = most_bytes, check, check_repository
         self._hold = hold
         self._known: OrderedDict[str, Inspection] = OrderedDict()  # by id and file
@@ -88,8 +70,14 @@ class ModelFinder:
 
     @classmethod
     def of(cls, config: Config, registry: Registry) -> Self:
-        """One for whoever runs this machine, who may name any repository."""
-        return cls(lambda: registry, config.models_folder, accepted_licences=config.accepted)
+        """One for whoever runs this machine, who may name any repository, and any file."""
+        return cls(
+            lambda: registry,
+            config.models_folder,
+            registered=load_registered(config).values(),
+            paths=True,
+            accepted_licences=config.accepted,
+        )
 
     def spec(self, name: str, on_progress: Progress | None = None) -> ModelSpec:
         """The model of that name with its contract; one without a registry entry is inspected for it.
@@ -112,7 +100,8 @@ class ModelFinder:
         """The inspection of the model of that name, whose file is downloaded if needed.
 
         Args:
-            name: An id of the registry, a file of the models folder, or `owner/name[@revision][:file]`.
+            name: An id of the registry, a file of the models folder, or `owner/name[@revision][:file]`. With `paths`,
+                the path of a file or folder comes before the Hub.
             on_progress: Called while bytes arrive.
 
         Raises:
@@ -126,6 +115,8 @@ class ModelFinder:
             spec = models[name]
             path = fetch_weights(spec, self._folder, accepted_licences=self._accepted, on_progress=on_progress)
             return self.inspect_file(spec, path)
+        if self._paths and (path := Path(name).expanduser()).exists():
+            return inspect_path(path, self._registered)
         reference = HubReference.parse(name)
         if reference is None:
             raise RegistryError(
@@ -135,7 +126,7 @@ class ModelFinder:
                 )
             )  # fmt: skip
         self._check(reference)
-        found = find_model(reference, self._registered(), self._most_bytes)
+        found = find_model(reference, self._registered, self._most_bytes)
         self._check_repository(found.repository)
         return self._once(found.spec.id, lambda: self._on_hub(found, on_progress))
 
@@ -145,7 +136,7 @@ class ModelFinder:
         def read() -> Inspection:
             if spec.registered:
                 return inspection_of(spec, read_graph_apart(path), NOTHING, [spec])
-            return inspect_local(spec, path, self._folder, self._registered())
+            return inspect_local(spec, path, self._folder, self._registered)
 
         return self._once(f"{spec.id} {spec.weights}", read)
 
@@ -154,18 +145,15 @@ class ModelFinder:
         with self._hold(found.spec):
             file = fetch_weights(found.spec, self._folder, accepted_licences=self._accepted, on_progress=on_progress)
             facts = read_graph_apart(file)
-        said, registered = found.declared, self._registered()
+        said = found.declared
         return inspection_of(
             with_data(found.spec, found.repository, facts.data_files, self._most_bytes),
             facts,
             read_declared(said.preprocessor_config, said.config),
-            registered,
+            self._registered,
             [ModelFile(each.path, each.size) for each in found.repository.variants],
             found.notes,
         )
-
-    def _registered(self) -> list[ModelSpec]:
-        return [spec for spec in self._registry().values() if spec.registered]
 
     def _once(self, key: str, read: Callable[[], Inspection]) -> Inspection:
         """The inspection with that key, made by the first who asks; the others wait."""
@@ -176,10 +164,51 @@ class ModelFinder:
                 if key in self._known:
                     self._known.move_to_end(key)
                     return self._known[key]
-            found = read()
-            with self._lock:
-                self._known[key] = found
-                while len(self._known) > _KEPT:
-                    self._known.popitem(last=False)
-                self._reading.pop(key, None)
+            try:
+                found = read()
+                with self._lock:
+                    self._known[key] = found
+                    while len(self._known) > _KEPT:
+                        self._known.popitem(last=False)
+            finally:  # also if it cannot be read: names are many
+                with self._lock:
+                    self._reading.pop(key, None)
             return found
+
+
+def inspect_model(
+    source: str | os.PathLike[str],
+    *,
+    folder: Path = DEFAULT_FOLDER,
+    registry: Registry | None = None,
+    accepted_licences: Collection[str] = (),
+    on_progress: Progress | None = None,
+) -> Inspection:
+    """What a model is and how it would be used, without running it: `load_session` takes the `spec` of the answer.
+
+    A model on the Hub is pinned to the commit that the name means now, and its graph is downloaded. Graphs are read in
+    a process of their own, and models without a registry entry run in one.
+
+    Args:
+        source: An id of the registry, a file of the models folder, a path of an `.onnx` file or of a folder laid out as
+            on the Hub, or `owner/name[@revision][:file]` on the Hub; the first that exists.
+        folder: The models folder.
+        registry: The registered models; ours by default.
+        accepted_licences: Ids of the licences that were accepted.
+        on_progress: Called while bytes arrive.
+
+    Raises:
+        RegistryError: There is no such model.
+        SettingsError: A link or revision is wrong.
+        WeightsError: It cannot be downloaded or read, or its licence is not accepted.
+        SessionError: It is not an ONNX network.
+    """
+    registered = load_registry() if registry is None else registry
+    finder = ModelFinder(
+        lambda: registered.with_folder(folder),
+        folder,
+        registered=registered.values(),
+        paths=True,
+        accepted_licences=accepted_licences,
+    )
+    return finder.inspect(os.fspath(source), on_progress)

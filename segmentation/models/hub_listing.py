@@ -5,11 +5,10 @@ Everything is asked with the operator's token (HF_TOKEN) or with none; visitors 
 
 import json
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from huggingface_hub import HfApi, constants, get_session, hf_hub_url, hf_raise_for_status
+from huggingface_hub import constants, get_session, hf_hub_url, hf_raise_for_status
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-from huggingface_hub.hf_api import ModelInfo
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public, but exported lazily
 from pydantic import ValidationError
 
@@ -19,6 +18,9 @@ from segmentation.models.hub_errors import HUB_ANSWER_SECONDS, hub_errors
 from segmentation.models.hub_licence import StatedLicence, read_card
 from segmentation.models.hub_reference import HubReference
 from segmentation.models.hub_repository import CONFIG, PREPROCESSOR, HubFile, HubRepository
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo
 
 _CONFIG_BYTES = 1 << 20  # the configuration of 150 classes has 10 kB
 _MOST_CONFIGS = 8
@@ -62,6 +64,8 @@ def ask_hub(reference: HubReference) -> HubRepository:
 
 
 def _listed(reference: HubReference) -> HubRepository:
+    from huggingface_hub import HfApi  # takes a tenth of a second
+
     api = HfApi(endpoint=constants.ENDPOINT)
     try:
         info = api.model_info(
@@ -80,7 +84,7 @@ def _listed(reference: HubReference) -> HubRepository:
     return repository.model_copy(update={"configs": configs, "unreadable": tuple(unreadable)})
 
 
-def _read(info: ModelInfo) -> HubRepository:
+def _read(info: "ModelInfo") -> HubRepository:
     siblings = info.siblings or []
     if len(siblings) > _MOST_FILES:
         raise WeightsError(Message("the Hub lists too many files"))

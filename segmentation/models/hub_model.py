@@ -57,10 +57,11 @@ def hub_model(repository: HubRepository, path: str, registry: Iterable[ModelSpec
         registry: Models whose licences somebody has looked at.
 
     Raises:
-        WeightsError: The file is not in LFS, and cannot be downloaded or is not the one that the Hub lists.
+        WeightsError: The file is empty; or it is not in LFS, and cannot be downloaded or is not the one that the Hub
+            lists.
     """
     models = tuple(registry)
-    graph = repository.file(path)
+    graph = _filled(repository, repository.file(path))
     sha256 = graph.sha256 or _fetched_sha256(repository, graph)
     twin = next((model for model in models if model.weights.sha256 == sha256), None)
     _, format_ = base_and_format(path)
@@ -109,7 +110,7 @@ def with_data(spec: ModelSpec, repository: HubRepository, names: Iterable[str], 
                     title=spec.title, file=name[:100], repo_id=repository.repo_id,
                 )
             )  # fmt: skip
-        size += file.size
+        size += _filled(repository, file).size
         if most is not None and size > most:
             raise WeightsError(
                 Message(
@@ -119,6 +120,12 @@ def with_data(spec: ModelSpec, repository: HubRepository, names: Iterable[str], 
             )  # fmt: skip
         data.append(DataFile(file=name, size=file.size, sha256=file.sha256 or _fetched_sha256(repository, file)))
     return spec.model_copy(update={"weights": spec.weights.model_copy(update={"data": tuple(data)})})
+
+
+def _filled(repository: HubRepository, file: HubFile) -> HubFile:
+    if not file.size:
+        raise WeightsError(Message("{file} of {repo_id} is empty.", file=file.path, repo_id=repository.repo_id))
+    return file
 
 
 def registered_twin(spec: ModelSpec, registry: Iterable[ModelSpec]) -> ModelSpec | None:

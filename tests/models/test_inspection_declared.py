@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmentation.models.inspection.declared import identifier, parse_declared, read_declared
+from segmentation.models.inspection.declared import parse_declared, read_declared
 from segmentation.models.spec import InputSpec
 
 MODNET = {
@@ -140,12 +140,6 @@ def test_a_segmentation_model_may_declare_a_crop() -> None:
 )
 def test_classes_are_named_as_the_registry_names_them(labels: Any, classes: dict[int, str]) -> None:
     assert dict(read_declared(None, {"id2label": labels}).classes) == classes
-
-
-def test_a_label_becomes_an_identifier() -> None:
-    assert identifier("  Upper Clothes / Shirt ") == "upper-clothes-shirt"
-    assert identifier("Unlabeled") == "background"
-    assert identifier("---") == ""
 
 
 @pytest.mark.parametrize(

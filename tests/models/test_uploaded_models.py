@@ -52,6 +52,21 @@ def test_an_upload_is_deleted_after_the_keep_time(upload: Path) -> None:
         models.get(spec.id)
 
 
+def test_equal_uploads_are_one_file_which_stays_for_the_later_one(upload: Path) -> None:
+    clock = Clock()
+    models = UploadedModels(60, 1 << 20, clock=clock)
+    first = models.add(upload, "own.onnx")
+    clock.now = 40
+    second = models.add(upload, "own.onnx")
+    clock.now = 70
+    with pytest.raises(WeightsError, match="has expired"):
+        models.get(first.id)
+    assert models.get(second.id).path.is_file()
+    clock.now = 101
+    models.expire()
+    assert not upload.exists()
+
+
 def test_an_upload_whose_file_was_deleted_for_room_has_expired(upload: Path) -> None:
     models = UploadedModels(60, 1 << 20)
     spec = models.add(upload, "own.onnx")

@@ -65,7 +65,7 @@ def test_the_tools_are_the_cutout_and_the_models(url: str) -> None:
     tools = {tool.name: tool for tool in ask(url).tools}
     assert set(tools) == {"cut_out", "models"}
     properties = tools["cut_out"].inputSchema["properties"]
-    assert set(properties) == {"image", "model", "alpha_matting"}
+    assert set(properties) == {"image", "model", "alpha_matting", "classes"}
     assert properties["image"]["type"] == "string"
     assert "/gradio_api/upload" in properties["image"]["description"]
     assert tools["cut_out"].inputSchema["required"] == ["image"]

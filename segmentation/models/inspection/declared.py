@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from segmentation.messages import Message
+from segmentation.models.classes import class_names
 from segmentation.models.inspection.preprocessor import Preprocessor
+from segmentation.models.spec import BACKGROUND
 
 _MOST_BYTES = 1 << 20
 _MOST_CLASSES = 1000
-_BACKGROUND = re.compile(r"_*(back[ -]?ground|bg|unlabell?ed|void|none)_*", re.IGNORECASE)
 _INSTANCES = re.compile(r"detr|mask2?former|oneformer|yolo|mask.?rcnn|panoptic", re.IGNORECASE)
 _PROMPTS = re.compile(r"^(sam|sam2|sam_hq|edgetam)(_|$|image|video|hiera|feature|model|processor)", re.IGNORECASE)
 _SEGMENTS = re.compile(r"segmentation|matting", re.IGNORECASE)
@@ -101,27 +102,13 @@ def _classes(labels: Any) -> dict[int, str]:
     """Class number -> identifier; {} where the labels are placeholders or nonsense."""
     if not isinstance(labels, dict) or not 0 < len(labels) <= _MOST_CLASSES:
         return {}
-    found: dict[int, str] = {}
-    for number, label in labels.items():
-        if not (isinstance(number, str) and re.fullmatch(r"\d{1,4}", number) and isinstance(label, str)):
-            return {}
-        found[int(number)] = label
-    if all(re.fullmatch(r"LABEL_\d+", label) for label in found.values()):
+    if all(isinstance(label, str) and re.fullmatch(r"LABEL_\d+", label) for label in labels.values()):
         return {}
-    taken: dict[int, str] = {}
-    for number in sorted(found):
-        name = identifier(found[number]) or f"class-{number}"
-        while name in taken.values():
-            name = f"{name[:58]}-{number}"
-        taken[number] = name
-    return {} if set(taken.values()) == {"background"} else taken
-
-
-def identifier(label: str) -> str:
-    """A label as the registry writes classes: "Upper-clothes" -> "upper-clothes"; "" if nothing is left of it."""
-    if _BACKGROUND.fullmatch(label.strip()):
-        return "background"
-    return re.sub(r"[^a-z0-9._]+", "-", label.lower()).strip("-._")[:60]
+    try:
+        names = class_names(labels)
+    except ValueError:
+        return {}
+    return {} if set(names.values()) == {BACKGROUND} else names
 
 
 def _parsed(data: bytes | None) -> dict[str, Any] | None:

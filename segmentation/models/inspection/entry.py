@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import chain, count
 from typing import Any
 
 from segmentation.errors import RegistryError
 from segmentation.messages import Message
 from segmentation.models.inspection.facts import Source
 from segmentation.models.registry import parse_registry
-from segmentation.models.spec import ModelSpec
+from segmentation.models.spec import HubSource, ModelSpec
 
 _INPUT = ("name", "layout", "channels", "dtype", "scale", "mean", "std", "size", "dynamic", "multiple_of", "max_size",
           "resize", "interpolation", "pad_value")  # fmt: skip
@@ -24,12 +25,13 @@ _COMMENTS: dict[str, str] = {
 }
 
 
-def registry_entry(spec: ModelSpec, sources: Mapping[str, Source]) -> str:
+def registry_entry(spec: ModelSpec, sources: Mapping[str, Source], id_: str) -> str:
     """YAML of a registry file with this model, which loads to the same contract, weights and licence.
 
     Args:
         spec: The model.
         sources: What each value of its contract rests on, by key, such as "input.mean".
+        id_: The id of the entry, as `entry_id` gives it.
 
     Raises:
         RegistryError: Size or sha256 of its file are unknown, or its size is open.
@@ -38,9 +40,9 @@ def registry_entry(spec: ModelSpec, sources: Mapping[str, Source]) -> str:
         raise RegistryError(
             Message("{title} cannot be written into a registry: its file has not been verified.", title=spec.title)
         )
-    file = f"{entry_id(spec)}.onnx" if spec.weights.sources else spec.weights.file
+    file = f"{id_}.onnx" if spec.weights.sources else spec.weights.file
     spec = spec.model_copy(update={"weights": spec.weights.model_copy(update={"file": file, "stamp": ()})})
-    text = "\n".join([*_head(spec), *_model(spec, sources)]) + "\n"
+    text = "\n".join([*_head(spec), *_model(spec, sources, id_)]) + "\n"
     saved = next(iter(parse_registry(text, "the entry").values()))
     if (saved.contract, saved.weights) != (spec.contract, spec.weights):
         raise RegistryError(
@@ -49,10 +51,22 @@ def registry_entry(spec: ModelSpec, sources: Mapping[str, Source]) -> str:
     return text
 
 
-def entry_id(spec: ModelSpec) -> str:
-    """The id of its entry: "Owner/Name@main:onnx/model.onnx" -> "name"."""
-    name = spec.id.split("@")[0].split(":")[0].rstrip("/").rsplit("/", 1)[-1].removesuffix(".onnx")
-    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:64] or "model"
+def entry_id(spec: ModelSpec, taken: Collection[str] = ()) -> str:
+    """The id of its entry, from its title, such as "modnet-fp16".
+
+    Args:
+        spec: The model.
+        taken: Ids that another model has, which the entry would replace.
+    """
+    owners = [source.repo_id.partition("/")[0] for source in spec.weights.sources if isinstance(source, HubSource)]
+    title = spec.title.removesuffix(".onnx")
+    names = [_slug(title), *(_slug(f"{owner}-{title}") for owner in owners)]
+    return next(name for name in chain(names, (f"{names[-1]}-{n}" for n in count(2))) if name not in taken)
+
+
+def _slug(text: str) -> str:
+    """At most 58 of the 64 characters that an id may have."""
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:58].rstrip("-._") or "model"
 
 
 def _head(spec: ModelSpec) -> Iterator[str]:
@@ -64,9 +78,9 @@ def _head(spec: ModelSpec) -> Iterator[str]:
     yield ""
 
 
-def _model(spec: ModelSpec, sources: Mapping[str, Source]) -> Iterator[str]:
+def _model(spec: ModelSpec, sources: Mapping[str, Source], id_: str) -> Iterator[str]:
     yield "models:"
-    yield f"  - id: {_scalar(entry_id(spec))}"
+    yield f"  - id: {_scalar(id_)}"
     yield f"    title: {_scalar(spec.title)}"
     for key in ("about", "licence_note"):
         if text := getattr(spec, key):
@@ -113,7 +127,7 @@ def _weights(spec: ModelSpec) -> Iterator[str]:
         return
     yield "      sources:"
     for source in weights.sources:
-        yield f"        - {_flow(source.model_dump())}"
+        yield f"        - {_flow(source.model_dump(mode='json'))}"
 
 
 def _flow(values: Mapping[str, Any]) -> str:

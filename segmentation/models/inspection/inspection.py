@@ -7,7 +7,7 @@ from typing import Any
 from segmentation.errors import SessionError
 from segmentation.messages import Message
 from segmentation.models.inspection.declared import NOTHING, Declared
-from segmentation.models.inspection.entry import registry_entry
+from segmentation.models.inspection.entry import entry_id, registry_entry
 from segmentation.models.inspection.facts import GraphFacts, Proposal
 from segmentation.models.inspection.files import ModelFile
 from segmentation.models.inspection.propose import IN_WORDS, Confidence, confidence, propose, registered_twin
@@ -27,6 +27,8 @@ class Inspection:
     """All `.onnx` files of its repository, of which the model is one."""
     notes: tuple[str, ...] = ()
     """Sentences about which file was chosen, and what could not be read."""
+    entry_id: str = ""
+    """The id of its registry entry, which no registered model has."""
 
     @property
     def verdict(self) -> tuple[Message, ...]:
@@ -55,7 +57,7 @@ class Inspection:
         Raises:
             RegistryError: Its file has not been verified.
         """
-        return registry_entry(self.spec, self.proposal.sources)
+        return registry_entry(self.spec, self.proposal.sources, self.entry_id)
 
     def as_json(self) -> dict[str, Any]:
         """The inspection for scripts."""
@@ -99,15 +101,16 @@ def inspection_of(
     """The inspection of a model, from what was read of it.
 
     Args:
-        spec: The model; its contract does not matter.
+        spec: The model; its contract does not matter, unless it is registered.
         facts: Its graph.
         declared: What its repository declares.
         registry: The registered models, one of which may be the same file or repository.
         files: All `.onnx` files of its repository.
         notes: Sentences about which file was chosen, and what could not be read.
     """
+    models = [model for model in registry if model.registered]
     repositories = [source.repo_id for source in spec.weights.sources if isinstance(source, HubSource)]
-    twin = registered_twin(registry, sha256=spec.weights.sha256, repo_id=next(iter(repositories), ""))
+    twin = registered_twin(models, sha256=spec.weights.sha256, repo_id=next(iter(repositories), ""))
     proposal = propose(facts, declared, twin)
     contract = proposal.contract
     update: dict[str, Any] = {"input": contract.input, "output": contract.output}
@@ -115,5 +118,6 @@ def inspection_of(
         update["notes"] = (Message("How to use {title} was guessed. Check the mask.", title=spec.title),)
     if twin and spec.licence == OWN_LICENCE:  # a file without a model card, but known
         update |= {"licence": twin.licence, "licence_note": twin.licence_note}
-    proposed = spec.model_copy(update=update)
-    return Inspection(proposed, facts, proposal, tuple(files), tuple(notes))
+    proposed = spec if spec.registered else spec.model_copy(update=update)
+    id_ = spec.id if spec.registered else entry_id(spec, [model.id for model in models])
+    return Inspection(proposed, facts, proposal, tuple(files), tuple(notes), id_)

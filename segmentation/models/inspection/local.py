@@ -12,8 +12,8 @@ from segmentation.models.inspection.files import ModelFile, usual
 from segmentation.models.inspection.graph import read_graph
 from segmentation.models.inspection.inspection import Inspection, inspection_of
 from segmentation.models.inspection.propose import is_beside
-from segmentation.models.onnx_file import external_files
-from segmentation.models.spec import OWN_LICENCE, DataFile, ModelSpec, Weights
+from segmentation.models.onnx_file import external_files, file_problem
+from segmentation.models.spec import OWN_LICENCE, DataFile, LocalSource, ModelSpec, Weights
 
 ReadGraph = Callable[[Path], GraphFacts]
 
@@ -95,26 +95,38 @@ def declared_beside(folder: Path, graphs: Path | None = None) -> Declared:
 def local_spec(path: Path, title: str = "") -> ModelSpec:
     """A file on this disk as a model nobody vouches for, with the sizes and hashes of it and its data files.
 
+    Its path is its id.
+
     Args:
         path: The `.onnx` file.
         title: What people call it; by default its name.
 
     Raises:
-        WeightsError: It cannot be read.
+        WeightsError: It is no whole .onnx file, or cannot be read.
     """
+    if path.suffix != ".onnx":
+        raise WeightsError(Message("{file} is not an .onnx file.", file=path.name))
+    if problem := file_problem(path):
+        raise WeightsError(Message("{title} cannot be used: {problem}", title=path.name, problem=problem))
     try:
         data = tuple(
             DataFile(file=each.name, size=each.stat().st_size, sha256=_sha256(each))
             for each in external_files(path)
             if is_beside(each.name)
         )
-        weights = Weights(file=path.name, size=path.stat().st_size, sha256=_sha256(path), data=data)
+        weights = Weights(
+            file=path.name,
+            size=path.stat().st_size,
+            sha256=_sha256(path),
+            data=data,
+            sources=(LocalSource(type="local", path=path.absolute()),),
+        )
     except OSError as error:
         raise WeightsError(
             Message("{file} cannot be read ({reason}).", file=path.name, reason=error.strerror or "unknown")
         ) from error
     return ModelSpec(
-        id=path.name,
+        id=path.as_posix(),
         title=title or path.stem,
         registered=False,
         tasks=("local",),

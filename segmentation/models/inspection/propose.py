@@ -48,7 +48,7 @@ def registered_twin(models: Iterable[ModelSpec], *, sha256: str | None = None, r
             return model
     for model in entries:
         repositories = [source.repo_id for source in model.weights.sources if isinstance(source, HubSource)]
-        if repo_id and repositories[:1] == [repo_id] and _alone(model, entries):
+        if repo_id and repositories[:1] == [repo_id] and _is_alone(repo_id, entries):
             return model
     return None
 
@@ -98,8 +98,10 @@ def propose(facts: GraphFacts, declared: Declared, registered: ModelSpec | None 
             outputs.sources["classes"] = "family"
         if family and "normalise" in family.output and outputs.values["kind"] == "alpha":
             outputs.put({"normalise": family.output["normalise"]}, "family")
-        if len(facts.outputs) > 1 and not (family and family.output):
-            outputs.doubts += _which(facts, index, layout)
+        if len(facts.outputs) > 1 and not (family and family.output) and (rivals := _which(facts, index, layout)):
+            outputs.doubts += rivals
+            if not declared.input:  # else it follows the convention, by which the first counts
+                outputs.sources["index"] = "guess"
     return _proposal(inputs, outputs, family.name if family else "", () if registered else declared.doubts)
 
 
@@ -113,14 +115,12 @@ def confidence(proposal: Proposal) -> Confidence:
     return "declared" if "declared" in sources else "recognised"
 
 
-def _alone(model: ModelSpec, entries: list[ModelSpec]) -> bool:
-    """Whether no other entry comes from the same repository, so that the repository names the model."""
-    first = model.weights.sources[0]
-    assert isinstance(first, HubSource)
+def _is_alone(repo_id: str, entries: list[ModelSpec]) -> bool:
+    """Whether one entry only comes from this repository, so that the repository names the model."""
     return (
         sum(
-            any(isinstance(source, HubSource) and source.repo_id == first.repo_id for source in other.weights.sources)
-            for other in entries
+            any(isinstance(source, HubSource) and source.repo_id == repo_id for source in entry.weights.sources)
+            for entry in entries
         )
         == 1
     )

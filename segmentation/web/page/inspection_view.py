@@ -11,7 +11,6 @@ from segmentation.arrays import RGB, ProbabilityMap
 from segmentation.errors import RegistryError
 from segmentation.messages import Message
 from segmentation.models.hub_search import HubHit
-from segmentation.models.inspection.entry import entry_id
 from segmentation.models.inspection.facts import GraphFacts
 from segmentation.models.inspection.files import ModelFile
 from segmentation.models.inspection.inspection import Inspection
@@ -80,7 +79,7 @@ def inspection_view(found: Inspection, say: Say) -> dict[str, Any]:
         "contract": _contract(found, say),
         "facts": _facts(found.facts, say),
         "entry": _entry(found),
-        "entry_name": f"{entry_id(spec)}.yaml",
+        "entry_name": f"{found.entry_id}.yaml",
     }
 
 

@@ -11,11 +11,11 @@ from segmentation.messages import Message
 from segmentation.models.finder import ModelFinder
 from segmentation.models.hub_disk import HubDisk
 from segmentation.models.hub_downloads import DownloadTurns
-from segmentation.models.hub_policy import check_allowed, check_repository, is_allowed
+from segmentation.models.hub_policy import check_allowed, check_enabled, check_repository, is_allowed
 from segmentation.models.hub_reference import HubReference
 from segmentation.models.hub_search import HubHit, search_models
 from segmentation.models.inspection.inspection import Inspection
-from segmentation.models.registry import Registry
+from segmentation.models.registry import Registry, load_registered
 from segmentation.models.spec import ModelSpec, Progress
 from segmentation.models.uploaded_models import PREFIX, UploadedModels
 from segmentation.models.weights import where_available
@@ -41,6 +41,7 @@ class NamedModels:
         self._finder = ModelFinder(
             registry,
             config.models_folder,
+            registered=load_registered(config).values(),
             accepted_licences=config.accepted,
             most_bytes=most,
             check=partial(check_allowed, config=config),
@@ -106,8 +107,7 @@ class NamedModels:
             WeightsError: The Hub cannot be reached.
             SettingsError: The operator has switched this off.
         """
-        if self._config.hub_models == "off":
-            raise SettingsError(Message("Models on the Hub cannot be named here: the operator has switched that off."))
+        check_enabled(self._config)
         return search_models(words, allowed=partial(is_allowed, config=self._config))
 
     def add_upload(self, path: Path, name: str) -> ModelSpec:
