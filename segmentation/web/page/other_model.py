@@ -63,16 +63,15 @@ class Looked:
 class OtherModel:
     """The panel, whose `submit` event has an action and its value: look, file, try, pick, use."""
 
-    def __init__(self, service: Service, controls: Controls, model: Any, fold: Any) -> None:
+    def __init__(self, service: Service, controls: Controls, model: Any) -> None:
         """Lay out the panel in the current context.
 
         Args:
             service: Finds and runs models.
             controls: The controls, of which the contract is set.
             model: The control of the model, laid out before.
-            fold: The section around the panel.
         """
-        self._service, self._controls, self._model, self._fold = service, controls, model, fold
+        self._service, self._controls, self._model = service, controls, model
         self._uploads = service.config.model_uploads
         self.panel = scripted("other_model", self._shown(Looked(), str))
         # the panel has a button for it
@@ -86,7 +85,7 @@ class OtherModel:
     @property
     def outputs(self) -> list[Any]:
         """What the handlers update."""
-        return [self.panel, self.looked, self._model, self._controls.by_name["contract"], self._fold]
+        return [self.panel, self.looked, self._model, self._controls.by_name["contract"]]
 
     def act(
         self, looked: Looked, pictures: GalleryValue, run: Run | None, request: gr.Request, event: gr.EventData
@@ -99,7 +98,7 @@ class OtherModel:
         elif action == "file" and looked.found:
             reference = HubReference.parse(looked.found.spec.id)
             if reference is not None:
-                yield from self._look(str(replace(reference, file=str(value)[:300])), picture, say)
+                yield from self._look(str(replace(reference, file=str(value)[:300])), picture, say, looked)
         elif action == "try" and looked.found:
             yield from self._try(looked, picture, say)
         elif action == "pick" and looked.proof and type(value) is int and 0 <= value < len(looked.proof.ranked):
@@ -109,12 +108,19 @@ class OtherModel:
         else:
             yield {self.panel: gr.skip()}
 
+    def unfold(self, model: str) -> Any:
+        """Open the panel for what the visitor typed into the list of models.
+
+        This is an event of its own: Gradio lays out the panel when it is opened, which an update would disturb.
+        """
+        known = not isinstance(model, str) or self._service.offered.named.known(model)
+        return gr.skip() if known else gr.Accordion(open=True)
+
     def name(self, model: str, looked: Looked, pictures: GalleryValue, run: Run | None, request: gr.Request) -> Updates:
         """Look up what the visitor typed into the list of models, unless it is in the list."""
         if not isinstance(model, str) or self._service.offered.named.known(model):
             yield {self._controls.by_name["contract"]: self.contract_of(looked, model)}
             return
-        yield {self._fold: gr.Accordion(open=True)}
         yield from self._look(model.strip()[:500], _picture(pictures, run), speaker(request))
 
     def uploaded(self, file: Any, pictures: GalleryValue, run: Run | None, request: gr.Request) -> Updates:
@@ -139,9 +145,17 @@ class OtherModel:
         """The contract that belongs to a model which the visitor chose: that of another would not fit."""
         return looked.contract if looked.found and looked.found.spec.id == model else ""
 
-    def _look(self, text: str, picture: str | None, say: Say) -> Updates:
+    def _look(self, text: str, picture: str | None, say: Say, before: Looked | None = None) -> Updates:
+        """Look up a name or words.
+
+        Args:
+            text: What the visitor entered.
+            picture: Path of the picture to try the model on, if there is one.
+            say: Translates into the visitor's language.
+            before: What is shown meanwhile.
+        """
         named = self._service.offered.named
-        waiting = Looked(status=say(Message("Looking up the model…")), busy=True)
+        waiting = replace(before or Looked(), status=say(Message("Looking up the model…")), failed=False, busy=True)
         yield self._update(waiting, say)
         try:
             if not named.is_name(text):
@@ -151,7 +165,7 @@ class OtherModel:
                 return
             found = yield from self._waiting(waiting, lambda report: self._service.offered.inspect(text, report), say)
         except SegmentationError as error:
-            yield self._update(_failed(Looked(), error, say), say)
+            yield self._update(_failed(before or Looked(), error, say), say)
             return
         looked = Looked(found=found)
         if found.proposal.problem:

@@ -67,8 +67,8 @@ class Page:
                     self._card(service.offered.registry().default.id, speaker(None)), elem_id="card"
                 )
                 controls.classes()
-                with gr.Accordion(i18n("section_other"), open=False, elem_id="section_other") as other_fold:
-                    self.other = OtherModel(service, controls, self.model, other_fold)
+                with gr.Accordion(i18n("section_other"), open=False, elem_id="section_other") as self.other_fold:
+                    self.other = OtherModel(service, controls, self.model)
                 controls.matting_switch()
                 with gr.Accordion(i18n("section_matting"), open=False, elem_id="section_matting"):
                     controls.matting()
@@ -224,7 +224,9 @@ class Page:
         }  # fmt: skip
         looks = [
             other.panel.submit(other.act, [other.looked, *held], other.outputs, **looking),
-            self.model.input(other.name, [self.model, other.looked, *held], other.outputs, **looking),
+            self.model.input(other.unfold, self.model, self.other_fold, **unqueued).then(
+                other.name, [self.model, other.looked, *held], other.outputs, **looking
+            ),
             other.upload.upload(other.uploaded, [other.upload, *held], other.outputs, **looking),
         ]
         other.panel.stop(other.stop, other.looked, other.outputs, cancels=looks, **unqueued)

@@ -193,7 +193,7 @@ const card = (value) => {
     make(
       "section",
       { "aria-label": model.title },
-      make("h2", {}, linked(model.title, model.url)),
+      make("h2", { tabindex: -1 }, linked(model.title, model.url)),
       quiet(where),
       make("p", { class: "quiet" }, linked(model.licence, model.licence_url), ` (${model.commercial})`),
       ...variants(model),
@@ -219,8 +219,26 @@ const card = (value) => {
   ];
 };
 
+let last = "";
+/** The field names the model that is shown, wherever its name was entered. @type {(model: Model | null) => void} */
+const fill = (model) => {
+  if (model && model.id !== last && document.activeElement !== field) field.value = model.repository;
+  last = model?.id ?? "";
+};
+
+/** Key of what had the focus before the panel was rendered anew. */
+let wanted = "";
+const refocus = (busy) => {
+  const again = [...found.querySelectorAll("[data-key]")].find((each) => each.dataset.key === wanted);
+  if (again && !again.disabled) again.focus();
+  else if (busy) stop.focus();
+  else found.querySelector("h2")?.focus();
+  if (!busy) wanted = "";
+};
+
 const render = () => {
   const value = shown();
+  fill(value.model);
   status.textContent = value.status;
   status.classList.toggle("failed", value.failed);
   look.disabled = value.busy;
@@ -231,13 +249,12 @@ const render = () => {
   else bar.value = value.share;
   panel.setAttribute("aria-busy", String(value.busy));
   const open = new Set([...found.querySelectorAll("details[open] > summary")].map((each) => each.dataset.key));
-  const focused = found.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  const active = document.activeElement;
+  if (found.contains(active)) wanted = active.dataset.key ?? "";
+  else if (active !== stop && active !== document.body) wanted = "";
   found.replaceChildren(...list(value.hits), ...card(value));
   for (const summary of found.querySelectorAll("summary")) summary.parentElement.open = open.has(summary.dataset.key);
-  if (focused === undefined) return;
-  const again = [...found.querySelectorAll("[data-key]")].find((each) => each.dataset.key === focused);
-  if (again && !again.disabled) again.focus();
-  else if (value.busy) stop.focus();
+  if (wanted) refocus(value.busy);
 };
 watch("value", render);
 render();
