@@ -69,7 +69,7 @@ def hub_model(repository: HubRepository, path: str, registry: Iterable[ModelSpec
     return ModelSpec(
         id=str(repository.reference(path)),
         title=name if format_ == "fp32" else f"{name} ({format_})",
-        about=Message("A model on the Hugging Face Hub that has no entry in the registry."),
+        about=Message("A model from the Hugging Face Hub."),
         tasks=("local",),
         licence=twin.licence if twin else _licence(repository, models),
         licence_note=twin.licence_note if twin else Message("As stated on its page on the Hub."),

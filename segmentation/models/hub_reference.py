@@ -80,13 +80,7 @@ class HubReference:
     def _of_link(cls, link: SplitResult, text: str) -> Self:
         parts = [unquote(part) for part in link.path.split("/") if part]
         if len(parts) < 2 or parts[0] in _OTHER_KINDS or not is_repo_id("/".join(parts[:2])):
-            raise SettingsError(
-                Message(
-                    "{link} is not a model on the Hub. Copy the address of a model's page, such as {example}.",
-                    link=text[:100],
-                    example=f"{constants.ENDPOINT}/Xenova/modnet",
-                )
-            )
+            raise no_model(text)
         repo, view = "/".join(parts[:2]), parts[2:]
         if len(view) < 2 or view[0] not in ("tree", "blob", "resolve", "raw", "commit"):
             return cls(repo)
@@ -114,6 +108,17 @@ def is_onnx_path(text: str) -> bool:
 def is_repo_id(text: str) -> bool:
     """Whether this can name a repository: the Hub allows neither ".." nor "--"; what ends in .onnx is a file here."""
     return len(text) <= _LONGEST_REPO and bool(_REPO.fullmatch(text)) and not re.search(r"\.\.|--|\.onnx$", text)
+
+
+def no_model(link: str) -> SettingsError:
+    """What a link gets that names no model on the Hub."""
+    return SettingsError(
+        Message(
+            "{link} is not a model on the Hub. Copy the address of a model's page, such as {example}.",
+            link=link[:100],
+            example=f"{constants.ENDPOINT}/Xenova/modnet",
+        )
+    )
 
 
 def _link(text: str) -> SplitResult | None:

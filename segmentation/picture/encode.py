@@ -56,6 +56,13 @@ def to_small_jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
+def to_small_webp(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """The bytes of a small lossy WebP of a grey, RGB or RGBA picture, for viewing."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "WebP", quality=82, alpha_quality=90, method=1)
+    return file.getvalue()
+
+
 def _save(pixels: npt.NDArray[np.uint8], path: Path, kind: str, **options: Any) -> None:
     height, width = pixels.shape[:2]
     if max(height, width) > _LONGEST[kind]:

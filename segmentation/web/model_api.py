@@ -47,7 +47,11 @@ def add_model_api(demo: gr.Blocks, service: Service) -> None:
         if not name:
             raise SettingsError(Message("Name a model: owner/name on the Hub, or an id that /models lists."))
         found = offered.inspect(name, on_progress)
-        proof = service.prove(found, picture, on_progress) if picture and not found.proposal.problem else None
+        proof = (
+            service.prove(found, service.picture(picture), on_progress)
+            if picture and not found.proposal.problem
+            else None
+        )
         yield found.as_json() | {"readings": _readings(found, proof) if proof else [], "proof": _said(found, proof)}
 
     def find_models(words: str = "") -> Iterator[list[dict[str, Any]]]:

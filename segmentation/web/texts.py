@@ -38,6 +38,15 @@ def texts() -> dict[str, dict[str, str]]:
     return languages
 
 
+def file_size(size: int) -> str:
+    """Bytes for people, such as "42 kB", "4.6 MB" or "1.2 GB"."""
+    for unit, bytes_ in (("GB", 1e9), ("MB", 1e6)):
+        if size >= 0.95 * bytes_:
+            value = size / bytes_
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{max(1, round(size / 1e3))} kB"
+
+
 Say = Callable[[object], str]
 """Translates a message into a visitor's language."""
 

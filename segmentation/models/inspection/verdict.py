@@ -13,14 +13,15 @@ def verdict(facts: GraphFacts, proposal: Proposal) -> tuple[Message, ...]:
     """Sentences for people: looks like, input, colours, output; then each doubt."""
     if proposal.problem:
         return (as_message(proposal.problem),)
+    return (looks_like(facts, proposal), *steps(facts, proposal), *map(as_message, proposal.doubts))
+
+
+def steps(facts: GraphFacts, proposal: Proposal) -> tuple[Message, ...]:
+    """What will be done with a picture: its size, its colours, and the output; nothing if there is a problem."""
+    if proposal.problem:
+        return ()
     contract = proposal.contract
-    return (
-        _looks_like(facts, proposal),
-        _size(contract.input),
-        _colours(contract.input),
-        _output(facts, contract.output),
-        *map(as_message, proposal.doubts),
-    )
+    return _size(contract.input), _colours(contract.input), _output(facts, contract.output)
 
 
 def as_message(text: str) -> Message:
@@ -28,7 +29,8 @@ def as_message(text: str) -> Message:
     return text if isinstance(text, Message) else Message(text)
 
 
-def _looks_like(facts: GraphFacts, proposal: Proposal) -> Message:
+def looks_like(facts: GraphFacts, proposal: Proposal) -> Message:
+    """What the network looks like."""
     large = facts.parameters >= 50_000
     count = f"{facts.parameters / 1e6:.1f}" if large else f"{facts.parameters}"
     parameters = (

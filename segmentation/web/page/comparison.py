@@ -56,7 +56,8 @@ class Comparison:
         on_disk = [offer.spec.id for offer in service.offered.offers() if offer.refusal is None and offer.on_disk]
         self.models = gr.Dropdown(
             choices_of(models), value=on_disk[:MIN_MODELS], multiselect=True, max_choices=MAX_MODELS,
-            label=i18n("compare_models"), info=i18n("compare_models_info"), elem_id="compare_models",
+            allow_custom_value=True, label=i18n("compare_models"), info=i18n("compare_models_info"),
+            elem_id="compare_models",
         )  # fmt: skip
         self.button = gr.Button(i18n("compare"), variant="primary", elem_id="compare")
         with gr.Accordion(i18n("section_truth"), open=False, elem_id="section_truth"):
@@ -87,17 +88,19 @@ class Comparison:
         say = speaker(request)
         recipe, backdrop = self._controls.read(values)
         settings = with_values(recipe.settings, **{name: DEFAULTS[name] for name in NETWORK_SETTINGS})
+        contracts = {recipe.model: recipe.settings.contract}
         selected = run.view.selected if run else None
         paths = [str(run.predictions.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
         uploaded_files(paths, 1)  # report an invalid file once, not for each model
-        known = {offer.spec.id: offer for offer in self._service.offered.offers()}
-        columns = [Column(model, known.get(model)) for model in models]
+        columns = [Column(str(model).strip(), self._service.offered.offer(str(model).strip())) for model in models]
         self.forget([column for column in earlier if column.run is not run])
         yield _shown(columns, say), columns
         for column in columns:
-            model_recipe = Recipe(column.model, settings, recipe.export)
+            own = with_values(settings, contract=contracts.get(column.model, ""))
             try:
-                new = self._service.new_run(paths, model_recipe, backdrop)
+                new = self._service.new_run(paths, Recipe(column.model, own, recipe.export), backdrop)
+                column.model = new.recipe.model  # a name on the Hub is pinned
+                column.offer = self._service.offered.offer(column.model)
                 for _ in self._service.work.process(new, for_page=True):
                     yield gr.skip(), gr.skip()
                 (report,) = new.outcomes.reports

@@ -1,25 +1,30 @@
 """An inspection, and the proof of a model's contract, as `other_model.js` shows them."""
 
 import base64
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from segmentation.arrays import RGB, ProbabilityMap
 from segmentation.errors import RegistryError
 from segmentation.messages import Message
 from segmentation.models.hub_search import HubHit
 from segmentation.models.inspection.facts import GraphFacts
+from segmentation.models.inspection.files import ModelFile
 from segmentation.models.inspection.inspection import Inspection
 from segmentation.models.inspection.propose import IN_WORDS
-from segmentation.picture.encode import to_small_jpeg
+from segmentation.models.inspection.verdict import as_message, looks_like, steps
+from segmentation.models.spec import HubSource
+from segmentation.picture.encode import to_small_webp
 from segmentation.picture.resize import resize
 from segmentation.proof import Proof
 from segmentation.recipe import write_value
 from segmentation.web.page.status import COMMERCIAL
-from segmentation.web.texts import Say
+from segmentation.web.texts import Say, file_size
 
-MASK_SIDE = 192  # pixels of the longer side of a mask that is shown
+TILE_SIDE = 192  # pixels of the longer side of a cutout that is shown
 
 SOURCES = {
     "given": Message("given by you"),
@@ -44,7 +49,6 @@ def hits_view(hits: Iterable[HubHit], say: Say) -> list[dict[str, Any]]:
                     licence=hit.licence or Message("not stated"),
                 )
             ),
-            "allowed": True,
         }
         for hit in hits
     ]
@@ -53,42 +57,46 @@ def hits_view(hits: Iterable[HubHit], say: Say) -> list[dict[str, Any]]:
 def inspection_view(found: Inspection, say: Say) -> dict[str, Any]:
     """A model: what it is, how it would be used, and on what that rests."""
     spec, proposal = found.spec, found.proposal
-    values = {
-        f"{section}.{key}": value
-        for section in ("input", "output")
-        for key, value in dict(getattr(proposal.contract, section)).items()
-    }
-    contract = [
-        (key, write_value(value), say(SOURCES[proposal.sources[key]]))
-        for key, value in values.items()
-        if key in proposal.sources and value not in (None, {})
-    ]
+    source = next((each for each in spec.weights.sources if isinstance(each, HubSource)), None)
     return {
+        "id": spec.id,
         "title": spec.title,
         "url": spec.origin.url or None,
-        "confidence": say(Message("Cannot be used here") if proposal.problem else IN_WORDS[found.confidence]),
+        "repository": source.repo_id if source else "",
+        "size": file_size(spec.weights.total) if spec.weights.total else "",
+        "confidence": _capital(say(Message("Cannot be used here") if proposal.problem else IN_WORDS[found.confidence])),
         "sure": not proposal.problem and found.confidence != "guessed",
-        "verdict": [say(sentence) for sentence in found.verdict],
+        "usable": not proposal.problem,
+        "about": _about(found, say),
+        "doubts": [say(as_message(doubt)) for doubt in proposal.doubts],
+        "notes": [say(as_message(note)) for note in found.notes],
         "licence": say(Message(spec.licence.name)),
         "licence_url": spec.licence.url or None,
         "commercial": say(COMMERCIAL[spec.licence.commercial]).strip("*"),
-        "files": [{"file": file.path, "about": f"{file.variant}, {_megabytes(file.size)}"} for file in found.files],
-        "file": next((source.filename for source in spec.weights.sources if source.type == "hub"), spec.weights.file),
-        "contract": contract,
+        "files": _files(found.files),
+        "file": source.filename if source else spec.weights.file,
+        "steps": [say(step) for step in steps(found.facts, proposal)],
+        "contract": _contract(found, say),
         "facts": _facts(found.facts, say),
         "entry": _entry(found),
         "entry_name": f"{found.entry_id}.yaml",
     }
 
 
-def readings_view(proof: Proof, say: Say) -> list[dict[str, Any]]:
-    """The readings of a picture, the likeliest first."""
+def readings_view(proof: Proof, rgb: RGB, say: Say) -> list[dict[str, Any]]:
+    """The readings of a picture, the likeliest first, each with what it cuts out.
+
+    Args:
+        proof: The ranking.
+        rgb: The picture.
+        say: Translates into the visitor's language.
+    """
     return [
         {
-            "name": say(tried.candidate.name),
-            "mask": _mask(tried.probability),
+            "name": _capital(say(tried.candidate.name)),
+            "cutout": _cutout(tried.probability, rgb),
             "about": say(
-                Message("no visible difference from {name}", name=proof.ranked[tried.same_as].candidate.name)
+                Message("looks the same")
                 if tried.same_as is not None
                 else Message("proposed")
                 if place == proof.proposed
@@ -96,6 +104,41 @@ def readings_view(proof: Proof, say: Say) -> list[dict[str, Any]]:
             ),
         }
         for place, tried in enumerate(proof.ranked)
+    ]
+
+
+def _about(found: Inspection, say: Say) -> list[str]:
+    if found.proposal.problem:
+        return [say(as_message(found.proposal.problem))]
+    names = found.spec.output.class_names
+    classes = Message("It tells {count} classes apart, which can be chosen above.", count=len(names))
+    return [say(looks_like(found.facts, found.proposal)), *([say(classes)] if names else [])]
+
+
+def _files(files: tuple[ModelFile, ...]) -> list[dict[str, str]]:
+    """The variants by their precision, or by their paths where that does not tell them apart."""
+    times = Counter(file.variant for file in files)
+    return [
+        {
+            "file": file.path,
+            "name": file.variant if times[file.variant] == 1 else file.path,
+            "size": file_size(file.size),
+        }
+        for file in files
+    ]
+
+
+def _contract(found: Inspection, say: Say) -> list[tuple[str, str, str]]:
+    proposal = found.proposal
+    values = {
+        f"{section}.{key}": value
+        for section in ("input", "output")
+        for key, value in dict(getattr(proposal.contract, section)).items()
+    }
+    return [
+        (key, write_value(value), say(SOURCES[proposal.sources[key]]))
+        for key, value in values.items()
+        if key in proposal.sources and value not in (None, {})
     ]
 
 
@@ -115,10 +158,6 @@ def _shape(shape: tuple[int | str | None, ...] | None) -> str:
     return "?" if shape is None else " x ".join("?" if edge is None else str(edge) for edge in shape)
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size < 10_000_000 else f"{size / 1e6:.0f} MB"
-
-
 def _entry(found: Inspection) -> str:
     try:
         return "" if found.proposal.problem or found.spec.registered else found.entry()
@@ -126,10 +165,15 @@ def _entry(found: Inspection) -> str:
         return ""
 
 
-def _mask(probability: Any) -> str:
-    """A data URL: such masks are a few kilobytes, and need no file that must be kept and deleted."""
-    height, width = probability.shape
-    scale = min(1.0, MASK_SIDE / max(height, width))
-    small = resize(probability, (max(1, round(height * scale)), max(1, round(width * scale))), "bilinear")
-    grey = np.rint(np.clip(small, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return f"data:image/jpeg;base64,{base64.b64encode(to_small_jpeg(grey)).decode()}"
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _cutout(probability: ProbabilityMap, rgb: RGB) -> str:
+    """A data URL: such cutouts are a few kilobytes, and need no file that must be kept and deleted."""
+    height, width = rgb.shape[:2]
+    scale = min(1.0, TILE_SIDE / max(height, width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    alpha = np.rint(np.clip(resize(probability, size, "bilinear"), 0.0, 1.0) * 255.0).astype(np.uint8)
+    tile = np.dstack([resize(rgb, size, "bilinear"), alpha])
+    return f"data:image/webp;base64,{base64.b64encode(to_small_webp(tile)).decode()}"

@@ -7,12 +7,12 @@ import gradio as gr
 from segmentation.errors import RegistryError
 from segmentation.messages import Message
 from segmentation.models.choice import TASKS, by_tier
-from segmentation.web.page.controls import Controls, choices_of
+from segmentation.web.page.controls import Controls, choices_of, named
 from segmentation.web.page.scripts import scripted
 from segmentation.web.page.status import ON_SERVER
 from segmentation.web.runs.offer import Offer
 from segmentation.web.runs.offered import OfferedModels
-from segmentation.web.texts import Say, speaker
+from segmentation.web.texts import Say, file_size, speaker
 
 
 class ModelChoice:
@@ -67,14 +67,27 @@ class ModelChoice:
         """
         choices = [(_label(offer, say), offer.spec.id) for offer in self._offered.offers()]
         known = not chosen or any(model_id == chosen for _, model_id in choices)
-        return choices if known else [*choices, (chosen.partition("@")[0], chosen)]
+        return choices if known else [*choices, (self._named(chosen), chosen)]
 
-    def refreshed(self, seen: str) -> tuple[Any, str]:
-        """A list of models with those that are on offer now, if that changed since the page saw them."""
-        state = self._offered.folder_state()
+    def refreshed(self, seen: list[str], chosen: str, compared: list[str]) -> tuple[Any, list[str]]:
+        """A list of models with those that are on offer now and those that are chosen, if either changed.
+
+        Args:
+            seen: What this function returned for that list before.
+            chosen: Id of the chosen model, which may not be on offer.
+            compared: Ids of the models to compare.
+        """
+        state = [self._offered.folder_state(), chosen, *(compared or [])]
         if state == seen:
-            return gr.skip(), gr.skip()
-        return gr.update(choices=choices_of(self._offered.registry())), state
+            return gr.skip(), seen
+        choices = choices_of(self._offered.registry())
+        known = {model_id for _, model_id in choices}
+        others = [model_id for model_id in dict.fromkeys(state[1:]) if model_id and model_id not in known]
+        return gr.update(choices=[*choices, *((self._named(model_id), model_id) for model_id in others)]), state
+
+    def _named(self, model_id: str) -> str:
+        spec = self._offered.named.known(model_id)
+        return named(spec) if spec else model_id.partition("@")[0]
 
     def choose(self, event: gr.EventData) -> str:
         """The id of the model that a visitor chose in the panel.
@@ -89,8 +102,8 @@ class ModelChoice:
 
 
 def _tier(tier: str, offer: Offer, say: Say) -> dict[str, Any]:
-    megabytes = f"{max(1, round(offer.download_bytes / 1e6))}"
-    place = ON_SERVER if offer.on_disk else Message("{megabytes} MB to download", megabytes=megabytes)
+    size = file_size(offer.download_bytes)
+    place = ON_SERVER if offer.on_disk else Message("{size} to download", size=size)
     return {
         "tier": tier,
         "id": offer.spec.id,

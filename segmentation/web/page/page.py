@@ -67,7 +67,7 @@ class Page:
                     self._card(service.offered.registry().default.id, speaker(None)), elem_id="card"
                 )
                 controls.classes()
-                with gr.Accordion(i18n("section_other"), open=False, elem_id="section_other"):
+                with gr.Accordion(i18n("section_other"), open=False, elem_id="section_other") as self.other_fold:
                     self.other = OtherModel(service, controls, self.model)
                 controls.matting_switch()
                 with gr.Accordion(i18n("section_matting"), open=False, elem_id="section_matting"):
@@ -195,7 +195,7 @@ class Page:
         comparison.panel.select(
             self.continue_with,
             [comparison.columns, screen.last_run],
-            [self.model, screen.last_run, *results],
+            [self.model, self.controls.by_name["contract"], screen.last_run, *results],
             **unqueued,
         ).then(None, None, None, js=handler("showCutouts"), **unqueued)
         self.stop_button.click(
@@ -219,17 +219,23 @@ class Page:
             event(self.next_run.model_selected, [self.model, screen.last_run], screen.status, **unqueued)
         other, held = self.other, [self.pictures.gallery, screen.last_run]
         looking: dict[str, Any] = {
-            "concurrency_id": "look", "concurrency_limit": 2 * limit, "show_progress_on": other.panel,
+            "concurrency_id": "look", "concurrency_limit": 2 * limit, "show_progress": "hidden",
             "api_visibility": "private",
         }  # fmt: skip
-        # a file may be added to the models folder later
+        looks = [
+            other.panel.submit(other.act, [other.looked, *held], other.outputs, **looking),
+            self.model.input(other.unfold, self.model, self.other_fold, **unqueued).then(
+                other.name, [self.model, other.looked, *held], other.outputs, **looking
+            ),
+            other.upload.upload(other.uploaded, [other.upload, *held], other.outputs, **looking),
+        ]
+        other.panel.stop(other.stop, other.looked, other.outputs, cancels=looks, **unqueued)
+        choosing.then(other.contract_of, [other.looked, self.model], self.controls.by_name["contract"], **unqueued)
+        # a file may be added to the models folder later, and another model looked up
         on_disk = self.service.offered.folder_state()
         for list_ in (self.model, self.comparison.models):
-            seen = gr.State(on_disk)
-            list_.focus(self.choice.refreshed, seen, [list_, seen], **unqueued)
-        other.panel.submit(other.act, [other.looked, *held], other.outputs, **looking)
-        self.model.input(other.name, [self.model, *held], other.outputs, **looking)
-        other.upload.upload(other.uploaded, [other.upload, *held], other.outputs, **looking)
+            seen = gr.State([on_disk])
+            list_.focus(self.choice.refreshed, [seen, self.model, self.comparison.models], [list_, seen], **unqueued)
         text_fields = [self.controls.by_name[name] for name in TEXT_FIELDS]
         gr.on(
             [control.change for control in text_fields], self.next_run.text_changed,
@@ -255,17 +261,18 @@ class Page:
         """Select the chosen model. Its cutout is shown and can be tuned, unless that would replace a batch."""
         say, screen = speaker(request), self.screen
         column, run = self.comparison.choose(columns, event, say)
+        chosen = {self.model: column.model, self.controls.by_name["contract"]: run.recipe.settings.contract}
         if last and last.total > 1:
             text = Message(
                 "{name} selected. Press Cut out to use it for all {total} pictures.",
                 name=column.title, total=last.total,
             )  # fmt: skip
-            return {self.model: column.model} | screen.say(say(text))
+            return chosen | screen.say(say(text))
         if last and last is not run and not any(other.run is last for other in columns):
             self.service.shown.leave(last)
         run.view.reset()
         status = screen.say(say(Message("Continuing with {name}.", name=column.title)))
-        return {self.model: column.model, screen.last_run: run} | status | screen.cutouts(run, say)
+        return chosen | {screen.last_run: run} | status | screen.cutouts(run, say)
 
     def restore(self, saved: Any, request: gr.Request) -> list[Any]:
         """The settings in the page's link, or else those that this browser stored."""

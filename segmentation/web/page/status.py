@@ -11,7 +11,7 @@ from segmentation.report import Report
 from segmentation.web.runs.offer import LICENCE, Offer
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.stages import STAGES  # in the order of the bar; panels.css colours them
-from segmentation.web.texts import Say
+from segmentation.web.texts import Say, file_size
 
 COMMERCIAL = {
     "yes": Message("commercial use allowed"),
@@ -87,7 +87,9 @@ def _size(entry: Report) -> str:
 
 def _where(entry: Report, say: Say) -> str:
     provider = short_name(entry.provider)
-    return html.escape(say(Message("{model} on {provider}", model=entry.model, provider=provider)))
+    name, _, pinned = entry.model.partition("@")  # of one on the Hub, its repository
+    where = html.escape(say(Message("{model} on {provider}", model=name, provider=provider)))
+    return f"<span title='{html.escape(entry.model)}'>{where}</span>" if pinned else where
 
 
 def _notes(entry: Report, say: Say) -> str:
@@ -119,7 +121,7 @@ def card(offer: Offer | None, say: Say) -> str:
     spec, licence = offer.spec, offer.spec.licence
     name = say(Message(licence.name))
     link = f"[{name}]({licence.url})" if licence.url else name
-    megabytes = f"{max(1, round(spec.weights.size / 1e6))} MB" if spec.weights.size else ""
+    size = file_size(spec.weights.total) if spec.weights.total else ""
     place = say(ON_SERVER if offer.on_disk else Message("downloaded on first use"))
     paper = f"[{spec.origin.paper}]({spec.origin.url})" if spec.origin.paper and spec.origin.url else spec.origin.paper
     terms = Message("Licence: {licence}, {terms}.", licence=link, terms=COMMERCIAL[licence.commercial])
@@ -127,7 +129,7 @@ def card(offer: Offer | None, say: Say) -> str:
     lines = [
         say(Message(spec.about)),
         f"{say(terms)} {note}",
-        " · ".join(part for part in (megabytes, place, paper) if part),
+        " · ".join(part for part in (size, place, paper) if part),
     ]
     if offer.refusal == LICENCE:
         lines.append(say(Message("**Not available here:** the operator of this app must accept its licence first.")))

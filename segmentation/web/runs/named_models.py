@@ -12,7 +12,7 @@ from segmentation.models.finder import ModelFinder
 from segmentation.models.hub_disk import HubDisk
 from segmentation.models.hub_downloads import DownloadTurns
 from segmentation.models.hub_policy import check_allowed, check_enabled, check_repository, is_allowed
-from segmentation.models.hub_reference import HubReference
+from segmentation.models.hub_reference import HubReference, no_model
 from segmentation.models.hub_search import HubHit, search_models
 from segmentation.models.inspection.inspection import Inspection
 from segmentation.models.registry import Registry, load_registered
@@ -96,9 +96,12 @@ class NamedModels:
         """Whether a text names one model, rather than being words to search for.
 
         Raises:
-            SettingsError: It is a link to something else on the Hub.
+            SettingsError: It is a link to something else.
         """
-        return self.known(text) is not None or HubReference.parse(text) is not None
+        named = self.known(text) is not None or HubReference.parse(text) is not None
+        if not named and "://" in text:
+            raise no_model(text)
+        return named
 
     def search(self, words: str) -> tuple[HubHit, ...]:
         """Models on the Hub, found by words; only those that may be named.

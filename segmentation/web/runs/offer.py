@@ -37,7 +37,7 @@ class Offer:
     @property
     def download_bytes(self) -> int:
         """What must be downloaded before its first run."""
-        return 0 if self.on_disk else self.spec.weights.size or 0
+        return 0 if self.on_disk else self.spec.weights.total
 
     def as_json(self) -> dict[str, Any]:
         """Its entry in `/models`."""

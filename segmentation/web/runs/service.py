@@ -17,6 +17,7 @@ from segmentation.models.inspection.inspection import Inspection
 from segmentation.network.machine import available_cores
 from segmentation.picture.export import NO_BACKDROP
 from segmentation.picture.load import load_image
+from segmentation.picture.picture import Picture
 from segmentation.predictor import Predictor, from_predictions, from_session
 from segmentation.proof import Proof, candidates, prove, run_of
 from segmentation.recipe import Recipe
@@ -165,21 +166,33 @@ class Service:
         ticket = self.ticket([predictor.model], len(chosen))
         return Run(new_run_folder(), known, recipe, behind, predictor, ticket, chosen)
 
-    def prove(self, found: Inspection, path: Any, on_progress: OnProgress | None = None) -> Proof:
+    def picture(self, path: Any) -> Picture:
+        """A visitor's picture.
+
+        Args:
+            path: Its path, as sent by the client.
+
+        Raises:
+            SegmentationError: It is not an upload, or not a picture.
+        """
+        (source,) = uploaded_files([path], 1)
+        return load_image(source, **self.config.limits._asdict())
+
+    def prove(self, found: Inspection, picture: Picture, on_progress: OnProgress | None = None) -> Proof:
         """The plausible contracts of a model, ranked by their masks of a picture.
 
         Args:
             found: The model.
-            path: The picture's path, as sent by the client.
+            picture: The picture.
             on_progress: Progress callback.
 
         Raises:
-            SegmentationError: An invalid file, or the model is unavailable or gives no mask.
+            SegmentationError: The model is unavailable or gives no mask.
         """
-        (source,) = uploaded_files([path], 1)
         session = self.offered.session(found.spec.id, 1, on_progress)
-        picture = load_image(source, **self.config.limits._asdict())
         with self.ticket([found.spec.id], 1):
+            if on_progress:
+                on_progress(Message("Trying it on your picture…"), None)
             return prove(picture.rgb, run_of(session), candidates(found.proposal, found.facts))
 
     def _pinned(self, recipe: Recipe) -> Recipe:

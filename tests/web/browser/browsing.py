@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from axe_playwright_python.sync_playwright import Axe
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -40,6 +41,17 @@ STILL = """() => new Promise((done) => {
 })"""
 
 expect.set_options(timeout=20_000)  # a busy machine shows everything late
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds that is serious, with where."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {node['target']} {node['failureSummary']}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
 
 
 class Watched:

@@ -10,26 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from segmentation.web.runs.stages import STAGES
 from segmentation.web.texts import texts
-from tests.web.browser.browsing import Watched
+from tests.web.browser.browsing import Watched, violations
 from tests.web.conftest import Server
 
 pytestmark = pytest.mark.browser
-
-
-def violations(page: Page) -> list[str]:
-    """What axe-core finds that is serious, with where."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{rule['id']}: {node['target']} {node['failureSummary']}"
-        for rule in found
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -76,6 +76,7 @@ function render() {
   if (!(task in known)) [task] = Object.keys(known);
   const few = task !== undefined; // else no model on offer has a task
   settings.toggleAttribute("data-few-models", few && !open); // hides the list, see panels.css
+  settings.dataset.model = chosen; // other_model.js looks at it
   const focused = element.contains(document.activeElement) && document.activeElement.dataset.key;
   element.replaceChildren(
     ...(few
