@@ -111,7 +111,7 @@ def fill(
         touch_files((*scoring.sources, *scoring.truths))
 
     touch()
-    ticket = service.turns.ticket(single=total == 1)
+    ticket = service.ticket({candidate.model for candidate in scoring.candidates}, total)
     rows = score_pairs(pairs, scoring.candidates, load, limits=service.config.limits, slots=ticket)
     for row in service.work.watched(rows, ticket, touch, is_gone):
         if row:

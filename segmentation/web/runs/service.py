@@ -29,7 +29,7 @@ from segmentation.web.runs.predictions import EXPIRED, PredictionCache, Predicti
 from segmentation.web.runs.previews import Preview, make_preview
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.shown_runs import ShownRuns
-from segmentation.web.runs.turns import Turns
+from segmentation.web.runs.turns import Ticket, Turns
 from segmentation.web.runs.work import Work, keep_alive
 from segmentation.web.runs.zerogpu import for_this_process, runner_for_visitor
 
@@ -44,6 +44,7 @@ class Service:
         offered: The models on offer.
         predictions: The predictions of all runs.
         turns: Decides which run's picture is next.
+        apart: The same for models without a registry entry: one that hangs keeps its places for minutes.
         work: Cuts out the pictures of runs.
         shown: The runs that pages show.
     """
@@ -58,8 +59,8 @@ class Service:
         self.config = config = for_this_process(config)
         self.offered = OfferedModels(config)
         self.predictions = PredictionCache(config.runs_mb << 20, config.keep_minutes * 60)
-        self.turns = Turns(available_cores())
-        self.work = Work(config, self.predictions, self.turns, self.offered.ran)
+        self.turns, self.apart = Turns(available_cores()), Turns(2 * available_cores())
+        self.work = Work(config, self.predictions, self.offered.ran)
         self.shown = ShownRuns(self._forget, partial(keep_alive, predictions=self.predictions))
         self._preview_slots = threading.BoundedSemaphore(available_cores())  # separate: previews never wait for a batch
 
@@ -84,7 +85,7 @@ class Service:
         touch_files(sources)
         predictions = Predictions(sources, recipe)
         self.predictions.add(predictions)
-        ticket = self.turns.ticket(single=len(sources) == 1)
+        ticket = self.ticket([predictor.model], len(sources))
         return Run(new_run_folder(), predictions, recipe, behind, predictor, ticket)
 
     def predictor(self, recipe: Recipe, pictures: int, on_progress: OnProgress | None) -> Predictor:
@@ -102,6 +103,17 @@ class Service:
         predictor = from_session(session, recipe.settings, runner_for_visitor(session, self.config))
         _prepare_matting(recipe, on_progress)
         return predictor
+
+    def ticket(self, models: Iterable[str], pictures: int) -> Ticket:
+        """A ticket for new work.
+
+        Args:
+            models: Ids of the models that it runs.
+            pictures: How many pictures they run on.
+        """
+        specs = [self.offered.named.known(model) for model in models]
+        turns = self.turns if all(spec and spec.registered for spec in specs) else self.apart
+        return turns.ticket(single=pictures == 1)
 
     def is_complete(self, run: Run, paths: Sequence[Any], recipe: Recipe) -> bool:
         """Whether a run has finished all these pictures with the same network settings.
@@ -151,7 +163,7 @@ class Service:
         self.predictions.add(known)  # it may have been dropped from the cache
         keep_alive(run, self.predictions)
         chosen = frozenset(run.missing if indices is None else indices)
-        ticket = self.turns.ticket(single=len(chosen) == 1)
+        ticket = self.ticket([predictor.model], len(chosen))
         return Run(new_run_folder(), known, recipe, behind, predictor, ticket, chosen)
 
     def picture(self, path: Any) -> Picture:
@@ -178,7 +190,7 @@ class Service:
             SegmentationError: The model is unavailable or gives no mask.
         """
         session = self.offered.session(found.spec.id, 1, on_progress)
-        with self.turns.ticket(single=True):
+        with self.ticket([found.spec.id], 1):
             if on_progress:
                 on_progress(Message("Trying it on your picture…"), None)
             return prove(picture.rgb, run_of(session), candidates(found.proposal, found.facts))

@@ -121,3 +121,12 @@ class Ticket:
     def at_work(self) -> bool:
         """Whether one of its pictures is being processed."""
         return bool(self.threads)
+
+    @property
+    def all_at_work(self) -> int:
+        """Number of pictures being processed that it shares the places with, its own included."""
+        return self._turns.at_work
+
+    def abandon(self) -> None:
+        """Release its places: the run is stuck, and its threads may never return."""
+        self._turns.abandon(self)

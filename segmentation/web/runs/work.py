@@ -17,7 +17,7 @@ from segmentation.web.events import OnProgress
 from segmentation.web.runs.predictions import PredictionCache
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.stages import STAGES
-from segmentation.web.runs.turns import Ticket, Turns
+from segmentation.web.runs.turns import Ticket
 
 THUMBNAIL_SIDE = 480  # pixels of the longer side: keeps the gallery light, whatever the pictures' size
 TOUCH_SECONDS = 20.0  # how often the files of a run in progress are marked as in use
@@ -35,7 +35,6 @@ class Work:
         self,
         config: Config,
         predictions: PredictionCache,
-        turns: Turns,
         on_prediction: Callable[[Prediction, int], None] = lambda *_: None,
     ) -> None:
         """Start with nothing to do.
@@ -43,10 +42,9 @@ class Work:
         Args:
             config: The operator's configuration.
             predictions: Where the predictions go.
-            turns: Decides which run's picture is next.
             on_prediction: Called with each prediction at the model's own size, and the number of pictures of its run.
         """
-        self._config, self._predictions, self._turns = config, predictions, turns
+        self._config, self._predictions = config, predictions
         self._on_prediction = on_prediction
         self._stuck_tickets: list[Ticket] = []  # of runs abandoned because they made no progress
 
@@ -56,9 +54,9 @@ class Work:
         self._stuck_tickets = [ticket for ticket in self._stuck_tickets if ticket.at_work]
         return bool(self._stuck_tickets)
 
-    def _patience(self) -> float:
+    def _patience(self, ticket: Ticket) -> float:
         """Seconds without progress before a run is abandoned: more than everything ahead of it may take."""
-        return self._config.run_seconds * max(1, self._turns.at_work) + self._config.stuck_seconds
+        return self._config.run_seconds * max(1, ticket.all_at_work) + self._config.stuck_seconds
 
     def process(
         self,
@@ -142,8 +140,8 @@ class Work:
                     touch()
                 if event is not None or not ticket.at_work:
                     last_progress = time.monotonic()
-                elif time.monotonic() - last_progress > self._patience():
-                    self._turns.abandon(ticket)
+                elif time.monotonic() - last_progress > self._patience(ticket):
+                    ticket.abandon()
                     self._stuck_tickets.append(ticket)
                     raise SessionError(Message(STUCK, seconds=round(time.monotonic() - last_progress)))
                 yield event
