@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def finished(work: Generator[tuple[str, float | None] | None, None, T]) -> tuple[list[tuple[str, float | None]], T]:
-    seen = []
+    seen: list[tuple[str, float | None]] = []
     while True:
         try:
             progress = next(work)
