@@ -47,12 +47,13 @@ def with_progress(work: Callable[[OnProgress], T]) -> Generator[tuple[str, float
 
     threading.Thread(target=copy_context().run, args=(run,), daemon=True, name="background").start()
     try:
-        while not answer.done():
+        while True:
             wait([answer], REGULARLY)
             latest = None
             while not reports.empty():
                 latest = reports.get()
             yield latest
-        return answer.result()
+            if answer.done() and reports.empty():
+                return answer.result()
     finally:
         stopped.set()

@@ -26,6 +26,8 @@ from segmentation.web.texts import Say, file_size
 
 TILE_SIDE = 192  # pixels of the longer side of a cutout that is shown
 
+_LIKELY = 0.005  # below this, the percentage would be 0
+
 SOURCES = {
     "given": Message("given by you"),
     "registry": Message("from the registry"),
@@ -101,6 +103,8 @@ def readings_view(proof: Proof, rgb: RGB, say: Say) -> list[dict[str, Any]]:
                 else Message("proposed")
                 if place == proof.proposed
                 else Message("{share:.0%} likely", share=tried.share)
+                if tried.share >= _LIKELY
+                else Message("unlikely")
             ),
         }
         for place, tried in enumerate(proof.ranked)
@@ -136,7 +140,7 @@ def _contract(found: Inspection, say: Say) -> list[tuple[str, str, str]]:
         for key, value in dict(getattr(proposal.contract, section)).items()
     }
     return [
-        (key, write_value(value), say(SOURCES[proposal.sources[key]]))
+        (key, write_value(value).replace(",", ", "), say(SOURCES[proposal.sources[key]]))
         for key, value in values.items()
         if key in proposal.sources and value not in (None, {})
     ]

@@ -7,7 +7,7 @@ import gradio as gr
 from segmentation.errors import RegistryError
 from segmentation.messages import Message
 from segmentation.models.choice import TASKS, by_tier
-from segmentation.web.page.controls import Controls, choices_of, named
+from segmentation.web.page.controls import Controls, named
 from segmentation.web.page.scripts import scripted
 from segmentation.web.page.status import ON_SERVER
 from segmentation.web.runs.offer import Offer
@@ -58,32 +58,35 @@ class ModelChoice:
         ]
         return {"chosen": chosen, "tasks": {task: found for task, found in tiers.items() if found}, "models": models}
 
-    def choices(self, say: Say, chosen: str = "") -> list[tuple[str, str]]:
-        """All models as choices of the list, those that cannot be used with the reason; and the chosen one.
+    def choices(self, say: Say, *chosen: str) -> list[tuple[str, str]]:
+        """All models as choices of a list, those that cannot be used with the reason; and those that are chosen.
 
         Args:
             say: Translates into the visitor's language.
-            chosen: Id of the chosen model, which may not be on offer.
+            chosen: Ids of models, which may not be on offer.
         """
         choices = [(_label(offer, say), offer.spec.id) for offer in self._offered.offers()]
-        known = not chosen or any(model_id == chosen for _, model_id in choices)
-        return choices if known else [*choices, (self._named(chosen), chosen)]
+        known = {model_id for _, model_id in choices}
+        others = [model_id for model_id in dict.fromkeys(chosen) if model_id and model_id not in known]
+        return [*choices, *((self._named(model_id), model_id) for model_id in others)]
 
-    def refreshed(self, seen: list[str], chosen: str, compared: list[str]) -> tuple[Any, list[str]]:
+    def refreshed(
+        self, seen: list[str], chosen: str, compared: list[str], request: gr.Request
+    ) -> tuple[Any, list[str]]:
         """A list of models with those that are on offer now and those that are chosen, if either changed.
 
         Args:
             seen: What this function returned for that list before.
             chosen: Id of the chosen model, which may not be on offer.
             compared: Ids of the models to compare.
+            request: The visitor's.
         """
-        state = [self._offered.folder_state(), chosen, *(compared or [])]
+        registry = self._offered.registry()
+        others = [model_id for model_id in (chosen, *(compared or [])) if model_id not in registry]
+        state = [self._offered.folder_state(), *others]
         if state == seen:
             return gr.skip(), seen
-        choices = choices_of(self._offered.registry())
-        known = {model_id for _, model_id in choices}
-        others = [model_id for model_id in dict.fromkeys(state[1:]) if model_id and model_id not in known]
-        return gr.update(choices=[*choices, *((self._named(model_id), model_id) for model_id in others)]), state
+        return gr.update(choices=self.choices(speaker(request), *others)), state
 
     def _named(self, model_id: str) -> str:
         spec = self._offered.named.known(model_id)

@@ -24,6 +24,7 @@ from segmentation.web.events import OnProgress
 from segmentation.web.runs.default_model import decide
 from segmentation.web.runs.named_models import NamedModels
 from segmentation.web.runs.offer import LICENCE, UNREACHABLE, Offer
+from segmentation.web.texts import file_size
 
 log = logging.getLogger(__name__)
 
@@ -180,9 +181,7 @@ def _on_bytes(on_progress: OnProgress | None) -> Progress | None:
         return None
 
     def report(name: str, done: int, total: int) -> None:
-        text = Message(
-            "Downloading {name}, {done:.0f} of {total:.0f} MB", name=name, done=done / 1e6, total=total / 1e6
-        )
+        text = Message("Downloading {name}, {done} of {total}", name=name, done=file_size(done), total=file_size(total))
         on_progress(text, done / total if total else None)
 
     return report

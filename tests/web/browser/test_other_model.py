@@ -263,6 +263,10 @@ def test_a_name_typed_into_the_list_of_all_models_opens_the_panel(visit: Callabl
     shown(page, "logits")
     expect(page.locator(FIELD)).to_have_value(LOGITS)
     expect(page.locator("#model input")).to_have_value(f"logits ({LOGITS})")
+    page.click("#model input")
+    refused = page.get_by_role("option", name="BRIA RMBG 1.4 (rmbg-1.4): licence not accepted")
+    expect(refused).to_be_visible()
+    expect(page.get_by_role("option", name=f"logits ({LOGITS})")).to_be_attached()
 
 
 def test_the_model_survives_a_reload_and_travels_in_a_link(visit: Callable[..., Watched], figure: Path) -> None:
