@@ -30,27 +30,26 @@ def add_model_api(demo: gr.Blocks, service: Service) -> None:
         return offered.as_json()
 
     def inspect(
-        model: str = "", image: gr.FileData | None = None, file: gr.FileData | None = None
+        model: str = "", picture: gr.FileData | None = None, onnx_file: gr.FileData | None = None
     ) -> Iterator[dict[str, Any]]:
         """What a model is and how it would be used; with a picture, the ways to use it, the likeliest first.
 
         Args:
             model: owner/name of a model on the Hugging Face Hub, or the id of one that /models lists.
-            image: A picture, uploaded to this server, on which the ways to use the model are tried.
-            file: Instead of `model`: your own .onnx file, uploaded to this server, where that is allowed.
+            picture: Uploaded to this server; the ways to use the model are tried on it.
+            onnx_file: Instead of `model`: your own file, uploaded to this server, where that is allowed.
         """
         on_progress = progress_bar()
-        name, upload, picture = model, named_path(file), named_path(image)
+        # not called image and file: Gradio would take these for names of its own texts
+        name, upload, path = model, named_path(onnx_file), named_path(picture)
         if upload:
-            (path,) = uploaded_files([upload], 1)
-            name = offered.named.add_upload(path, path.name).id
+            (file,) = uploaded_files([upload], 1)
+            name = offered.named.add_upload(file, file.name).id
         if not name:
             raise SettingsError(Message("Name a model: owner/name on the Hub, or an id that /models lists."))
         found = offered.inspect(name, on_progress)
         proof = (
-            service.prove(found, service.picture(picture), on_progress)
-            if picture and not found.proposal.problem
-            else None
+            service.prove(found, service.picture(path), on_progress) if path and not found.proposal.problem else None
         )
         yield found.as_json() | {"readings": _readings(found, proof) if proof else [], "proof": _said(found, proof)}
 
@@ -70,7 +69,7 @@ def add_model_api(demo: gr.Blocks, service: Service) -> None:
     (inspecting,) = events_named(demo, "inspect")
     for component in inspecting.inputs:
         refuse_addresses(component)
-    describe(inspecting, {"model": "Xenova/modnet", "image": _FILE, "file": None}, ("The inspection",))
+    describe(inspecting, {"model": "Xenova/modnet", "picture": _FILE, "onnx_file": None}, ("The inspection",))
 
 
 def _readings(found: Inspection, proof: Proof) -> list[dict[str, Any]]:

@@ -265,7 +265,7 @@ def test_a_hostile_model_can_be_looked_at_and_tried(client: Client, other: Clien
 
     def look() -> str:
         try:
-            client.predict(model=f"someone/{name}", image=handle_file(picture), api_name="/inspect")
+            client.predict(model=f"someone/{name}", picture=handle_file(picture), api_name="/inspect")
         except AppError as error:
             return str(error)
         return ""
@@ -323,7 +323,7 @@ def test_a_process_that_dies_in_a_run_is_a_sentence_and_the_next_run_works(
 
 def test_an_upload_may_be_hostile_too(client: Client, other: Client, picture: Path, tmp_path: Path) -> None:
     expected = good_cutout(other, picture)
-    token = client.predict(file=handle_file(graphs.endless(tmp_path / "own.onnx")), api_name="/inspect")["model"]
+    token = client.predict(onnx_file=handle_file(graphs.endless(tmp_path / "own.onnx")), api_name="/inspect")["model"]
     hostile = Meanwhile(lambda: sentence_of(client, [picture], token))
     while hostile.goes_on:
         assert good_cutout(other, picture) == expected
@@ -331,7 +331,7 @@ def test_an_upload_may_be_hostile_too(client: Client, other: Client, picture: Pa
     for write, sentence in (HOSTILE["truncated"], HOSTILE["operators"]):
         path = write(tmp_path / "other.onnx")
         try:
-            found = client.predict(file=handle_file(path), api_name="/inspect")["problem"]
+            found = client.predict(onnx_file=handle_file(path), api_name="/inspect")["problem"]
         except AppError as error:
             found = str(error)
         _assert_sentence(found, sentence)

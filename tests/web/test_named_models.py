@@ -274,7 +274,7 @@ def test_a_model_is_inspected_without_a_picture(hub: LoopbackHub, client: Client
 def test_with_a_picture_the_ways_to_use_it_are_ranked_and_can_be_used(
     client: Client, picture: Path, truth: Path
 ) -> None:
-    found = client.predict(model="someone/bare", image=handle_file(picture), api_name="/inspect")
+    found = client.predict(model="someone/bare", picture=handle_file(picture), api_name="/inspect")
     readings = found["readings"]
     assert 2 <= len(readings) <= 6
     assert sum(reading["proposed"] for reading in readings) == 1
@@ -288,7 +288,7 @@ def test_with_a_picture_the_ways_to_use_it_are_ranked_and_can_be_used(
 
 
 def test_what_is_no_segmentation_model_is_inspected_but_not_run(client: Client, picture: Path) -> None:
-    found = client.predict(model="someone/scores", image=handle_file(picture), api_name="/inspect")
+    found = client.predict(model="someone/scores", picture=handle_file(picture), api_name="/inspect")
     assert "it is not a segmentation model" in found["problem"]
     assert found["contract"] is None
     assert found["readings"] == []
@@ -408,7 +408,7 @@ def test_the_operator_decides_what_may_be_named(
             with pytest.raises(AppError, match="the operator has switched that off"):
                 client.predict(words="modnet", api_name="/find_models")
         with pytest.raises(AppError, match="Models cannot be uploaded here: the operator has not allowed it"):
-            client.predict(file=handle_file(picture), api_name="/inspect")
+            client.predict(onnx_file=handle_file(picture), api_name="/inspect")
 
 
 def test_what_only_the_operators_token_opens_is_not_for_visitors(
@@ -431,7 +431,7 @@ def mine(tmp_path: Path) -> Path:
 
 
 def test_an_upload_is_inspected_and_used_by_its_token(client: Client, picture: Path, mine: Path) -> None:
-    found = client.predict(file=handle_file(mine), image=handle_file(picture), api_name="/inspect")
+    found = client.predict(onnx_file=handle_file(mine), picture=handle_file(picture), api_name="/inspect")
     assert re.fullmatch(r"upload:[\w-]{32}", found["model"])
     assert found["title"] == "My net"
     assert found["licence"]["name"] == "your own upload"
@@ -444,7 +444,7 @@ def test_an_upload_is_inspected_and_used_by_its_token(client: Client, picture: P
 
 
 def test_a_guessed_token_opens_nothing(client: Client, picture: Path, mine: Path) -> None:
-    token = client.predict(file=handle_file(mine), api_name="/inspect")["model"]
+    token = client.predict(onnx_file=handle_file(mine), api_name="/inspect")["model"]
     for guess in ("upload:", "upload:" + "A" * 32, token[:-1], token + "A", token.replace("upload:", "upload:../")):
         for ask_for in (
             lambda guess=guess: segment(client, picture, guess),
@@ -457,7 +457,7 @@ def test_a_guessed_token_opens_nothing(client: Client, picture: Path, mine: Path
 def test_an_upload_is_gone_after_the_keep_time(
     server: Server, client: Client, picture: Path, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = client.predict(file=handle_file(mine), api_name="/inspect")["model"]
+    model = client.predict(onnx_file=handle_file(mine), api_name="/inspect")["model"]
     assert segment(client, picture, model)[1]["error"] is None
     path = server.service.offered.named.uploaded_path(model)
     assert path is not None
@@ -483,7 +483,7 @@ def test_an_upload_that_is_no_network_gets_a_sentence(
 ) -> None:
     (tmp_path / "own.onnx").write_bytes(content)
     with pytest.raises(AppError, match=sentence):
-        client.predict(file=handle_file(tmp_path / "own.onnx"), api_name="/inspect")
+        client.predict(onnx_file=handle_file(tmp_path / "own.onnx"), api_name="/inspect")
 
 
 def test_an_upload_beyond_the_limit_is_refused(server: Server) -> None:
