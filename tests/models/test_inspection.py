@@ -204,7 +204,7 @@ def test_configuration_that_is_no_json_is_a_doubt(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_file_has_its_sentence(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"gone\.onnx cannot be read"):
+    with pytest.raises(WeightsError, match=r"gone\.onnx cannot be used: it cannot be read"):
         inspect_file(tmp_path / "gone.onnx")
     (tmp_path / "bad.onnx").write_bytes(b"\x0a\x02\x08\x01")
     with pytest.raises(SessionError, match=r"bad\.onnx cannot be read"):

@@ -494,7 +494,7 @@ def test_an_upload_beyond_the_limit_is_refused(server: Server) -> None:
 def test_a_file_that_is_no_upload_is_no_model(server: Server) -> None:
     inside = {"path": str(server.service.config.models_folder / "bright.onnx"), "meta": {"_type": "gradio.FileData"}}
     with httpx.Client(base_url=server.url, timeout=60) as http:
-        event = http.post("/gradio_api/call/v2/inspect", json={"file": inside}).json()["event_id"]
+        event = http.post("/gradio_api/call/v2/inspect", json={"onnx_file": inside}).json()["event_id"]
         stream = http.get(f"/gradio_api/call/inspect/{event}").text
     assert "event: error" in stream
     assert "upload:" not in stream
