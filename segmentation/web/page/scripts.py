@@ -39,7 +39,18 @@ def scripted(name: str, value: Any = None, **options: Any) -> gr.HTML:
         options: Additional arguments of `gr.HTML`.
     """
     options = {"html_template": "<div></div>", "elem_id": name} | options
-    return gr.HTML(value, js_on_load=script(name), apply_default_css=False, texts=script_texts(), **options)
+    return gr.HTML(value, js_on_load=script(name), apply_default_css=False, texts=_texts_of(name), **options)
+
+
+def _texts_of(name: str) -> dict[str, dict[str, str]]:
+    """The texts that a script may use, by language: each component brings its own along, so all would be 200 kB."""
+    text = script(name)
+    words = set(re.findall(r"\w+", text))
+    prefixes = (f"{name}_", *re.findall(r"say\[`(\w+)\$\{", text))  # say[`tier_${tier}`], and say[key] in code.js
+    return {
+        language: {key: said for key, said in own.items() if key in words or key.startswith(prefixes)}
+        for language, own in script_texts().items()
+    }
 
 
 def messenger(name: str) -> gr.HTML:
