@@ -164,8 +164,9 @@ class Page:
                 self.tuning.tune, [screen.last_run, self.live, *values], results, concurrency_id="tune",
                 concurrency_limit=2 * limit, **live,
             )  # fmt: skip
-        # by default, Gradio would drop the second of two selections in a row
-        screen.viewer.select(self.tuning.select, screen.last_run, None, **unqueued | {"trigger_mode": "always_last"})
+        # Of two selections in a row, Gradio would by default drop the second; `always_last` would send the first again
+        each = unqueued | {"trigger_mode": "multiple"}
+        screen.viewer.select(self.tuning.select, screen.last_run, None, **each)
         packing: dict[str, Any] = {
             "concurrency_id": "pack", "concurrency_limit": limit, "show_progress_on": screen.status,
             "api_visibility": "private",
@@ -212,9 +213,7 @@ class Page:
         self.model.change(self.controls.class_chips, [self.model, chips], chips, **unqueued)
         for run in running:
             run.then(self.order_classes, [self.model, screen.last_run], chips, **unqueued)
-        choosing = self.choice.panel.select(
-            self.choice.choose, None, self.model, **unqueued | {"trigger_mode": "always_last"}
-        )
+        choosing = self.choice.panel.select(self.choice.choose, None, self.model, **each)
         for event in (self.model.input, choosing.then):
             event(self.next_run.model_selected, [self.model, screen.last_run], screen.status, **unqueued)
         other, held = self.other, [self.pictures.gallery, screen.last_run]

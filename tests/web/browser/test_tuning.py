@@ -63,6 +63,17 @@ def test_turning_a_slider_changes_the_selected_picture_alone_and_without_the_net
     assert "finding the subject" in (bars.nth(1).get_attribute("aria-label") or "")
 
 
+def test_of_two_selections_in_a_row_the_second_is_tuned(
+    tried: Watched, photos: dict[str, Path], u2netp: Session, tmp_path: Path
+) -> None:
+    tried.page.evaluate("[1, 0, 1, 0].forEach((at) => document.querySelectorAll('#viewer .thumb')[at].click())")
+    expect(tried.page.locator("#viewer .name")).to_contain_text("1 / 2")
+    tried.turn("alpha_matting_erode_size", 23)
+    tried.tuned()
+    wanted = cut_out(photos["cheetah"], u2netp, tmp_path / "a.png", alpha_matting_erode_size=23)
+    assert tried.fetched(SAVE, "href") == wanted
+
+
 def test_a_moving_hand_leaves_only_the_last_position(
     tried: Watched, photos: dict[str, Path], u2netp: Session, tmp_path: Path
 ) -> None:
