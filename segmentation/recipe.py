@@ -98,10 +98,11 @@ def parse_value(name: str, text: str) -> Any:
         return text
     if isinstance(DEFAULTS[name], bool):
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
-    return _number_or_text(text)
+    return number_or_text(text)
 
 
-def _number_or_text(text: str) -> int | float | str:
+def number_or_text(text: str) -> int | float | str:
+    """A whole number or another one, if the text is one; else the text."""
     for kind in (int, float):
         try:
             return kind(text)

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from segmentation.errors import SettingsError
 from segmentation.messages import Message
 from segmentation.models.spec import Contract, InputSpec, ModelSpec, OutputSpec
+from segmentation.recipe import number_or_text
 
 _INPUT = ("channels", "scale", "mean", "std", "size", "multiple_of", "resize", "interpolation", "pad_value")
 _OUTPUT = ("index", "kind", "activation", "normalise", "channel")
@@ -71,17 +72,8 @@ def as_text(contract: Contract, base: Contract) -> str:
 
 
 def _value(text: str) -> Any:
-    parts = [_number(part) for part in text.split(",")]
+    parts = [number_or_text(part) for part in text.split(",")]
     return parts[0] if len(parts) == 1 else tuple(parts)
-
-
-def _number(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _written(value: Any) -> str:
