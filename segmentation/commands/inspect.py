@@ -41,6 +41,6 @@ def described(found: Inspection) -> list[str]:
     licence = spec.licence
     lines += ["", f"Licence: {licence.name} (commercial use: {licence.commercial})"]
     lines += [
-        f"  {file.path} ({file.variant}, {file.size / 1e6:.0f} MB)" for file in found.files if len(found.files) > 1
+        f"  {file.path} ({file.format}, {file.size / 1e6:.0f} MB)" for file in found.files if len(found.files) > 1
     ]
     return lines

@@ -19,7 +19,6 @@ from segmentation.models.hub_reference import HubReference
 from segmentation.models.hub_repository import HubRepository
 from segmentation.models.inspection.apart import read_graph_apart
 from segmentation.models.inspection.declared import NOTHING, read_declared
-from segmentation.models.inspection.files import ModelFile
 from segmentation.models.inspection.inspection import Inspection, inspection_of
 from segmentation.models.local_models import inspect_local, inspect_path
 from segmentation.models.registry import Registry, load_registered, load_registry
@@ -126,6 +125,9 @@ class ModelFinder:
                 )
             )  # fmt: skip
         self._check(reference)
+        with self._lock:
+            if name in self._known:  # pinned, and allowed when it was inspected
+                return self._known[name]
         found = find_model(reference, self._registered, self._most_bytes)
         self._check_repository(found.repository)
         return self._once(found.spec.id, lambda: self._on_hub(found, on_progress))
@@ -151,7 +153,7 @@ class ModelFinder:
             facts,
             read_declared(said.preprocessor_config, said.config),
             self._registered,
-            [ModelFile(each.path, each.size) for each in found.repository.variants],
+            found.repository.variants,
             found.notes,
         )
 

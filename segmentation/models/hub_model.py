@@ -14,8 +14,8 @@ from segmentation.models.hub_known import look_up, remember
 from segmentation.models.hub_licence import licence_of
 from segmentation.models.hub_reference import HubReference
 from segmentation.models.hub_repository import Declared, HubFile, HubRepository
-from segmentation.models.hub_variants import base_and_format
 from segmentation.models.spec import DataFile, HubSource, Licence, ModelSpec, Origin, Weights
+from segmentation.models.variants import base_and_format
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from segmentation.messages import Message
 from segmentation.models.hub_licence import StatedLicence
 from segmentation.models.hub_reference import HubReference
-from segmentation.models.hub_variants import Choice, SizedFile, Variant, choose, variants
 from segmentation.models.spec import RepoId, Revision, Sha256
+from segmentation.models.variants import Choice, SizedFile, Variant, choose, variants
 
 PREPROCESSOR, CONFIG = "preprocessor_config.json", "config.json"
 
@@ -82,7 +82,7 @@ class HubRepository(_Known):
         return variants([SizedFile(file.path, file.size) for file in self.files])
 
     def choose(self, path: str | None = None, most: int | None = None) -> Choice:
-        """The file to use; see `hub_variants.choose`.
+        """The file to use; see `variants.choose`.
 
         Raises:
             WeightsError: There is none, nothing says which, or all are too large.

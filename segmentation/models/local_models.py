@@ -5,9 +5,8 @@ from pathlib import Path
 
 from segmentation.models.inspection.apart import read_graph_apart
 from segmentation.models.inspection.declared import NOTHING
-from segmentation.models.inspection.files import ModelFile
 from segmentation.models.inspection.inspection import Inspection, inspection_of
-from segmentation.models.inspection.local import declared_beside, inspect_file, inspect_folder, local_spec
+from segmentation.models.inspection.local import declared_beside, inspect_file, inspect_folder, local_spec, the_only
 from segmentation.models.registry import load_registry
 from segmentation.models.spec import ModelSpec
 from segmentation.models.weights import DEFAULT_FOLDER
@@ -33,8 +32,8 @@ def inspect_local(
     inner, slash, _ = spec.weights.file.partition("/")
     declared = declared_beside(folder / inner, path.parent) if slash else NOTHING
     known = load_registry().values() if registry is None else registry
-    files = (ModelFile(spec.weights.file, own.size or 0),)
-    return inspection_of(spec.model_copy(update={"weights": weights}), read_graph_apart(path), declared, known, files)
+    spec = spec.model_copy(update={"weights": weights})
+    return inspection_of(spec, read_graph_apart(path), declared, known, [the_only(spec)])
 
 
 def inspect_path(path: Path, registry: Iterable[ModelSpec]) -> Inspection:

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from pydantic import ValidationError
 
 from segmentation.config import Config
-from segmentation.models.hub_variants import SizedFile, base_and_format, networks, variants, work_together
 from segmentation.models.onnx_file import file_problem, is_arriving
 from segmentation.models.spec import ModelSpec, own_file_spec
+from segmentation.models.variants import SizedFile, base_and_format, networks, variants, work_together
 
 log = logging.getLogger(__name__)
 

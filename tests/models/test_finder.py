@@ -60,13 +60,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
 
 
 @pytest.fixture
-def hub(served: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoopbackHub:
-    served.use(monkeypatch, tmp_path / "home")
-    served.asked.clear()
-    return served
-
-
-@pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The models folder of library and command line."""
     folder = tmp_path / "models"
@@ -115,7 +108,7 @@ def test_a_name_on_the_hub_is_pinned_and_runs_in_a_process_of_its_own(hub: Loopb
     assert found.spec.weights.sources == (
         HubSource(type="hub", repo_id="Xenova/modnet", filename="onnx/model.onnx", revision=commit),
     )
-    assert {file.variant for file in found.files} == {"fp32", "fp16", "int8"}
+    assert {file.format for file in found.files} == {"fp32", "fp16", "int8"}
     assert found.spec.licence.commercial == "yes"
     session = load(found.spec, folder)
     assert isinstance(session._engine, IsolatedEngine)

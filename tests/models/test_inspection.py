@@ -180,7 +180,7 @@ def test_a_folder_offers_its_variants(tmp_path: Path) -> None:
         (folder / "onnx" / f"model{ending}.onnx").write_bytes(model.read_bytes())
     inspection = inspect_folder(folder)
     assert inspection.spec.weights.file == "model.onnx"
-    assert [file.variant for file in inspection.files] == ["fp32", "fp16", "q4f16", "int8", "uint8"]
+    assert [file.format for file in inspection.files] == ["fp32", "fp16", "q4f16", "int8", "uint8"]
     assert inspect_folder(folder, "onnx/model_fp16.onnx").spec.weights.file == "model_fp16.onnx"
     with pytest.raises(WeightsError, match=r"r has no file onnx/other\.onnx"):
         inspect_folder(folder, "onnx/other.onnx")

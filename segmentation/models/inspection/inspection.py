@@ -9,10 +9,10 @@ from segmentation.messages import Message
 from segmentation.models.inspection.declared import NOTHING, Declared
 from segmentation.models.inspection.entry import entry_id, registry_entry
 from segmentation.models.inspection.facts import GraphFacts, Proposal
-from segmentation.models.inspection.files import ModelFile
 from segmentation.models.inspection.propose import IN_WORDS, Confidence, confidence, propose, registered_twin
 from segmentation.models.inspection.verdict import as_message, verdict
 from segmentation.models.spec import OWN_LICENCE, HubSource, ModelSpec
+from segmentation.models.variants import Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Inspection:
     """The model with the proposed contract."""
     facts: GraphFacts
     proposal: Proposal
-    files: tuple[ModelFile, ...] = ()
+    files: tuple[Variant, ...] = ()
     """All `.onnx` files of its repository, of which the model is one."""
     notes: tuple[str, ...] = ()
     """Sentences about which file was chosen, and what could not be read."""
@@ -77,7 +77,7 @@ class Inspection:
                 None,
             ),
             "licence": spec.licence.model_dump(),
-            "files": [{"file": file.path, "size": file.size, "variant": file.variant} for file in self.files],
+            "files": [{"file": file.path, "size": file.size, "variant": file.format} for file in self.files],
             "graph": self.facts.model_dump(mode="json"),
             "family": proposal.family,
             "contract": None if proposal.problem else proposal.contract.model_dump(mode="json"),
@@ -95,7 +95,7 @@ def inspection_of(
     facts: GraphFacts,
     declared: Declared = NOTHING,
     registry: Iterable[ModelSpec] = (),
-    files: Iterable[ModelFile] = (),
+    files: Iterable[Variant] = (),
     notes: Iterable[str] = (),
 ) -> Inspection:
     """The inspection of a model, from what was read of it.

@@ -8,12 +8,12 @@ from segmentation.errors import WeightsError
 from segmentation.messages import Message
 from segmentation.models.inspection.declared import NOTHING, Declared, parse_declared
 from segmentation.models.inspection.facts import GraphFacts
-from segmentation.models.inspection.files import ModelFile, usual
 from segmentation.models.inspection.graph import read_graph
 from segmentation.models.inspection.inspection import Inspection, inspection_of
 from segmentation.models.inspection.propose import is_beside
 from segmentation.models.onnx_file import external_files, file_problem
 from segmentation.models.spec import OWN_LICENCE, DataFile, LocalSource, ModelSpec, Weights
+from segmentation.models.variants import SizedFile, Variant, base_and_format, choose, variants
 
 ReadGraph = Callable[[Path], GraphFacts]
 
@@ -35,20 +35,13 @@ def inspect_folder(
         read: Reads a graph; a caller that does not trust the file reads it in a process of its own.
 
     Raises:
-        WeightsError: The folder has no such file, or none at all.
+        WeightsError: The folder has no such file, none at all, or several models.
         SessionError: The file is not an ONNX network.
     """
-    files = model_files(folder)
-    chosen = next((each for each in files if each.path == file), None) if file else usual(files)
-    if chosen is None:
-        raise WeightsError(
-            Message("{folder} has no file {file}.", folder=folder.name, file=file)
-            if file
-            else Message("{folder} has no .onnx file.", folder=folder.name)
-        )
-    path = folder / chosen.path
+    files = _files(folder)
+    path = folder / choose(folder.name, files, file or None, joint="/").variant.path
     spec = local_spec(path, title=folder.name)
-    return inspection_of(spec, read(path), declared_beside(folder, path.parent), registry, files)
+    return inspection_of(spec, read(path), declared_beside(folder, path.parent), registry, variants(files))
 
 
 def inspect_file(path: Path, *, registry: Iterable[ModelSpec] = (), read: ReadGraph = read_graph) -> Inspection:
@@ -64,18 +57,19 @@ def inspect_file(path: Path, *, registry: Iterable[ModelSpec] = (), read: ReadGr
         SessionError: It is not an ONNX network.
     """
     spec = local_spec(path)
-    return inspection_of(spec, read(path), NOTHING, registry, (ModelFile(path.name, spec.weights.size or 0),))
+    return inspection_of(spec, read(path), NOTHING, registry, [the_only(spec)])
 
 
-def model_files(folder: Path) -> tuple[ModelFile, ...]:
-    """The `.onnx` files of a folder, with their data files."""
-    found: list[ModelFile] = []
-    for path in sorted(folder.rglob("*.onnx")):
-        relative = path.relative_to(folder)
-        if len(found) < _MOST_FILES and len(relative.parts) <= _DEEPEST and path.is_file():
-            beside = sum(each.stat().st_size for each in external_files(path))
-            found.append(ModelFile(relative.as_posix(), path.stat().st_size + beside))
-    return tuple(found)
+def the_only(spec: ModelSpec) -> Variant:
+    """A model's file as the only variant."""
+    return Variant(spec.weights.file, base_and_format(spec.weights.file)[1], spec.weights.total)
+
+
+def _files(folder: Path) -> list[SizedFile]:
+    """The files of a folder, as far as they are few and near."""
+    paths = sorted(path for path in folder.rglob("*") if len(path.relative_to(folder).parts) <= _DEEPEST)
+    files = [path for path in paths[:_MOST_FILES] if path.is_file()]
+    return [SizedFile(path.relative_to(folder).as_posix(), path.stat().st_size) for path in files]
 
 
 def declared_beside(folder: Path, graphs: Path | None = None) -> Declared:

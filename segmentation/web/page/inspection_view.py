@@ -12,11 +12,11 @@ from segmentation.errors import RegistryError
 from segmentation.messages import Message
 from segmentation.models.hub_search import HubHit
 from segmentation.models.inspection.facts import GraphFacts
-from segmentation.models.inspection.files import ModelFile
 from segmentation.models.inspection.inspection import Inspection
 from segmentation.models.inspection.propose import IN_WORDS
 from segmentation.models.inspection.verdict import as_message, looks_like, steps
 from segmentation.models.spec import HubSource
+from segmentation.models.variants import Variant
 from segmentation.picture.encode import to_small_webp
 from segmentation.picture.resize import resize
 from segmentation.proof import Proof
@@ -119,13 +119,13 @@ def _about(found: Inspection, say: Say) -> list[str]:
     return [say(looks_like(found.facts, found.proposal)), *([say(classes)] if names else [])]
 
 
-def _files(files: tuple[ModelFile, ...]) -> list[dict[str, str]]:
+def _files(files: tuple[Variant, ...]) -> list[dict[str, str]]:
     """The variants by their precision, or by their paths where that does not tell them apart."""
-    times = Counter(file.variant for file in files)
+    times = Counter(file.format for file in files)
     return [
         {
             "file": file.path,
-            "name": file.variant if times[file.variant] == 1 else file.path,
+            "name": file.format if times[file.format] == 1 else file.path,
             "size": file_size(file.size),
         }
         for file in files

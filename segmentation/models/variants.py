@@ -76,14 +76,17 @@ class Choice(NamedTuple):
     note: str
 
 
-def choose(repo_id: str, files: Sequence[SizedFile], path: str | None, most: int | None) -> Choice:
+def choose(
+    repo_id: str, files: Sequence[SizedFile], path: str | None = None, most: int | None = None, *, joint: str = ":"
+) -> Choice:
     """The named file, or the network in fp32, or in the largest format within the limit.
 
     Args:
-        repo_id: The repository, for sentences.
+        repo_id: The repository or folder, for sentences.
         files: All of its files.
         path: The file that was named; None to choose.
         most: Bytes that it may have with its data; None for no limit.
+        joint: What stands between repository and file where people name both.
 
     Raises:
         WeightsError: There is none, nothing says which, or all are too large.
@@ -101,7 +104,7 @@ def choose(repo_id: str, files: Sequence[SizedFile], path: str | None, most: int
         if most is not None and named.size > most:
             raise _too_large(repo_id, named, most)
         return Choice(named, "")
-    group = _network(repo_id, files, offered)
+    group = _network(repo_id, files, offered, joint)
     full = min(group, key=lambda variant: (variant.format != "fp32", -variant.size, len(variant.path), variant.path))
     fitting = [variant for variant in group if most is None or variant.size <= most]
     if not fitting:
@@ -130,7 +133,7 @@ def work_together(bases: Collection[str]) -> bool:
     return len(bases) > 1 and any(_PARTS_OF_ONE.search(PurePosixPath(base).name) for base in bases)
 
 
-def _network(repo_id: str, files: Sequence[SizedFile], offered: Sequence[Variant]) -> list[Variant]:
+def _network(repo_id: str, files: Sequence[SizedFile], offered: Sequence[Variant], joint: str) -> list[Variant]:
     """The variants of the repository's only network, or of the one called model.onnx, preferably in onnx/."""
     if not offered:
         raise _without_onnx(repo_id, files)
@@ -152,7 +155,7 @@ def _network(repo_id: str, files: Sequence[SizedFile], offered: Sequence[Variant
     raise WeightsError(
         Message(
             "{repo_id} has several models: {files}. Name one of them, as in {example}.",
-            repo_id=repo_id, files=names, example=f"{repo_id}:{min(offered, key=lambda v: v.path).path}",
+            repo_id=repo_id, files=names, example=f"{repo_id}{joint}{min(offered, key=lambda v: v.path).path}",
         )
     )  # fmt: skip
 
