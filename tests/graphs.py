@@ -340,3 +340,23 @@ def with_external_data(path: Path, numbers: int = 100_000) -> Path:
     )
     onnx.save_model(model, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=1024)
     return path
+
+
+def noise(path: Path) -> Path:
+    """Valid at first sight, with nonsense inside."""
+    content = bytearray(brightness(path).read_bytes())
+    content[20:60] = bytes(40)
+    path.write_bytes(content)
+    return path
+
+
+def own_operators(path: Path) -> Path:
+    """Needs an operator that ONNX Runtime does not have."""
+    graph = helper.make_graph(
+        [helper.make_node("Steal", ["image"], ["matte"], domain="com.example")], "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 3, 64, 64))],
+        [helper.make_tensor_value_info("matte", TensorProto.FLOAT, (1, 1, 64, 64))],
+    )  # fmt: skip
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.example", 1)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+    return path

@@ -159,12 +159,25 @@ def git_blob(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class Quiet(http.server.BaseHTTPRequestHandler):
+    """Answers without a log."""
+
     protocol_version = "HTTP/1.1"
-    hub: LoopbackHub
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
         pass
+
+    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+class _Handler(Quiet):
+    hub: LoopbackHub
 
     def respond(self) -> None:
         url = urlsplit(self.path)
@@ -187,14 +200,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.resolve(repo_id, unquote(revision), unquote(file))
 
     do_GET = do_HEAD = respond  # noqa: N815 - the base class looks for these names
-
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
 
     def as_json(self, value: Any) -> None:
         self.answer(200, json.dumps(value).encode(), Content_Type="application/json")

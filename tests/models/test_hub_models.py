@@ -4,7 +4,6 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,23 +20,6 @@ from segmentation.models.hub_repository import HubRepository
 from segmentation.models.spec import InputSpec, ModelSpec
 from segmentation.models.weights import fetch_weights, where_available
 from tests.hub import TOKEN, LoopbackHub
-from tests.models.hub_shapes import add_all
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
-    hub = LoopbackHub()
-    add_all(hub, tmp_path_factory.mktemp("shapes"))
-    with hub.serving():
-        yield hub
-
-
-@pytest.fixture
-def hub(served: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoopbackHub:
-    served.use(monkeypatch, tmp_path / "home")
-    served.asked.clear()
-    served.tokens.clear()
-    return served
 
 
 def found(text: str) -> HubRepository:

@@ -1,7 +1,7 @@
 """What visitors may name on the Hub, how much of it, and what they find there."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,23 +22,6 @@ from segmentation.models.spec import HubSource, ModelSpec
 from segmentation.models.weights import fetch_weights, where_available
 from segmentation.settings import with_values
 from tests.hub import TOKEN, LoopbackHub
-from tests.models.hub_shapes import add_all
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
-    hub = LoopbackHub()
-    add_all(hub, tmp_path_factory.mktemp("shapes"))
-    with hub.serving():
-        yield hub
-
-
-@pytest.fixture
-def hub(served: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoopbackHub:
-    served.use(monkeypatch, tmp_path / "home")
-    served.asked.clear()
-    return served
-
 
 # ------------------------------------------------------------------------------------------------- who may name what
 

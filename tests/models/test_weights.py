@@ -25,6 +25,7 @@ from segmentation.models.spec import DataFile, HubSource, Licence, Source, Weigh
 from segmentation.models.weights import DEFAULT_FOLDER, fetch_weights, where_available
 from segmentation.models.wheel import _bytes_below
 from tests import graphs
+from tests.hub import Quiet
 
 ROOT = Path(__file__).resolve().parents[2]
 REVISION = "c0ffee" + "0" * 34
@@ -293,24 +294,6 @@ def test_a_read_only_models_folder_gets_a_sentence(shelf: Path, models: Path) ->
         fetch_weights(on_shelf(shelf), models)
 
 
-class Quiet(http.server.BaseHTTPRequestHandler):
-    """Counts what it is asked for."""
-
-    protocol_version = "HTTP/1.1"
-    asked: ClassVar[Counter[str]]
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
-        pass
-
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-
 @contextlib.contextmanager
 def serving(handler: type[Quiet]) -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -334,7 +317,7 @@ def test_two_requests_for_one_wheel_download_it_once(
     class Index(Quiet):
         asked: ClassVar[Counter[str]] = Counter()
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - as above
             self.asked[self.path] += 1
             if self.path == "/simple/tiny-weights/":
                 self.answer(200, f'<a href="/{file.name}">{file.name}</a>'.encode(), Content_Type="text/html")

@@ -49,5 +49,7 @@ def test_a_cutout_is_seen_in_every_format(browser: Browser, server: Server, phot
     watched.add(photos["chelsea"])  # small, so that the file itself is shown
     watched.run(1)
     seen = "(ending) => [...document.images].some((image) => image.src.endsWith(ending) && image.naturalWidth === 451)"
-    watched.page.wait_for_function(seen, arg=f"chelsea-cutout{Export(format=kind).ending}")
+    ending = f"chelsea-cutout{Export(format=kind).ending}"
+    watched.page.wait_for_function(seen, arg=ending)
+    assert watched.page.evaluate(seen, ending)
     context.close()

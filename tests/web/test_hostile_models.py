@@ -61,25 +61,6 @@ def nothing(path: Path) -> Path:
     return path
 
 
-def noise(path: Path) -> Path:
-    """Valid at first sight, with nonsense inside."""
-    content = bytearray(graphs.brightness(path).read_bytes())
-    content[20:60] = bytes(40)
-    path.write_bytes(content)
-    return path
-
-
-def own_operators(path: Path) -> Path:
-    graph = helper.make_graph(
-        [helper.make_node("Steal", ["image"], ["matte"], domain="com.example")], "tiny",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 3, 64, 64))],
-        [helper.make_tensor_value_info("matte", TensorProto.FLOAT, (1, 1, 64, 64))],
-    )  # fmt: skip
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.example", 1)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
-    return path
-
-
 def data_outside(path: Path) -> Path:
     """Its numbers are in a file of the system."""
     source = graphs.with_external_data(path.parent / "source.onnx")
@@ -118,8 +99,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "nan": (all_nan, "The network returned values that are not numbers"),
     "truncated": (truncated, "it is truncated"),
     "nothing": (nothing, "empty"),
-    "noise": (noise, "cannot be"),
-    "operators": (own_operators, r"needs operators that are not part of ONNX Runtime \(com\.example\)"),
+    "noise": (graphs.noise, "cannot be"),
+    "operators": (graphs.own_operators, r"needs operators that are not part of ONNX Runtime \(com\.example\)"),
     "outside": (data_outside, "outside its folder|which is not beside it"),
     "deep": (deep, "cannot be"),
     "text": (graphs.words, "it is not a segmentation model"),
