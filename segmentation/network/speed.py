@@ -28,6 +28,7 @@ _OF_THE_GAUGE, _PER_CORE = 0.8, 0.85
 GPU_GMACS = 2000.0  # a second; not measured. BiRefNet's authors report 20 times that for an RTX 4090 in half precision
 
 _KEPT = 9  # runs of each network; their median is what a picture takes
+_NETWORKS = 200  # the most that are remembered, as visitors name others than those on offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,10 @@ class Speeds:
                 return
             self._runs[key].append(seconds)
             self._estimates[key] = estimate
+            if len(self._runs) > _NETWORKS:
+                oldest = next(iter(self._runs))
+                del self._runs[oldest], self._estimates[oldest]
+                self._warm.discard(oldest)
 
     def of(self, spec: ModelSpec, provider: str) -> Seconds:
         """What a picture takes: the median of the last runs, or an estimate that the runs of other networks correct."""
@@ -91,7 +96,7 @@ def gmacs(spec: ModelSpec) -> float:
     """
     if spec.gmacs is not None:
         return spec.gmacs
-    megabytes = ((spec.weights.size or 0) + sum(file.size for file in spec.weights.data)) / 1e6
+    megabytes = spec.weights.total / 1e6
     return 100.0 * math.pow(max(megabytes, 0.1), 0.3) * _megapixels(spec)
 
 

@@ -99,6 +99,14 @@ def test_old_runs_are_forgotten() -> None:
     assert speeds.of(model, CPU).value == 4.0
 
 
+def test_networks_beyond_a_number_are_forgotten() -> None:
+    speeds = Speeds(lambda: 50.0)
+    models = [spec(f"m{number}", gmacs=100.0) for number in range(201)]
+    for model in models:
+        speeds.record(model, CPU, 1.0)
+    assert [speeds.of(model, CPU).measured for model in models] == [False] + [True] * 200
+
+
 def test_runs_of_other_networks_correct_an_estimate() -> None:
     speeds, small, large = Speeds(lambda: 50.0), spec("small", gmacs=10.0), spec("large", gmacs=100.0)
     speeds.record(small, CPU, 0.4)  # twice its estimate
