@@ -235,4 +235,4 @@ def _results(
     for label, probability in prediction.maps.items():
         if label and float(np.max(probability)) < FOUND:
             continue  # no skirt in the picture, no cutout of a skirt
-        yield label, refine(picture, probability, settings, on_stage)
+        yield label, refine(picture, probability, settings, on_stage, true_alpha=prediction.true_alpha)

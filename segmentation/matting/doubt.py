@@ -28,7 +28,7 @@ from segmentation.arrays import (
     constant,
 )
 from segmentation.matting.prior import ROUGH, build_prior, detail
-from segmentation.picture.resize import resize
+from segmentation.picture.resize import resize, resize_window
 
 REACH = 2  # cells from a certain one up to which an uncertain one belongs to an outline
 CELL_TRUST = 10.0  # weight of the vote on a cell, relative to that of the mask on a pixel: a cell holds many
@@ -38,6 +38,8 @@ ROUNDS = 2  # the second takes the colours from the answer of the first
 STEP = 0.05  # typical step of opacity from one pixel of an output to the next, at least; a vote that drifts has less
 BINS, BLUR = 32, 1.5  # of the histograms of colours: bins a channel, and their smoothing in bins
 STRONGEST = 5.0  # the most that colours may say against the vote, as a logarithm of odds
+
+_CERTAIN = np.uint8(1)  # no value of a trimap
 
 Flags = NDArray[np.bool_]
 Plane = NDArray[np.float64]
@@ -69,7 +71,8 @@ def decide(
     """
     size = _cells(mask.shape, output.shape)
     votes = resize(mask, size, "box")
-    if not _beyond_outlines((votes < LEVELS[0]) | (votes > LEVELS[1])).any():
+    window = 2 * REACH + 1
+    if np.count_nonzero(_beyond_outlines((votes < LEVELS[0]) | (votes > LEVELS[1]))) < window**2:
         return None
     certain = _certain(trimap, votes)
     core = _beyond_outlines(certain != UNKNOWN)
@@ -80,17 +83,15 @@ def decide(
     solved = _solve(resize(image, size, "box"), certain, votes, CELL_TRUST * trust)
     doubt = (ndimage.distance_transform_edt(~core) <= REACH) & (certain == UNKNOWN)
     target = np.rint(255 * solved).astype(np.uint8)
+    decided = np.where(doubt, np.uint8(UNKNOWN), _CERTAIN)
     share = 0.0
     if not true_alpha:
-        window = 2 * REACH + 1
-        inside = ndimage.minimum_filter(target, window) >= 128
-        outside = ndimage.maximum_filter(target, window) < 128
-        target[doubt & inside], target[doubt & outside] = FOREGROUND, BACKGROUND
+        inside = doubt & (ndimage.minimum_filter(target, window) >= 128)
+        outside = doubt & (ndimage.maximum_filter(target, window) < 128)
+        for side, value in ((inside, FOREGROUND), (outside, BACKGROUND)):
+            target[side] = decided[side] = value
         share = float(np.count_nonzero(doubt) / np.count_nonzero(doubt | (votes >= 128)))
-        decided = np.full(size, UNKNOWN, np.uint8)
-        decided[doubt & inside], decided[doubt & outside] = FOREGROUND, BACKGROUND
-        trimap = np.where(trimap == UNKNOWN, resize(decided, mask.shape, "nearest"), trimap)
-    return Decision(trimap, _within(doubt, target, mask), _within_output(doubt, target, output), doubt, share)
+    return Decision(*_applied(decided, target, trimap, mask), _output(doubt, target, output), doubt, share)
 
 
 def _cells(picture: tuple[int, ...], output: tuple[int, ...]) -> Size:
@@ -100,12 +101,15 @@ def _cells(picture: tuple[int, ...], output: tuple[int, ...]) -> Size:
 
 
 def _certain(trimap: Trimap, votes: Mask) -> Trimap:
-    """What is certain of each cell: by the network, unless the trimap says otherwise of all its pixels."""
+    """What is certain of each cell: by the network, or by the trimap for its middle pixel."""
     certain = np.full(votes.shape, UNKNOWN, np.uint8)
     certain[votes < LEVELS[0]], certain[votes > LEVELS[1]] = BACKGROUND, FOREGROUND
-    for value in (BACKGROUND, FOREGROUND):
-        whole = resize(np.multiply(trimap == value, np.uint8(255), dtype=np.uint8), _size(votes), "box") == 255
-        certain[whole] = value
+    rows, columns = (
+        (np.arange(cells) * 2 + 1) * pixels // (2 * cells)
+        for cells, pixels in zip(votes.shape, trimap.shape, strict=True)
+    )
+    middle = trimap[rows[:, None], columns]
+    np.copyto(certain, middle, where=middle != UNKNOWN)
     return certain
 
 
@@ -180,15 +184,31 @@ def _with_colours(votes: Mask, image: RGB, alpha: AlphaMatte) -> Mask:
     return np.rint(255 / (1 + np.exp(-odds))).astype(np.uint8)
 
 
-def _within(doubt: Flags, target: Mask, mask: Mask) -> Mask:
-    """The mask, replaced by the target where there is doubt."""
-    answer: Mask = mask.copy()
-    there = resize(doubt.view(np.uint8), _size(mask), "nearest").view(np.bool_)
-    np.copyto(answer, resize(target, _size(mask), "bilinear"), where=there)
-    return answer
+def _applied(decided: Trimap, target: Mask, trimap: Trimap, mask: Mask) -> tuple[Trimap, Mask]:
+    """Trimap and mask of the picture; decided where unknown, and the target where there was doubt.
+
+    Args:
+        decided: BACKGROUND, UNKNOWN or FOREGROUND of each doubtful cell, else _CERTAIN.
+        target: Levels of each cell.
+        trimap: (h, w) of the picture.
+        mask: (h, w) of the picture.
+    """
+    box = []
+    for axis, pixels in enumerate(mask.shape):
+        at = np.flatnonzero((decided != _CERTAIN).any(1 - axis))
+        cells = decided.shape[axis]
+        box.append(slice(int(at[0]) * pixels // cells, min(-(-(int(at[-1]) + 1) * pixels // cells), pixels)))
+    window = box[0], box[1]
+    trimap, mask = trimap.copy(), mask.copy()
+    values = resize_window(decided, _size(mask), window, "nearest")
+    doubtful = values != _CERTAIN
+    np.copyto(mask[window], resize_window(target, _size(mask), window, "bilinear"), where=doubtful)
+    np.copyto(trimap[window], values, where=doubtful & (trimap[window] == UNKNOWN))
+    return trimap, mask
 
 
-def _within_output(doubt: Flags, target: Mask, output: ProbabilityMap) -> ProbabilityMap:
+def _output(doubt: Flags, target: Mask, output: ProbabilityMap) -> ProbabilityMap:
+    """The network's output, replaced by the target where there was doubt."""
     answer = output.astype(np.float32)
     there = resize(doubt.view(np.uint8), _size(output), "nearest").view(np.bool_)
     levels = resize((target / np.float32(255)).astype(np.float32), _size(output), "bilinear")
