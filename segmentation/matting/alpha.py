@@ -113,7 +113,11 @@ def estimate_alpha(
     decision = decide(image, trimap, mask, output, trust, true_alpha)
     if decision is None:
         return _solve(image, trimap, mask, output, trust, method, max_unknown, max_bytes)
-    matte = _solve(image, decision.trimap, decision.mask, decision.output, trust, method, max_unknown, max_bytes)
+    # what a decision cut off from one side keeps that decision, which is no deviation from the settings
+    notable = 1.0 if decision.share else NOTABLE
+    matte = _solve(
+        image, decision.trimap, decision.mask, decision.output, trust, method, max_unknown, max_bytes, notable
+    )
     return replace(matte, doubt=decision.doubt, doubt_share=decision.share)
 
 
@@ -126,6 +130,7 @@ def _solve(
     method: Method,
     max_unknown: int,
     max_bytes: int,
+    notable: float = NOTABLE,
 ) -> Matte:
     from segmentation.matting.band import solve_band  # imports numba
 
@@ -151,7 +156,7 @@ def _solve(
         )
     elif mask is not None and not (method == "closed-form" and trust == 0):  # those settings give rembg's result as is
         share = _return_stray_regions(solved, work.trimap, work.mask)
-        if share > NOTABLE:
+        if share > notable:
             warnings.append(_stray(share))
 
     alpha = (trimap == FOREGROUND).astype(np.float32)
