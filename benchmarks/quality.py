@@ -47,11 +47,12 @@ def rembg_way(image: Plane, mask: Plane) -> Plane:
     return mask / 255.0
 
 
-def ways(image: Plane, probability: Plane) -> Ways:
+def ways(image: Plane, probability: Plane, true_alpha: bool) -> Ways:
     mask = to_mask(probability, image.shape[:2])
 
     def ours(size: int = 10, **options: Any) -> Plane:
-        return estimate_alpha(image, to_trimap(mask, 240, 20, size), mask=mask, **options).alpha
+        trimap = to_trimap(mask, 240, 20, size)
+        return estimate_alpha(image, trimap, mask=mask, true_alpha=true_alpha, **options).alpha
 
     auto = auto_erode_size(image.shape[:2], probability.shape)
     yield "mask only", lambda: mask / 255.0
@@ -102,7 +103,8 @@ def predicted(model: str) -> Callable[[str, Plane, Plane], tuple[Plane, Ways]]:
     session = load_session(load_registry()[model], device="cpu")
 
     def candidates(_: str, image: Plane, truth: Plane) -> tuple[Plane, Ways]:
-        return np.ones(truth.shape, bool), ways(image, predict(Picture(image), session).maps[""])
+        prediction = predict(Picture(image), session)
+        return np.ones(truth.shape, bool), ways(image, prediction.maps[""], prediction.true_alpha)
 
     return candidates
 
@@ -110,7 +112,7 @@ def predicted(model: str) -> Callable[[str, Plane, Plane], tuple[Plane, Ways]]:
 def simulated(side: int) -> Callable[[str, Plane, Plane], tuple[Plane, Ways]]:
     def candidates(_: str, image: Plane, truth: Plane) -> tuple[Plane, Ways]:
         seen = Image.fromarray(truth.astype(np.float32)).resize((side, side), Image.Resampling.BOX)
-        return np.ones(truth.shape, bool), ways(image, np.asarray(seen))
+        return np.ones(truth.shape, bool), ways(image, np.asarray(seen), False)
 
     return candidates
 

@@ -41,3 +41,10 @@ BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos", "box"]
 """How a plane is resampled."""
+
+
+def constant(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The array, contiguous and read-only: the only kind of input that kernels are compiled for."""
+    array = np.ascontiguousarray(array).view()
+    array.flags.writeable = False
+    return array

@@ -155,7 +155,7 @@ class _Job:
             draft.predicted(prediction)
             draft.add({}, "", ignored_settings(prediction, self.settings))
             for label, probability in found_maps(prediction, self.settings).items():
-                result = refine(picture, probability, self.settings, on_stage)
+                result = refine(picture, probability, self.settings, on_stage, true_alpha=prediction.true_alpha)
                 draft.add(result.timings, label, result.warnings)
                 on_stage("encode")
                 with draft.timed("encode"):

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, AlphaMatte, Mask, ProbabilityMap, Size, Trimap
+from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, Mask, ProbabilityMap, Size, Trimap
 from segmentation.errors import SessionError, SettingsError
-from segmentation.matting.alpha import FAST_UNKNOWN, estimate_alpha
+from segmentation.matting.alpha import FAST_UNKNOWN, Matte, estimate_alpha
 from segmentation.matting.classes import NO_CLASSES, NOT_FOUND, check_classes, chosen_maps, labels_of, listed
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha, to_mask
@@ -26,6 +27,7 @@ from segmentation.settings import Settings
 
 NO_SUBJECT = Message("No subject found. Try another model.")
 FOUND = 0.5  # a probability map that never reaches this contains no subject
+UNSURE = 0.05  # share of the subject in doubt above which that is worth a warning
 WIDE = 0.4  # share of the picture above which an uncertain band is more than an outline
 
 OnStage = Callable[[str], None]
@@ -52,6 +54,8 @@ class Prediction:
     """Sentences about the network's input and output."""
     classes: tuple[str, ...] = ()
     """Names of all classes that the network tells apart; empty if it has only one."""
+    true_alpha: bool = False
+    """Whether the maps are opacity, as matting networks give it, rather than votes."""
 
     @property
     def nbytes(self) -> int:
@@ -76,6 +80,11 @@ class Result:
     """Sentences about deviations from the settings, each naming what to change."""
     label: str = ""
     """The class, or those joined, if the network distinguishes several."""
+    doubt: npt.NDArray[np.bool_] | None = None
+    """Where the network was in doubt over more than an outline, one pixel a cell of its output, or None if nowhere. It
+    is decided, in or out, unless the network gives opacity."""
+    doubt_share: float = 0.0
+    """How much of the subject was in doubt and decided, 0..1, counting what was in doubt."""
 
     @property
     def cutout(self) -> RGBA:
@@ -125,6 +134,7 @@ def predict(
         peak=reading.peak,
         warnings=(*session.notes, *filter(None, [squashed(spec, session.input)])),
         classes=session.output.class_names,
+        true_alpha=session.output.true_alpha,
     )
 
 
@@ -164,6 +174,7 @@ def refine(
     *,
     mask: Mask | None = None,
     max_unknown: int = FAST_UNKNOWN,
+    true_alpha: bool = False,
 ) -> Result:
     """Everything after the network: mask, trimap, alpha, colours and cutout. Tunes settings without running it again.
 
@@ -174,6 +185,7 @@ def refine(
         on_stage: Called when each stage begins.
         mask: The mask at the picture's size, to use instead of one made from the probability map.
         max_unknown: The most pixels that fast matting solves; lower it for a quicker preview.
+        true_alpha: Whether the map is opacity rather than a vote, as the prediction says.
     """
     settings = settings or Settings()
     timings: dict[str, float] = {}
@@ -182,11 +194,13 @@ def refine(
         if mask is None:
             mask = to_mask(probability, picture.size, settings.post_process_mask)
     trimap, alpha, colours = None, to_alpha(mask), picture.rgb
+    doubt, doubt_share = None, 0.0
     if settings.alpha_matting:
         with _stage("matting", timings, on_stage):
-            trimap, matte = _matte(picture.rgb, probability, mask, settings, max_unknown, warnings)
-            alpha = np.rint(matte * 255.0).astype(np.uint8)
-            colours = estimate_foreground(picture.rgb, matte)
+            trimap, matte = _matte(picture.rgb, probability, mask, settings, max_unknown, true_alpha, warnings)
+            alpha = np.rint(matte.alpha * 255.0).astype(np.uint8)
+            colours = estimate_foreground(picture.rgb, matte.alpha)
+            doubt, doubt_share = matte.doubt, matte.doubt_share
     elif settings.decontaminate:
         with _stage("colours", timings, on_stage):
             colours = estimate_foreground(picture.rgb, np.divide(alpha, 255, dtype=np.float32))
@@ -194,7 +208,9 @@ def refine(
         alpha = multiply_opacity(alpha, picture.opacity)
     if float(probability.max()) < FOUND or not np.any(alpha >= VISIBLE):
         warnings = [NO_SUBJECT]  # the other warnings are about an outline that does not exist
-    return Result(probability, mask, trimap, alpha, colours, timings, tuple(warnings))
+    return Result(
+        probability, mask, trimap, alpha, colours, timings, tuple(warnings), doubt=doubt, doubt_share=doubt_share
+    )
 
 
 def segment(picture: Picture, session: Session, settings: Settings | None = None, label: str | None = None) -> Result:
@@ -219,7 +235,7 @@ def segment(picture: Picture, session: Session, settings: Settings | None = None
     prediction = predict(picture, session, settings)
     maps = chosen_maps(prediction.maps, settings.classes, known)
     nothing: ProbabilityMap = np.zeros(prediction.network_size, np.float32)
-    result = refine(picture, maps.get(label, nothing), settings)
+    result = refine(picture, maps.get(label, nothing), settings, true_alpha=prediction.true_alpha)
     return replace(
         result,
         label=label,
@@ -247,9 +263,15 @@ def _label(settings: Settings, known: tuple[str, ...], label: str | None, title:
 
 
 def _matte(
-    rgb: RGB, probability: ProbabilityMap, mask: Mask, settings: Settings, max_unknown: int, warnings: list[str]
-) -> tuple[Trimap, AlphaMatte]:
-    """Trimap and opacity (0..1); deviations from the settings are appended to `warnings`."""
+    rgb: RGB,
+    probability: ProbabilityMap,
+    mask: Mask,
+    settings: Settings,
+    max_unknown: int,
+    true_alpha: bool,
+    warnings: list[str],
+) -> tuple[Trimap, Matte]:
+    """Trimap and matte; deviations from the settings are appended to `warnings`."""
     erode_size = settings.alpha_matting_erode_size
     if erode_size == "auto":
         erode_size = auto_erode_size((mask.shape[0], mask.shape[1]), (probability.shape[0], probability.shape[1]))
@@ -267,8 +289,11 @@ def _matte(
         trust=settings.trust_mask,
         method=settings.matting_method,
         max_unknown=max_unknown,
+        true_alpha=true_alpha,
     )
     warnings += matte.warnings
+    if matte.doubt_share > UNSURE:
+        warnings.append(Message("The model is unsure about {share:.0%} of the subject.", share=matte.doubt_share))
     if eroded_by < erode_size and matte.unknown:
         warnings.append(
             Message(
@@ -287,7 +312,7 @@ def _matte(
                 share=share,
             )
         )
-    return trimap, matte.alpha
+    return trimap, matte
 
 
 @contextmanager

@@ -7,7 +7,7 @@ between its two thresholds.
 """
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segmentation.arrays import BACKGROUND, FOREGROUND, RGB, UNKNOWN, AlphaMatte, Mask, ProbabilityMap, Trimap
+from segmentation.arrays import (
+    BACKGROUND,
+    FOREGROUND,
+    RGB,
+    UNKNOWN,
+    AlphaMatte,
+    Mask,
+    ProbabilityMap,
+    Trimap,
+    constant,
+)
 from segmentation.errors import MattingError
+from segmentation.matting.doubt import Flags, decide
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha
 from segmentation.matting.prior import MaskPrior, build_prior
@@ -47,6 +58,8 @@ class Matte:
     working_size: tuple[int, int]  # (height, width) at which the picture was solved
     unknown: int  # pixels solved, at the working size
     iterations: int  # conjugate gradient steps; 0 if nothing was solved
+    doubt: Flags | None = None  # where the network was in doubt over more than an outline, one pixel a cell
+    doubt_share: float = 0.0  # of the subject, counting what was in doubt; 0 for a network that gives opacity
 
 
 def estimate_alpha(
@@ -59,6 +72,7 @@ def estimate_alpha(
     method: Method = _DEFAULTS.matting_method,
     max_unknown: int = FAST_UNKNOWN,
     max_bytes: int = MAX_BYTES,
+    true_alpha: bool = False,
 ) -> Matte:
     """The opacity of the unknown pixels, solved by closed-form matting with the network's mask as a prior.
 
@@ -69,11 +83,13 @@ def estimate_alpha(
         trimap: uint8 (h, w) of BACKGROUND, UNKNOWN and FOREGROUND.
         mask: The network's mask, uint8 (h, w). Without it there is no prior and nothing to fall back on.
         output: The probability map that the mask was made from, at the network's resolution. It shows whether the
-            network resolves detail, and so how far to trust it. Omit it if the mask was changed since.
+            network resolves detail, and so how far to trust it, and where it is in doubt over more than an outline,
+            which is decided first. Omit it if the mask was changed since.
         trust: Weight of the mask between the thresholds; 0 is classic matting, 0.1 stays very close to the mask.
         method: "closed-form" with trust 0 gives the result of pymatting's estimate_alpha_cf.
         max_unknown: The most pixels that "fast" solves; with more, it works at a smaller size.
         max_bytes: Memory limit; a larger band is solved at a smaller size, with a warning.
+        true_alpha: The network gives opacity rather than a vote, so nothing is decided where it is in doubt.
 
     Returns:
         The matte, float32 0..1 at the picture's size; certain pixels are exactly 0 or 1.
@@ -92,7 +108,17 @@ def estimate_alpha(
         )
     if missing and mask is not None:
         return Matte(_as_opacity(mask), (_NOTHING_CERTAIN[tuple(missing)],), trimap.shape, 0, 0)
-    return _solve(image, trimap, mask, output if mask is not None else None, trust, method, max_unknown, max_bytes)
+    if mask is None or output is None or trust == 0:
+        return _solve(image, trimap, mask, None if mask is None else output, trust, method, max_unknown, max_bytes)
+    decision = decide(image, trimap, mask, output, trust, true_alpha)
+    if decision is None:
+        return _solve(image, trimap, mask, output, trust, method, max_unknown, max_bytes)
+    # what a decision cut off from one side keeps that decision, which is no deviation from the settings
+    notable = 1.0 if decision.share else NOTABLE
+    matte = _solve(
+        image, decision.trimap, decision.mask, decision.output, trust, method, max_unknown, max_bytes, notable
+    )
+    return replace(matte, doubt=decision.doubt, doubt_share=decision.share)
 
 
 def _solve(
@@ -104,15 +130,18 @@ def _solve(
     method: Method,
     max_unknown: int,
     max_bytes: int,
+    notable: float = NOTABLE,
 ) -> Matte:
     from segmentation.matting.band import solve_band  # imports numba
 
     height, width = trimap.shape
+    if not _is_unknown(trimap).any():  # all of it was in doubt, and is decided
+        return Matte((trimap == FOREGROUND).astype(np.float32), (), trimap.shape, 0, 0)
     box = _unknown_box(trimap, 2 if output is None else 2 + int(np.ceil(max(_cell(trimap.shape, output)))))
-    image, inner = _constant(image[box]), _constant(trimap[box])
+    image, inner = constant(image[box]), constant(trimap[box])
     unknown = int(np.count_nonzero(_is_unknown(inner)))
     scale = _fast_scale(trimap.size, unknown, max_unknown) if method == "fast" else 1.0
-    work = _working_copy(image, inner, inner if mask is None else _constant(mask[box]), scale, max_bytes)
+    work = _working_copy(image, inner, inner if mask is None else constant(mask[box]), scale, max_bytes)
     size = max(1, round(height * work.scale)), max(1, round(width * work.scale))
     warnings = [_too_large(size)] if work.scale < scale else []
 
@@ -127,7 +156,7 @@ def _solve(
         )
     elif mask is not None and not (method == "closed-form" and trust == 0):  # those settings give rembg's result as is
         share = _return_stray_regions(solved, work.trimap, work.mask)
-        if share > NOTABLE:
+        if share > notable:
             warnings.append(_stray(share))
 
     alpha = (trimap == FOREGROUND).astype(np.float32)
@@ -259,7 +288,7 @@ def _shrink(image: RGB, trimap: Trimap, mask: Mask, scale: float) -> tuple[RGB, 
     small_image = np.empty((height, width, 3), np.uint8)
     small_trimap, small_mask = np.empty((2, height, width), np.uint8)
     planes.shrink(image, trimap, mask, small_image, small_trimap, small_mask)
-    return _constant(small_image), _constant(small_trimap), _constant(small_mask)
+    return constant(small_image), constant(small_trimap), constant(small_mask)
 
 
 def _prior(
@@ -324,13 +353,6 @@ def _upsample(
 def _as_opacity(mask: Mask) -> AlphaMatte:
     opacity: AlphaMatte = (to_alpha(mask) / np.float32(255)).astype(np.float32)
     return opacity
-
-
-def _constant(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The array, contiguous and read-only: the only kind of input that kernels are compiled for."""
-    array = np.ascontiguousarray(array).view()
-    array.flags.writeable = False
-    return array
 
 
 def _plane_bytes(pixels: int, working_pixels: int) -> int:

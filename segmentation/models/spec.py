@@ -171,6 +171,7 @@ class OutputSpec(_Entry):
     activation: Literal["none", "sigmoid", "softmax"] = "none"
     normalise: Literal["none", "minmax"] = "none"
     channel: Annotated[int, Field(ge=0)] = 0  # alpha, logits: which channel is the foreground
+    true_alpha: bool = False  # values between 0 and 1 are opacity; otherwise they are the network's doubt
     classes: dict[int, Identifier] = {}  # labels: class number -> name, of those that may be cut out
 
     @property

@@ -34,6 +34,17 @@ def resize(plane: npt.NDArray[Any], size: Size, interpolation: Interpolation) ->
     return np.asarray(image.resize(size[::-1], _RESAMPLING[interpolation], box=box))
 
 
+def resize_window(
+    plane: npt.NDArray[Any], size: Size, window: tuple[slice, slice], interpolation: Interpolation
+) -> npt.NDArray[Any]:
+    """The pixels in a window (rows, columns with a start and a stop) of the plane enlarged to (height, width)."""
+    rows, columns = window
+    scale = plane.shape[0] / size[0], plane.shape[1] / size[1]
+    box = columns.start * scale[1], rows.start * scale[0], columns.stop * scale[1], rows.stop * scale[0]
+    shape = columns.stop - columns.start, rows.stop - rows.start
+    return np.asarray(Image.fromarray(plane).resize(shape, _RESAMPLING[interpolation], box=box))
+
+
 def shrunk(picture: Picture, longest: int) -> Picture:
     """The picture, shrunk if its longer side exceeds `longest` pixels."""
     scale = longest / max(picture.size)

@@ -57,7 +57,14 @@ def make_preview(
     mask = None
     if settings.post_process_mask:  # it is defined in pixels of the whole picture, and is fast
         mask = resize(to_mask(probability, small.size, post_process=True), small.picture.size, "box")
-    result = refine(small.picture, probability, settings, mask=mask, max_unknown=MAX_UNKNOWN)
+    result = refine(
+        small.picture,
+        probability,
+        settings,
+        mask=mask,
+        max_unknown=MAX_UNKNOWN,
+        true_alpha=prediction.true_alpha,
+    )
     stem = f"preview-{uuid.uuid4().hex}"
     # lossless WebP only takes longer to write
     export = recipe.export if recipe.export.format == "jpeg" else with_values(recipe.export, format="png")
