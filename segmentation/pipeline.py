@@ -1,7 +1,7 @@
 """Settings and a picture in, every stage of a cutout out: `predict` runs the network, `refine` everything after it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, Mask, ProbabilityMap, Size, Trimap
+from segmentation.corrections import Stroke
 from segmentation.errors import SessionError, SettingsError
 from segmentation.matting.alpha import FAST_UNKNOWN, Matte, estimate_alpha
 from segmentation.matting.classes import NO_CLASSES, NOT_FOUND, check_classes, chosen_maps, labels_of, listed
@@ -175,6 +176,7 @@ def refine(
     mask: Mask | None = None,
     max_unknown: int = FAST_UNKNOWN,
     true_alpha: bool = False,
+    strokes: Sequence[Stroke] = (),  # noqa: ARG001  # until they are written into the trimap
 ) -> Result:
     """Everything after the network: mask, trimap, alpha, colours and cutout. Tunes settings without running it again.
 
@@ -186,6 +188,7 @@ def refine(
         mask: The mask at the picture's size, to use instead of one made from the probability map.
         max_unknown: The most pixels that fast matting solves; lower it for a quicker preview.
         true_alpha: Whether the map is opacity rather than a vote, as the prediction says.
+        strokes: What a person painted on the picture.
     """
     settings = settings or Settings()
     timings: dict[str, float] = {}
