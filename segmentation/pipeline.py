@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, Mask, ProbabilityMap, Size, Trimap
-from segmentation.corrections import Stroke
+from segmentation.corrections import Box, Point, Stroke
 from segmentation.errors import SessionError, SettingsError
 from segmentation.matting.alpha import FAST_UNKNOWN, Matte, estimate_alpha
 from segmentation.matting.classes import NO_CLASSES, NOT_FOUND, check_classes, chosen_maps, labels_of, listed
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha, to_mask
 from segmentation.matting.strokes import draw_strokes
+from segmentation.matting.subjects import choose, find_subjects
 from segmentation.matting.trimap import auto_erode_size, to_certain_trimap
 from segmentation.messages import Message
 from segmentation.network.override import overridden, squashed
@@ -58,6 +59,8 @@ class Prediction:
     """Names of all classes that the network tells apart; empty if it has only one."""
     true_alpha: bool = False
     """Whether the maps are opacity, as matting networks give it, rather than votes."""
+    is_networks: bool = True
+    """Whether a network ran; none does where a mask or trimap replaces its answer."""
 
     @property
     def nbytes(self) -> int:
@@ -195,12 +198,14 @@ def ignored_settings(prediction: Prediction, settings: Settings) -> list[Message
 
 def refine(
     picture: Picture,
-    probability: ProbabilityMap,
+    probability: ProbabilityMap | None,
     settings: Settings | None = None,
     on_stage: OnStage | None = None,
     *,
     strokes: Sequence[Stroke] = (),
     trimap: Trimap | None = None,
+    points: Sequence[Point] = (),
+    box: Box | None = None,
     mask: Mask | None = None,
     max_unknown: int = FAST_UNKNOWN,
     true_alpha: bool = False,
@@ -210,12 +215,15 @@ def refine(
 
     Args:
         picture: The picture.
-        probability: (h, w), 0..1, at any resolution, as returned by `predict`.
+        probability: (h, w), 0..1, at any resolution, as returned by `predict`. With None, the trimap alone is solved,
+            as in classic matting.
         settings: classes, mean, std, size and contract have no effect here.
         on_stage: Called when each stage begins.
         strokes: What a person drew, in pixels of the picture; the later over the earlier.
         trimap: (h, w) of the picture, BACKGROUND, UNKNOWN and FOREGROUND, to use as it is instead of one made from the
             mask.
+        points: Clicks on subjects: those to keep, or else all, stay without those to remove.
+        box: Subjects mostly in it are kept.
         mask: The mask at the picture's size, to use instead of one made from the probability map.
         max_unknown: The most pixels that fast matting solves; lower it for a quicker preview.
         true_alpha: Whether the map is opacity rather than a vote, as the prediction says.
@@ -223,7 +231,10 @@ def refine(
             or none: only the others are solved. The result is the same, byte for byte.
 
     Raises:
-        ValueError: The trimap does not fit the picture, or the strokes do not begin with those of the base.
+        SettingsError: No subject is under the points or in the box.
+        MattingError: There is only a trimap, without certain foreground or without certain background.
+        ValueError: There is neither probability map nor trimap, the trimap does not fit the picture, or the strokes do
+            not begin with those of the base.
     """
     settings, strokes = settings or Settings(), tuple(strokes)
     timings: dict[str, float] = {}
@@ -231,11 +242,27 @@ def refine(
         raise ValueError("the trimap must have the picture's size")
     if base is not None and strokes[: len(base.strokes)] != base.strokes:
         raise ValueError("the strokes must begin with those of the base")
-    solved = _solve(picture, probability, settings, timings, on_stage, strokes, trimap, mask, max_unknown, true_alpha)
+    is_classic = probability is None
+    if probability is None:
+        if trimap is None:
+            raise ValueError("there must be a probability map or a trimap")
+        probability = (trimap / np.float32(255)).astype(np.float32)
+    meant = probability
+    if settings.invert:
+        meant, mask = 1 - probability, None if mask is None else ~mask
+        trimap = None if trimap is None else np.where(trimap == UNKNOWN, trimap, ~trimap)
+    solved = _solve(
+        picture, meant, settings, timings, on_stage, strokes, trimap, mask, max_unknown, true_alpha, is_classic
+    )
     alpha, warnings = solved.alpha, solved.warnings
     if picture.opacity is not None:
         alpha = multiply_opacity(alpha, picture.opacity)
-    is_found = bool(strokes) or trimap is not None or float(probability.max()) >= FOUND
+    if points or box:
+        alpha, missed = choose(alpha, points, box)
+        warnings += missed
+    if settings.subjects == "largest":
+        alpha = find_subjects(alpha).only(alpha, [1])
+    is_found = bool(strokes) or trimap is not None or float(meant.max()) >= FOUND
     if not is_found or not np.any(alpha >= VISIBLE):
         warnings = (NO_SUBJECT,)  # the other warnings are about an outline that does not exist
     return Result(
@@ -263,6 +290,7 @@ def _solve(
     mask: Mask | None,
     max_unknown: int,
     true_alpha: bool,
+    is_classic: bool,
 ) -> Solved:
     warnings: list[str] = []
     with _stage("mask", timings, on_stage):
@@ -272,7 +300,7 @@ def _solve(
     if settings.alpha_matting:
         with _stage("matting", timings, on_stage):
             trimap, matte = _matte(
-                picture.rgb, probability, mask, settings, strokes, trimap, max_unknown, true_alpha, warnings
+                picture.rgb, probability, mask, settings, strokes, trimap, max_unknown, true_alpha, is_classic, warnings
             )
             alpha = np.rint(matte.alpha * 255.0).astype(np.uint8)
             colours = estimate_foreground(picture.rgb, matte.alpha)
@@ -286,6 +314,30 @@ def _solve(
             with _stage("colours", timings, on_stage):
                 colours = estimate_foreground(picture.rgb, np.divide(alpha, 255, dtype=np.float32))
     return Solved(strokes, mask, trimap, alpha, colours, tuple(warnings), doubt, doubt_share)
+
+
+def subjects_of(result: Result, settings: Settings) -> list[Result]:
+    """A result for each subject, if the settings want a cutout of each, with numbered labels; or else the one result.
+
+    Timings and warnings, which are about all of them, stay with the first.
+
+    Args:
+        result: Of all subjects.
+        settings: Only subjects is used.
+    """
+    if settings.subjects != "each":
+        return [result]
+    subjects = find_subjects(result.alpha)
+    first, *others = [
+        replace(result, alpha=subjects.only(result.alpha, [number]), label=numbered(result.label, number))
+        for number in range(1, subjects.count + 1)
+    ] or [replace(result, label=numbered(result.label, 1))]
+    return [first, *(replace(other, timings={}, warnings=()) for other in others)]
+
+
+def numbered(label: str, number: int) -> str:
+    """Label of the cutout of a subject, such as "2", or "hair-2" for one of a class."""
+    return f"{label}-{number}" if label else str(number)
 
 
 def segment(
@@ -363,6 +415,7 @@ def _matte(
     trimap: Trimap | None,
     max_unknown: int,
     true_alpha: bool,
+    is_classic: bool,
     warnings: list[str],
 ) -> tuple[Trimap, Matte]:
     """Trimap and matte; deviations from the settings are appended to `warnings`."""
@@ -381,7 +434,7 @@ def _matte(
     matte = estimate_alpha(
         rgb,
         trimap,
-        mask=mask,
+        mask=None if is_classic else mask,
         output=None if settings.post_process_mask or is_given else probability,
         trust=settings.trust_mask,
         method=settings.matting_method,

@@ -39,6 +39,7 @@ class LiveTuning:
         """Take what the visitor says about a picture: `key` of a cutout or failed picture, and its new `correction`.
 
         The correction has strokes, points and a box, as `Correction.as_json` gives them; what it leaves out is erased.
+        It may be their JSON text, and must be if it is long: the server accepts few lists, but long strings.
         """
         key, value = getattr(event, "key", None), getattr(event, "correction", None)  # not trusted: set by the client
         index = run.view.picture_of(key) if run else None

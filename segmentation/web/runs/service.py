@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.config import Config
-from segmentation.corrections import Correction
+from segmentation.corrected import needs_network, no_prediction
+from segmentation.corrections import NOTHING, Correction
 from segmentation.errors import SettingsError
 from segmentation.matting.alpha import is_ready as matting_is_ready
 from segmentation.matting.alpha import warm_up as warm_up_matting
@@ -19,7 +20,7 @@ from segmentation.network.machine import available_cores
 from segmentation.picture.export import NO_BACKDROP
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Picture
-from segmentation.predictor import Predictor, from_predictions, from_session
+from segmentation.predictor import Predictor, from_nothing, from_predictions, from_session
 from segmentation.proof import Proof, candidates, prove, run_of
 from segmentation.recipe import Recipe
 from segmentation.web.events import OnProgress
@@ -88,13 +89,30 @@ class Service:
         """
         sources = uploaded_files(paths, self.config.max_pictures)
         behind = self.backdrop(recipe, backdrop)
-        predictor = self.predictor(recipe, len(sources), on_progress)
+        predictor = self._predictor(recipe, range(len(sources)), corrections or {}, on_progress)
         recipe = replace(recipe, model=predictor.model)  # a name on the Hub is pinned to what it means now
         touch_files(sources)
         predictions = Predictions(sources, recipe)
         self.predictions.add(predictions)
         ticket = self.ticket([predictor.model], len(sources))
         return Run(new_run_folder(), predictions, recipe, behind, predictor, ticket, corrections=corrections)
+
+    def _predictor(
+        self, recipe: Recipe, pictures: Sequence[int], corrections: Mapping[int, Correction], report: OnProgress | None
+    ) -> Predictor:
+        """Like `predictor`, but without a network if none of these pictures needs one."""
+        needing = [i for i in pictures if needs_network(corrections.get(i, NOTHING), recipe.settings)]
+        if needing:
+            return self.predictor(recipe, len(needing), report)
+        _prepare_matting(recipe, report)
+        return from_nothing(self.offered.pinned(recipe.model))
+
+    @staticmethod
+    def _undone(run: Run, recipe: Recipe) -> list[int]:
+        """The pictures of a run that have no cutouts, or were cut out without the network that they need now."""
+        known, said, missing = run.predictions.by_picture, run.corrections, set(run.missing)
+        blank = [index for index, prediction in known.items() if not prediction.is_networks]
+        return sorted(missing.union(index for index in blank if needs_network(said.get(index), recipe.settings)))
 
     def predictor(self, recipe: Recipe, pictures: int, on_progress: OnProgress | None) -> Predictor:
         """The loaded network of a recipe, ready for a visitor's pictures.
@@ -140,7 +158,7 @@ class Service:
         """
         sources = uploaded_files(paths, self.config.max_pictures)
         known, recipe = run.predictions, self._pinned(recipe)
-        return not run.missing and set(sources) == set(known.sources) and known.is_reusable_for(recipe)
+        return not self._undone(run, recipe) and set(sources) == set(known.sources) and known.is_reusable_for(recipe)
 
     def rest(
         self,
@@ -172,16 +190,18 @@ class Service:
         if run.is_at_work or not set(known.sources) <= set(sources) or not known.is_reusable_for(recipe):
             return None
         added = [source for source in sources if source not in known.sources]
-        if indices is None and not run.missing and not added:
+        if indices is None and not self._undone(run, recipe) and not added:
             return None
         behind = self.backdrop(recipe, backdrop)
-        predictor = self.predictor(recipe, len(sources), on_progress)
+        said = run.corrections.snapshot()
+        count = len(known.sources)
+        todo = [*self._undone(run, recipe), *range(count, count + len(added))] if indices is None else list(indices)
+        predictor = self._predictor(recipe, todo, said, on_progress)
         known.add_sources(added)
         self.predictions.add(known)  # it may have been dropped from the cache
         keep_alive(run, self.predictions)
-        chosen = frozenset(run.missing if indices is None else indices)
+        chosen = frozenset(todo)
         ticket = self.ticket([predictor.model], len(chosen))
-        said = run.corrections.snapshot()
         return Run(new_run_folder(), known, recipe, behind, predictor, ticket, chosen, said)
 
     def picture(self, path: Any) -> Picture:
@@ -272,7 +292,10 @@ class Service:
         """
         behind = self.backdrop(recipe, backdrop)
         _prepare_matting(recipe, on_progress)
-        known = predictions.by_picture
+        known, said = dict(predictions.by_picture), corrections or {}
+        for index, correction in said.items():
+            if index < len(predictions.sources) and not needs_network(correction, recipe.settings):
+                known.setdefault(index, no_prediction())
         chosen = {index: known[index] for index in (known if indices is None else indices) if index in known}
         if not chosen:
             raise SettingsError(EXPIRED)
@@ -292,13 +315,14 @@ class Service:
         if selected is None:
             return None
         behind = self.backdrop(recipe, backdrop)
-        prediction = run.predictions.by_picture.get(selected[0])
+        prediction, correction = run.predictions.by_picture.get(selected[0]), run.corrections.get(selected[0])
+        if prediction is None and not needs_network(correction, recipe.settings):
+            prediction = no_prediction()
         if prediction is None:
             raise SettingsError(EXPIRED)
         keep_alive(run, self.predictions)
         with self._preview_slots:
             refined = run.predictions.refined(recipe)
-            correction = run.corrections.get(selected[0])
             return make_preview(run, *selected, prediction, refined, behind, self.config.limits, correction)
 
     def _forget(self, run: Run) -> None:
