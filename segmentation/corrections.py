@@ -79,6 +79,10 @@ class Correction:
         """Its own files, with the strokes, points and box of another."""
         return replace(self, strokes=other.strokes, points=other.points, box=other.box)
 
+    def with_files(self, mask: Path | None, trimap: Path | None) -> "Correction":
+        """Its strokes, points and box, with these files."""
+        return replace(self, mask=mask, trimap=trimap)
+
     def scaled(self, factor: float) -> "Correction":
         """The same on a copy of the picture enlarged by `factor`; the files stay as they are."""
         strokes = tuple(
@@ -205,7 +209,7 @@ def read_correction(value: object) -> Correction:
     Raises:
         SettingsError: As `read_strokes`, `read_points` and `read_box`.
     """
-    value = _parsed(value)
+    value = parsed(value)
     if not isinstance(value, Mapping) or not set(value) <= {"strokes", "points", "box"}:
         raise SettingsError(Message("A correction may have strokes, points and a box, and nothing else."))
     return Correction(read_strokes(value.get("strokes")), read_points(value.get("points")), read_box(value.get("box")))
@@ -246,13 +250,14 @@ def check_inside(correction: Correction, size: tuple[int, int]) -> None:
 def _list(name: str, value: object) -> Sequence[Any]:
     if value is None or value == "":
         return ()
-    value = _parsed(value)
+    value = parsed(value)
     if isinstance(value, list | tuple):
         return value
     raise SettingsError(Message("{name} must be a JSON list.", name=name))
 
 
-def _parsed(value: object) -> object:
+def parsed(value: object) -> object:
+    """A value that may have come as JSON text; None if that cannot be read."""
     if not isinstance(value, str):
         return value
     try:
