@@ -52,7 +52,7 @@ def default_candidates(
         for spec in models
         if "general" in spec.tasks
         and not spec.licence.needs_acceptance
-        and _MEMORY_OF_WEIGHTS * (spec.weights.size or 0) <= memory
+        and _MEMORY_OF_WEIGHTS * spec.weights.total <= memory
         and seconds(spec) < DEFAULT_SECONDS
     ]
     return sorted(fitting, key=lambda spec: (TIERS.index(spec.tier), seconds(spec)), reverse=True)
