@@ -75,6 +75,10 @@ class Correction:
         """Whether it points at a subject."""
         return bool(self.points or self.box)
 
+    def with_marks_of(self, other: "Correction") -> "Correction":
+        """Its own files, with the strokes, points and box of another."""
+        return replace(self, strokes=other.strokes, points=other.points, box=other.box)
+
     def scaled(self, factor: float) -> "Correction":
         """The same on a copy of the picture enlarged by `factor`; the files stay as they are."""
         strokes = tuple(
@@ -196,11 +200,12 @@ def read_box(value: object) -> Box | None:
 
 
 def read_correction(value: object) -> Correction:
-    """What `Correction.as_json` gives, checked.
+    """What `Correction.as_json` gives, or its text, checked.
 
     Raises:
         SettingsError: As `read_strokes`, `read_points` and `read_box`.
     """
+    value = _parsed(value)
     if not isinstance(value, Mapping) or not set(value) <= {"strokes", "points", "box"}:
         raise SettingsError(Message("A correction may have strokes, points and a box, and nothing else."))
     return Correction(read_strokes(value.get("strokes")), read_points(value.get("points")), read_box(value.get("box")))
@@ -241,14 +246,19 @@ def check_inside(correction: Correction, size: tuple[int, int]) -> None:
 def _list(name: str, value: object) -> Sequence[Any]:
     if value is None or value == "":
         return ()
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            value = None
+    value = _parsed(value)
     if isinstance(value, list | tuple):
         return value
     raise SettingsError(Message("{name} must be a JSON list.", name=name))
+
+
+def _parsed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_number(value: object) -> bool:

@@ -68,6 +68,19 @@ def from_session(session: Session, settings: Settings, runner: Runner | None = N
     )
 
 
+def from_nothing(model: str) -> Predictor:
+    """For pictures that need no network, as each has a mask or trimap of its own.
+
+    Args:
+        model: Id of the model that would have run.
+    """
+
+    def predict_nothing(*_: object) -> Prediction:
+        raise AssertionError("every picture has its own mask or trimap")
+
+    return Predictor(predict_nothing, model, lambda _: [""], lambda _: ("", ""))
+
+
 def from_predictions(model: str, predictions: Mapping[int, Prediction], settings: Settings = DEFAULT) -> Predictor:
     """Use earlier predictions; no network runs.
 

@@ -34,6 +34,8 @@ NETWORK_SETTINGS = ("mean", "std", "size", "contract")
 OUTPUT_ENDINGS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 Method = Literal["fast", "closed-form"]
+MaskMode = Literal["replace", "add", "subtract", "intersect"]
+Subjects = Literal["all", "each", "largest"]
 Background = Literal["transparent", "picture", "blur", "mask"]  # or a colour
 BACKGROUNDS: tuple[Background, ...] = get_args(Background)
 EachOrAll = Literal["each", "all"]
@@ -207,6 +209,14 @@ class Settings(_Checked):
     """Remove specks, smooth the outline and make the mask binary."""
     decontaminate: bool = False
     """Remove the old background's colour from the edges even without matting; matting always does it."""
+    invert: bool = False
+    """Cut out the background instead of the subject."""
+    mask_mode: MaskMode = "replace"
+    """How a mask of your own joins the model's: 'replace' uses yours alone, and no model; 'add' takes what either has,
+    'subtract' removes yours from the model's, and 'intersect' takes what both have."""
+    subjects: Subjects = "all"
+    """Subjects that do not touch each other: 'all' in one cutout, 'each' in a cutout of its own, by size, or only the
+    'largest'."""
     classes: Annotated[Classes, BeforeValidator(_classes)] = "each"
     """Classes to join into one cutout, such as hair,hat; 'all' joins everything but the background, 'each' makes a
     cutout of every class found. For models that tell classes apart."""

@@ -108,6 +108,7 @@ class Controls:
         self._add(AUTO, gr.Checkbox(EXTRA[AUTO], label=i18n(AUTO), info=info(AUTO), elem_id=AUTO))
         self._radio("matting_method", LABELS["matting_method"])
         self._slider("trust_mask")
+        self._radio("mask_mode", LABELS["mask_mode"], visible=False)
 
     def background(self) -> None:
         """The background, and how the files are written."""
@@ -130,7 +131,9 @@ class Controls:
         self._slider("crop_margin", visible=False)
 
     def network(self) -> None:
-        """Post-processing of the mask, and the network's input."""
+        """What counts as subject, post-processing of the mask, and the network's input."""
+        self._radio("subjects", LABELS["subjects"])
+        self._checkbox("invert")
         self._checkbox("post_process_mask")
         for name in TEXT_FIELDS:
             self._add(

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segmentation.arrays import Size
+from segmentation.corrected import OwnPlanes, load_planes
+from segmentation.corrections import Correction
 from segmentation.errors import SettingsError
 from segmentation.messages import Message
 from segmentation.picture.load import load_image
@@ -47,6 +49,7 @@ class Predictions:
         self._sources = tuple(sources)
         self._by_picture: dict[int, Prediction] = {}
         self._small: OrderedDict[Path, SmallPicture] = OrderedDict()
+        self._planes: tuple[object, OwnPlanes] = None, OwnPlanes()
         self._lock = threading.Lock()
 
     @property
@@ -104,6 +107,18 @@ class Predictions:
             while len(self._small) > 2:
                 self._small.popitem(last=False)
             return self._small[path]
+
+    def small_planes(self, correction: Correction, small: SmallPicture, limits: Limits) -> OwnPlanes:
+        """A visitor's own mask and trimap of a picture at screen size. The last ones stay in memory.
+
+        Raises:
+            ImageError: A file no longer exists, or does not fit the picture.
+        """
+        key = correction.mask, correction.trimap, small.size
+        with self._lock:
+            if self._planes[0] != key:
+                self._planes = key, load_planes(correction, small.size, limits).shrunk(small.picture.size)
+            return self._planes[1]
 
     def clear(self) -> None:
         """Drop all predictions."""

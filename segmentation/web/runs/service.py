@@ -2,13 +2,15 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from segmentation.config import Config
+from segmentation.corrected import needs_network, no_prediction
+from segmentation.corrections import NOTHING, Correction
 from segmentation.errors import SettingsError
 from segmentation.matting.alpha import is_ready as matting_is_ready
 from segmentation.matting.alpha import warm_up as warm_up_matting
@@ -18,13 +20,14 @@ from segmentation.network.machine import available_cores
 from segmentation.picture.export import NO_BACKDROP
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Picture
-from segmentation.predictor import Predictor, from_predictions, from_session
+from segmentation.predictor import Predictor, from_nothing, from_predictions, from_session
 from segmentation.proof import Proof, candidates, prove, run_of
 from segmentation.recipe import Recipe
 from segmentation.web.events import OnProgress
 from segmentation.web.guard.uploads import new_run_folder, touch_files, uploaded_files
+from segmentation.web.runs.corrections import carried_over
 from segmentation.web.runs.offered import OfferedModels
-from segmentation.web.runs.outcomes import MadeBy
+from segmentation.web.runs.outcomes import MadeBy, Wanted
 from segmentation.web.runs.predictions import EXPIRED, PredictionCache, Predictions
 from segmentation.web.runs.previews import Preview, make_preview
 from segmentation.web.runs.run import Run
@@ -65,7 +68,12 @@ class Service:
         self._preview_slots = threading.BoundedSemaphore(available_cores())  # separate: previews never wait for a batch
 
     def new_run(
-        self, paths: Sequence[Any], recipe: Recipe, backdrop: Any = None, on_progress: OnProgress | None = None
+        self,
+        paths: Sequence[Any],
+        recipe: Recipe,
+        backdrop: Any = None,
+        on_progress: OnProgress | None = None,
+        corrections: Mapping[int, Correction] | None = None,
     ) -> Run:
         """Check a visitor's request and fetch and load the model. No picture is read yet.
 
@@ -74,19 +82,37 @@ class Service:
             recipe: Model and settings.
             backdrop: Path of the background picture, as sent by the client, if the settings need one.
             on_progress: Progress callback.
+            corrections: What the visitor says about pictures, by number.
 
         Raises:
             SegmentationError: Invalid files, or the model is unknown, unavailable, or cannot take that size.
         """
         sources = uploaded_files(paths, self.config.max_pictures)
         behind = self.backdrop(recipe, backdrop)
-        predictor = self.predictor(recipe, len(sources), on_progress)
+        predictor = self._predictor(recipe, range(len(sources)), corrections or {}, on_progress)
         recipe = replace(recipe, model=predictor.model)  # a name on the Hub is pinned to what it means now
         touch_files(sources)
         predictions = Predictions(sources, recipe)
         self.predictions.add(predictions)
         ticket = self.ticket([predictor.model], len(sources))
-        return Run(new_run_folder(), predictions, recipe, behind, predictor, ticket)
+        return Run(new_run_folder(), predictions, recipe, behind, predictor, ticket, corrections=corrections)
+
+    def _predictor(
+        self, recipe: Recipe, pictures: Sequence[int], corrections: Mapping[int, Correction], report: OnProgress | None
+    ) -> Predictor:
+        """Like `predictor`, but without a network if none of these pictures needs one."""
+        needing = [i for i in pictures if needs_network(corrections.get(i, NOTHING), recipe.settings)]
+        if needing:
+            return self.predictor(recipe, len(needing), report)
+        _prepare_matting(recipe, report)
+        return from_nothing(self.offered.pinned(recipe.model))
+
+    @staticmethod
+    def _undone(run: Run, recipe: Recipe) -> list[int]:
+        """The pictures of a run that have no cutouts, or were cut out without the network that they need now."""
+        known, said, missing = run.predictions.by_picture, run.corrections, set(run.missing)
+        blank = [index for index, prediction in known.items() if not prediction.is_networks]
+        return sorted(missing.union(index for index in blank if needs_network(said.get(index), recipe.settings)))
 
     def predictor(self, recipe: Recipe, pictures: int, on_progress: OnProgress | None) -> Predictor:
         """The loaded network of a recipe, ready for a visitor's pictures.
@@ -115,6 +141,15 @@ class Service:
         turns = self.turns if all(spec and spec.registered for spec in specs) else self.apart
         return turns.ticket(single=pictures == 1)
 
+    def carried_over(self, run: Run, paths: Sequence[Any]) -> dict[int, Correction]:
+        """What a visitor says about the pictures of a run, for a new run of those and others, by their numbers there.
+
+        Raises:
+            ImageError: A path is not an upload.
+        """
+        sources = uploaded_files(paths, self.config.max_pictures)
+        return carried_over(run.corrections.snapshot(), run.predictions.sources, sources)
+
     def is_complete(self, run: Run, paths: Sequence[Any], recipe: Recipe) -> bool:
         """Whether a run has finished all these pictures with the same network settings.
 
@@ -123,7 +158,7 @@ class Service:
         """
         sources = uploaded_files(paths, self.config.max_pictures)
         known, recipe = run.predictions, self._pinned(recipe)
-        return not run.missing and set(sources) == set(known.sources) and known.is_reusable_for(recipe)
+        return not self._undone(run, recipe) and set(sources) == set(known.sources) and known.is_reusable_for(recipe)
 
     def rest(
         self,
@@ -155,16 +190,19 @@ class Service:
         if run.is_at_work or not set(known.sources) <= set(sources) or not known.is_reusable_for(recipe):
             return None
         added = [source for source in sources if source not in known.sources]
-        if indices is None and not run.missing and not added:
+        if indices is None and not self._undone(run, recipe) and not added:
             return None
         behind = self.backdrop(recipe, backdrop)
-        predictor = self.predictor(recipe, len(sources), on_progress)
+        said = run.corrections.snapshot()
+        count = len(known.sources)
+        todo = [*self._undone(run, recipe), *range(count, count + len(added))] if indices is None else list(indices)
+        predictor = self._predictor(recipe, todo, said, on_progress)
         known.add_sources(added)
         self.predictions.add(known)  # it may have been dropped from the cache
         keep_alive(run, self.predictions)
-        chosen = frozenset(run.missing if indices is None else indices)
+        chosen = frozenset(todo)
         ticket = self.ticket([predictor.model], len(chosen))
-        return Run(new_run_folder(), known, recipe, behind, predictor, ticket, chosen)
+        return Run(new_run_folder(), known, recipe, behind, predictor, ticket, chosen, said)
 
     def picture(self, path: Any) -> Picture:
         """A visitor's picture.
@@ -211,12 +249,23 @@ class Service:
             raise SettingsError(NO_BACKDROP)
         return uploaded_files([path], 1)[0]
 
-    def made_by(self, run: Run, recipe: Recipe, backdrop: Any) -> MadeBy:
-        """Recipe and backdrop that refining a run's pictures would use now.
+    def made_by(self, run: Run, recipe: Recipe, backdrop: Any, index: int) -> MadeBy:
+        """What refining a picture of a run would use now.
 
         Raises:
             SegmentationError: See `backdrop`.
         """
+        return MadeBy(*self._wanted(run, recipe, backdrop), run.corrections.get(index))
+
+    def share_of(self, run: Run, recipe: Recipe, backdrop: Any) -> tuple[int, int]:
+        """Number of a run's pictures that refining would not change, and of all that did not fail.
+
+        Raises:
+            SegmentationError: See `backdrop`.
+        """
+        return run.outcomes.share_of(self._wanted(run, recipe, backdrop), run.corrections.snapshot())
+
+    def _wanted(self, run: Run, recipe: Recipe, backdrop: Any) -> Wanted:
         return run.predictions.refined(recipe), self.backdrop(recipe, backdrop)
 
     def refinement(
@@ -226,6 +275,7 @@ class Service:
         backdrop: Any = None,
         indices: Iterable[int] | None = None,
         on_progress: OnProgress | None = None,
+        corrections: Mapping[int, Correction] | None = None,
     ) -> Run:
         """A run that makes new cutouts from earlier predictions.
 
@@ -235,13 +285,17 @@ class Service:
             backdrop: As in `new_run`.
             indices: Numbers of the pictures; by default, all that have predictions.
             on_progress: Progress callback.
+            corrections: What the visitor says about pictures, by number.
 
         Raises:
             SegmentationError: The predictions have expired, or the background is not an upload.
         """
         behind = self.backdrop(recipe, backdrop)
         _prepare_matting(recipe, on_progress)
-        known = predictions.by_picture
+        known, said = dict(predictions.by_picture), corrections or {}
+        for index, correction in said.items():
+            if index < len(predictions.sources) and not needs_network(correction, recipe.settings):
+                known.setdefault(index, no_prediction())
         chosen = {index: known[index] for index in (known if indices is None else indices) if index in known}
         if not chosen:
             raise SettingsError(EXPIRED)
@@ -249,7 +303,7 @@ class Service:
         ticket = self.turns.ticket(single=len(chosen) == 1)
         refined = predictions.refined(recipe)
         predictor = from_predictions(refined.model, chosen, refined.settings)
-        return Run(new_run_folder(), predictions, refined, behind, predictor, ticket, frozenset(chosen))
+        return Run(new_run_folder(), predictions, refined, behind, predictor, ticket, frozenset(chosen), corrections)
 
     def preview(self, run: Run, recipe: Recipe, backdrop: Any = None) -> Preview | None:
         """A preview of the selected picture with new settings, at screen size; None if nothing is selected.
@@ -261,13 +315,15 @@ class Service:
         if selected is None:
             return None
         behind = self.backdrop(recipe, backdrop)
-        prediction = run.predictions.by_picture.get(selected[0])
+        prediction, correction = run.predictions.by_picture.get(selected[0]), run.corrections.get(selected[0])
+        if prediction is None and not needs_network(correction, recipe.settings):
+            prediction = no_prediction()
         if prediction is None:
             raise SettingsError(EXPIRED)
         keep_alive(run, self.predictions)
         with self._preview_slots:
             refined = run.predictions.refined(recipe)
-            return make_preview(run, *selected, prediction, refined, behind, self.config.limits)
+            return make_preview(run, *selected, prediction, refined, behind, self.config.limits, correction)
 
     def _forget(self, run: Run) -> None:
         """Delete a run from memory and disk: its visitor is gone or has started another."""
