@@ -11,6 +11,7 @@ from segmentation.commands.command import Parsers
 from segmentation.config import DEVICES, Config
 from segmentation.errors import SettingsError
 from segmentation.inputs import find_pictures
+from segmentation.models.choice import promptable_of
 from segmentation.models.finder import ModelFinder
 from segmentation.models.registry import Registry
 from segmentation.network.pool import threads_for
@@ -78,7 +79,11 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
         spec = ModelFinder.of(config, registry).spec(recipe.model, bars.show)
         threads = threads_for(spec, len(sources))
         session = load_configured(spec, config, device=options.device, threads=threads, on_progress=bars.show)
-    predictor = from_session(session, recipe.settings)
+        prompt_session = None
+        if recipe.settings.prompt_model and not spec.prompt:
+            asked = promptable_of(registry, recipe.settings.prompt_model)
+            prompt_session = load_configured(asked, config, device=options.device, on_progress=bars.show)
+    predictor = from_session(session, recipe.settings, prompt_session=prompt_session)
     folder.mkdir(parents=True, exist_ok=True)
     reports = {}
     events = run_batch(

@@ -9,7 +9,7 @@ import pytest
 
 from segmentation import Registry, SessionError, WeightsError, inspect_model, load_session
 from segmentation.config import Config
-from segmentation.corrections import Point
+from segmentation.corrections import Point, Prompt
 from segmentation.doctor import examine
 from segmentation.models.inspection.inspection import inspection_of
 from segmentation.models.models_folder import folder_models
@@ -50,7 +50,7 @@ def test_all_files_come_from_the_hub_and_progress_counts_them_together(hub: Loop
     assert calls[-1][0] == spec.weights.total
     session = load_session(spec, folder=folder, device="cpu")
     embedding = embed(np.zeros((48, 96, 3), np.uint8), session, session.input).embedding
-    assert ask(session, embedding, [Point(5, 5)]) is not None
+    assert ask(session, embedding, Prompt((Point(5, 5),))) is not None
     assert hub.downloads(DECODER) == 1
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from segmentation import Registry, Session, SessionError
-from segmentation.corrections import Box, Point
+from segmentation.corrections import Box, Point, Prompt
 from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.gpu.probe import gpu_problem
 from segmentation.network.pool import SessionPool
@@ -52,7 +52,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Session]
 
 def pointed(session: Session, rgb: Any, points: list[Point], box: Box | None = None, candidate: int = 1) -> Pointed:
     embedding = embed(rgb, session, session.input).embedding
-    found = ask(session, embedding, points, box, candidate)
+    found = ask(session, embedding, Prompt(tuple(points), box, candidate))
     assert found is not None
     return found
 
@@ -106,9 +106,8 @@ def test_a_point_takes_away_what_it_lies_on(loaded: Callable[[str], Session], rg
 
 def test_a_network_that_cannot_take_away_says_so(loaded: Callable[[str], Session], rgb: Any) -> None:
     found = pointed(loaded("efficientsam-ti-split"), rgb, [Point(15, 15), Point(75, 15, keep=False)])
-    assert [text.template for text in found.warnings] == [
-        "{title} does not understand points to remove: the best of its answers that leaves them out was taken."
-    ]
+    (warning,) = found.warnings
+    assert "does not understand points to remove: the best of its answers that leaves them out was taken" in warning
     assert inside(found, LEFT, RIGHT, BAR)[1] == 0
 
 
@@ -149,8 +148,8 @@ def test_without_boxes_points_count_and_the_answer_is_cut(loaded: Callable[[str]
 def test_points_to_remove_alone_say_nothing(loaded: Callable[[str], Session], rgb: Any, model_id: str) -> None:
     session = loaded(model_id)
     embedding = embed(rgb, session, session.input).embedding
-    assert ask(session, embedding, [Point(15, 15, keep=False)]) is None
-    assert ask(session, embedding, []) is None
+    assert ask(session, embedding, Prompt((Point(15, 15, keep=False),))) is None
+    assert ask(session, embedding, Prompt()) is None
 
 
 @pytest.mark.parametrize("model_id", INTERFACES)
@@ -162,7 +161,7 @@ def test_an_embedding_carries_the_picture_and_knows_its_size(
     assert (embedding.picture, embedding.model) == ((48, 96), model_id)
     assert embedding.nbytes == sum(tensor.nbytes for tensor in embedding.tensors.values()) > 0
     mirrored = embed(np.ascontiguousarray(rgb[:, ::-1]), session, session.input).embedding
-    found = ask(session, mirrored, [Point(80, 15)])  # where the left square is now
+    found = ask(session, mirrored, Prompt((Point(80, 15),)))  # where the left square is now
     assert found is not None
     assert resize(found.map, (48, 96), "bilinear")[15, 80] > 0.5
 
@@ -418,17 +417,17 @@ def test_both_parts_run_on_the_card_and_recover_from_too_little_memory(card: Run
     session = Session(spec, path, "auto", gpu=GpuOptions(memory_mb=1000, graphs=True, engines=tmp_path / "engines"))
     assert all(load[CUDA]["enable_cuda_graph"] == "0" for load in card.loads)  # the prompts vary in length
     found = pointed(session, rgb, [Point(15, 15)])
-    assert (found.answer.provider, session.provider) == (CUDA, CUDA)
+    assert (found.provider, session.provider) == (CUDA, CUDA)
     assert np.array_equal(found.map, on_cpu.map)
     embedding = embed(rgb, session, session.input).embedding
     card.run_errors += [out_of_memory(), out_of_memory()]  # of the decoder, before and after it is loaded again
-    again = ask(session, embedding, [Point(15, 15)])
+    again = ask(session, embedding, Prompt((Point(15, 15),)))
     assert again is not None
-    assert again.answer.provider == CPU
-    assert "too little free memory" in again.answer.provider_note
+    assert again.provider == CPU
+    assert "too little free memory" in again.provider_note
     assert np.array_equal(again.map, on_cpu.map)
     assert session.provider == CUDA  # the encoder was not touched
     assert session.give_memory_back(0)  # tries the GPU again
-    retried = ask(session, embedding, [Point(15, 15)])
+    retried = ask(session, embedding, Prompt((Point(15, 15),)))
     assert retried is not None
-    assert retried.answer.provider == CUDA
+    assert retried.provider == CUDA

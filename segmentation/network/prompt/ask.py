@@ -1,16 +1,13 @@
 """A picture -> its embedding, and points or a box on it -> what was pointed at."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segmentation.arrays import RGB, ProbabilityMap
-from segmentation.corrections import Box, Point
-from segmentation.messages import Message
+from segmentation.corrections import Prompt
 from segmentation.models.spec import InputSpec
 from segmentation.network.prompt.embedding import Embedding
 from segmentation.network.prompt.encoding import asked
 from segmentation.network.prompt.reading import candidates
-from segmentation.network.recovery import Answers
 from segmentation.network.session import Session
 from segmentation.network.tensor import to_tensor
 from segmentation.network.watchdog import Cancelled
@@ -32,10 +29,15 @@ class Pointed:
 
     map: ProbabilityMap
     """At the network's own resolution, 0..1."""
+    prompt: Prompt
+    model: str
+    """Id of the network's model."""
     scores: tuple[float, ...]
     """How good the network expects each of its answers to be, in the order of their numbers."""
-    warnings: tuple[Message, ...]
-    answer: Answers
+    provider: str
+    """The execution provider that computed the answer."""
+    provider_note: str
+    warnings: tuple[str, ...] = ()
 
 
 def embed(rgb: RGB, session: Session, spec: InputSpec, cancelled: Cancelled | None = None) -> Embedded:
@@ -57,26 +59,17 @@ def embed(rgb: RGB, session: Session, spec: InputSpec, cancelled: Cancelled | No
     return Embedded(embedding, answer.provider, answer.provider_note, answer.memory)
 
 
-def ask(
-    session: Session,
-    embedding: Embedding,
-    points: Sequence[Point],
-    box: Box | None = None,
-    candidate: int = 1,
-    cancelled: Cancelled | None = None,
-) -> Pointed | None:
+def ask(session: Session, embedding: Embedding, prompt: Prompt, cancelled: Cancelled | None = None) -> Pointed | None:
     """Ask a promptable network what was pointed at. Its encoder is not run again.
 
     Args:
         session: The network.
         embedding: The picture, as `embed` gives it.
-        points: In pixels of the picture; the newest last.
-        box: In pixels of the picture.
-        candidate: Which of its answers: 1 is the one with the best score; beyond the last, counting starts over.
+        prompt: In pixels of the picture; the newest points last.
         cancelled: Polled while the network runs; returns True to cancel.
 
     Returns:
-        None if points and box do not say what is wanted.
+        None if the prompt does not say what is wanted.
 
     Raises:
         SessionError: The network cannot be run, or its output is invalid.
@@ -84,7 +77,7 @@ def ask(
     """
     contract = session.prompt
     assert contract is not None, "it is promptable"
-    question = asked(contract, points, box, embedding.picture, embedding.at)
+    question = asked(contract, prompt.points, prompt.box, embedding.picture, embedding.at)
     if question is None:
         return None
     answer = session.decode({**embedding.tensors, **question.feeds}, cancelled)
@@ -97,5 +90,7 @@ def ask(
         embedding.picture,
         question.avoid,
     )
-    plane = found.map(candidate, question.within, embedding.picture)
-    return Pointed(plane, found.scores, question.warnings, answer)
+    plane = found.map(prompt.candidate, question.within, embedding.picture)
+    return Pointed(
+        plane, prompt, session.spec.id, found.scores, answer.provider, answer.provider_note, question.warnings
+    )
