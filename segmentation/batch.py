@@ -164,7 +164,7 @@ class _Job:
             planes = load_planes(correction, picture.size, self.limits)
             draft.add({}, "", planes.notes)
             if has_network:
-                prediction = self.predictor.predict(index, picture, on_stage, cancelled)
+                prediction = self.predictor.predict(index, picture, on_stage, cancelled, correction.prompt)
                 draft.predicted(prediction)
                 draft.add({}, "", ignored_settings(prediction, self.settings))
             else:
@@ -178,7 +178,7 @@ class _Job:
                 cutouts.append(cutout)
                 draft.wrote(cutout.file.name, class_, warnings)
             if not cutouts:
-                draft.add({}, "", [nothing_found(self.settings)])
+                draft.add({}, "", [nothing_found(prediction, self.settings)])
         except SegmentationError as error:
             draft.failed(error.message)
         except MemoryError:

@@ -49,6 +49,8 @@ class Source:
     mask: Mask | None = None
     trimap: Trimap | None = None
     true_alpha: bool = field(default=False, kw_only=True)
+    is_pointed: bool = field(default=False, kw_only=True)
+    """Whether a promptable network has answered points and box already, so that they choose nothing more."""
 
 
 def needs_network(correction: Correction, settings: Settings) -> bool:
@@ -102,7 +104,10 @@ def sources_of(
     if not prediction.is_networks:
         raise SettingsError(Message("{name} has been cut out without a model. Cut out again.", name=name))
     return {
-        label: _joined_source(probability, own, trimap, settings, size, prediction.true_alpha)
+        label: replace(
+            _joined_source(probability, own, trimap, settings, size, prediction.true_alpha),
+            is_pointed=prediction.pointed is not None,
+        )
         for label, probability in found_maps(prediction, settings).items()
     }
 
@@ -158,8 +163,8 @@ def refined(
                 on_stage,
                 strokes=correction.strokes,
                 trimap=source.trimap,
-                points=correction.points,
-                box=correction.box,
+                points=() if source.is_pointed else correction.points,
+                box=None if source.is_pointed else correction.box,
                 mask=source.mask,
                 true_alpha=source.true_alpha,
             )

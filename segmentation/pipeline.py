@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, Mask, ProbabilityMap, Size, Trimap
-from segmentation.corrections import Box, Point, Stroke
+from segmentation.corrections import Box, Point, Prompt, Stroke
 from segmentation.errors import SessionError, SettingsError
 from segmentation.matting.alpha import FAST_UNKNOWN, Matte, estimate_alpha
 from segmentation.matting.classes import NO_CLASSES, NOT_FOUND, check_classes, chosen_maps, labels_of, listed
@@ -20,12 +20,15 @@ from segmentation.matting.subjects import choose, find_subjects
 from segmentation.matting.trimap import auto_erode_size, to_certain_trimap
 from segmentation.messages import Message
 from segmentation.network.override import overridden, squashed
+from segmentation.network.prompt.ask import Pointed, ask, embed
+from segmentation.network.prompt.embedding import Embedding
 from segmentation.network.reading import to_probability
 from segmentation.network.session import Runner, Session
 from segmentation.network.tensor import to_tensor
 from segmentation.network.watchdog import Cancelled
 from segmentation.picture.compose import VISIBLE, compose_cutout, multiply_opacity
 from segmentation.picture.picture import Picture
+from segmentation.picture.resize import resize
 from segmentation.settings import Settings
 
 NO_SUBJECT = Message("No subject found. Try another model.")
@@ -61,11 +64,23 @@ class Prediction:
     """Whether the maps are opacity, as matting networks give it, rather than votes."""
     is_networks: bool = True
     """Whether a network ran; none does where a mask or trimap replaces its answer."""
+    asks: str = ""
+    """Title of the model if it is promptable: it has no maps, and cuts out what it is pointed at."""
+    embedding: Embedding | None = field(default=None, repr=False)
+    """The picture as a promptable network sees it, that of the model or another."""
+    pointed: Pointed | None = field(default=None, repr=False)
+    """What was pointed at. The maps are not restricted to it yet; see `found_maps`."""
+
+    @property
+    def all_warnings(self) -> tuple[str, ...]:
+        """Its own warnings, and those about what was pointed at."""
+        return (*self.warnings, *(self.pointed.warnings if self.pointed else ()))
 
     @property
     def nbytes(self) -> int:
-        """Size of the maps in bytes."""
-        return sum(plane.nbytes for plane in self.maps.values())
+        """Size of maps and embedding in bytes."""
+        planes = [*self.maps.values(), *([self.pointed.map] if self.pointed else [])]
+        return sum(plane.nbytes for plane in planes) + (self.embedding.nbytes if self.embedding else 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,6 +145,9 @@ def predict(
     cancelled: Cancelled | None = None,
     *,
     runner: Runner | None = None,
+    points: Sequence[Point] = (),
+    box: Box | None = None,
+    candidate: int = 1,
 ) -> Prediction:
     """Run the network on a picture.
 
@@ -139,7 +157,10 @@ def predict(
         settings: Only mean, std, size and contract are used.
         on_stage: Called when the stage begins.
         cancelled: Polled while the network runs; returns True to cancel.
-        runner: Computes instead of the session, when a GPU is lent for this picture.
+        runner: Computes instead of the session, when a GPU is lent for this picture; not for promptable models.
+        points: Clicks on what is wanted, and on what is not; for promptable models. See `point_at`.
+        box: Around what is wanted; for promptable models.
+        candidate: Which answer of a promptable model is taken; 1 is the one that it expects to be the best.
 
     Raises:
         SettingsError: The model does not support this size or contract.
@@ -149,6 +170,22 @@ def predict(
     settings, timings = settings or Settings(), dict[str, float]()
     session = session.under(settings.contract)
     spec = overridden(session.input, settings)
+    if session.prompt:
+        with _stage("network", timings, on_stage):
+            embedded = embed(picture.rgb, session, spec, cancelled)
+        prediction = Prediction(
+            maps={},
+            model=session.spec.id,
+            provider=embedded.provider,
+            provider_note=embedded.provider_note,
+            network_memory=embedded.memory,
+            network_size=embedded.embedding.at.canvas,
+            timings=timings,
+            warnings=(*session.notes, *filter(None, [squashed(spec, session.input)])),
+            asks=session.spec.title,
+            embedding=embedded.embedding,
+        )
+        return point_at(picture, prediction, session, Prompt(tuple(points), box, candidate), on_stage, cancelled)
     with _stage("network", timings, on_stage):
         tensor, at = to_tensor(picture.rgb, spec)
         answer = (runner or session.run)(tensor, cancelled)
@@ -168,8 +205,55 @@ def predict(
     )
 
 
+def point_at(
+    picture: Picture,
+    prediction: Prediction,
+    session: Session,
+    prompt: Prompt,
+    on_stage: OnStage | None = None,
+    cancelled: Cancelled | None = None,
+    *,
+    settings: Settings | None = None,
+) -> Prediction:
+    """A prediction with what a promptable network says to points and a box.
+
+    Only what depends on the prompt is computed: the encoder runs if the prediction lacks the picture's embedding.
+    Of a promptable model, the answer is the subject. Of any other, the answer restricts the maps; where there are only
+    points to remove, what lies under them is taken out of the maps.
+
+    Args:
+        picture: The picture.
+        prediction: Its prediction, by this or another model.
+        session: The promptable network.
+        prompt: In pixels of the picture. An empty one takes the restriction away.
+        on_stage: Called when the stage begins.
+        cancelled: Polled while the network runs; returns True to cancel.
+        settings: Only mean, std and size are used, if the embedding is missing and the model its own.
+
+    Raises:
+        SettingsError: The model does not support this size.
+        SessionError: The network cannot be run, or its output is invalid.
+        RunCancelledError: The run was cancelled.
+    """
+    if not prompt:
+        return replace(prediction, pointed=None)
+    timings, embedding = dict(prediction.timings), prediction.embedding
+    with _stage("prompt", timings, on_stage):
+        if embedding is None or embedding.model != session.spec.id:
+            own = settings if settings and prediction.model == session.spec.id else Settings()
+            embedding = embed(picture.rgb, session, overridden(session.input, own), cancelled).embedding
+        pointed = ask(session, embedding, prompt, cancelled)
+        if pointed is None and not prediction.asks:
+            away = replace(prompt, points=tuple(replace(point, keep=True) for point in prompt.points))
+            removed = ask(session, embedding, away, cancelled)
+            pointed = removed and replace(removed, map=1 - removed.map, prompt=prompt)
+    return replace(prediction, timings=timings, embedding=embedding, pointed=pointed)
+
+
 def found_maps(prediction: Prediction, settings: Settings) -> dict[str, ProbabilityMap]:
     """The map of each cutout by its label: of each class that is found, or of those joined, if any of them is.
+
+    What was pointed at restricts them; of a promptable model, it is the only one.
 
     Args:
         prediction: The prediction.
@@ -179,13 +263,28 @@ def found_maps(prediction: Prediction, settings: Settings) -> dict[str, Probabil
         SettingsError: The network has no such class.
     """
     check_classes(settings.classes, prediction.classes, prediction.model)
+    pointed = prediction.pointed
+    if prediction.asks:
+        return {"": pointed.map} if pointed else {}
     maps = chosen_maps(prediction.maps, settings.classes, prediction.classes)
+    if pointed:
+        maps = {label: _restricted(plane, pointed.map) for label, plane in maps.items()}
     # no skirt in the picture, no cutout of a skirt
     return {label: plane for label, plane in maps.items() if not label or float(plane.max()) >= FOUND}
 
 
-def nothing_found(settings: Settings) -> Message:
+def _restricted(plane: ProbabilityMap, to: ProbabilityMap) -> ProbabilityMap:
+    """The lesser of two probabilities, at the first one's resolution."""
+    least: ProbabilityMap = np.minimum(plane, resize(to, (plane.shape[0], plane.shape[1]), "bilinear"))
+    return least
+
+
+def nothing_found(prediction: Prediction | None, settings: Settings) -> Message:
     """Why there is no cutout at all of a picture."""
+    if prediction and prediction.asks:
+        return Message(
+            "Click on the subject, or drag a box around it: {title} cuts out what you point at.", title=prediction.asks
+        )
     if isinstance(settings.classes, str):
         return NO_SUBJECT
     return Message(NOT_FOUND, classes=listed(settings.classes))
@@ -193,7 +292,12 @@ def nothing_found(settings: Settings) -> Message:
 
 def ignored_settings(prediction: Prediction, settings: Settings) -> list[Message]:
     """Sentences about settings that mean nothing to the network of a prediction."""
-    return [] if prediction.classes or settings.classes == "each" else [NO_CLASSES]
+    ignored = [] if prediction.classes or settings.classes == "each" else [NO_CLASSES]
+    if prediction.asks and settings.prompt_model not in ("", prediction.model):
+        ignored.append(
+            Message("{title} is pointed at itself, so no other model is asked what you click.", title=prediction.asks)
+        )
+    return ignored
 
 
 def refine(
@@ -348,6 +452,10 @@ def segment(
     *,
     strokes: Sequence[Stroke] = (),
     trimap: Trimap | None = None,
+    points: Sequence[Point] = (),
+    box: Box | None = None,
+    candidate: int = 1,
+    prompt_session: Session | None = None,
 ) -> Result:
     """Cut the subject out of a picture.
 
@@ -359,25 +467,38 @@ def segment(
             default.
         strokes: What a person drew on it, as for `refine`.
         trimap: What is certain and what is to be solved, as for `refine`.
+        points: Clicks on subjects. A promptable model cuts out what they are on; of any other model's answer, the
+            subjects under them stay, as for `refine`.
+        box: Around subjects, likewise.
+        candidate: Which answer of a promptable model is taken; 1 is the one that it expects to be the best.
+        prompt_session: A promptable network that says what points and box mean, to restrict the model's answer to it.
 
     Raises:
         SettingsError: The model does not support this size, or lacks one of the classes to join; or there is a label,
-            and classes to join.
+            and classes to join; or a promptable model is not told what is wanted.
         SessionError: The network cannot be run, or has no such class.
     """
     settings = settings or Settings()
     known = session.under(settings.contract).output.class_names
     check_classes(settings.classes, known, session.spec.title)
     label = _label(settings, known, label, session.spec.title)
-    prediction = predict(picture, session, settings)
-    maps = chosen_maps(prediction.maps, settings.classes, known)
+    prompt = Prompt(tuple(points), box, candidate)
+    prediction = predict(picture, session, settings, points=prompt.points, box=box, candidate=candidate)
+    if prompt_session and not prediction.asks:
+        prediction = point_at(picture, prediction, prompt_session, prompt)
+    maps = found_maps(prediction, settings)
+    if prediction.asks and not maps:
+        raise SettingsError(nothing_found(prediction, settings))
     nothing: ProbabilityMap = np.zeros(prediction.network_size, np.float32)
+    is_answered = prediction.pointed is not None
     result = refine(
         picture,
         maps.get(label, nothing),
         settings,
         strokes=strokes,
         trimap=trimap,
+        points=() if is_answered else points,
+        box=None if is_answered else box,
         true_alpha=prediction.true_alpha,
     )
     return replace(
@@ -385,7 +506,7 @@ def segment(
         label=label,
         timings=prediction.timings | result.timings,
         warnings=(
-            *picture.notes, *prediction.warnings, *ignored_settings(prediction, settings), *result.warnings,
+            *picture.notes, *prediction.all_warnings, *ignored_settings(prediction, settings), *result.warnings,
         ),
     )  # fmt: skip
 

@@ -97,7 +97,7 @@ def parse_value(name: str, text: str) -> Any:
         return parse_numbers(name, text)
     if name == "size":
         return parse_size(text)
-    if name == "classes":  # a class may be called 7
+    if name in ("classes", "prompt_model"):  # a class may be called 7
         return text
     if isinstance(DEFAULTS[name], bool):
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)

@@ -42,6 +42,7 @@ def test_the_defaults_are_those_of_the_node() -> None:
         "invert": False,
         "mask_mode": "replace",
         "subjects": "all",
+        "prompt_model": "",
         "classes": "each",
         "mean": None,
         "std": None,

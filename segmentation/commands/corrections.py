@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from segmentation.corrections import NOTHING, Correction, read_box, read_points
+from segmentation.corrections import NOTHING, Correction, read_box, read_candidate, read_points
 from segmentation.errors import SettingsError
 from segmentation.inputs import note
 from segmentation.picture.file_kind import file_kind
@@ -46,6 +46,9 @@ def add_corrections(parser: argparse.ArgumentParser) -> None:
         help="clicks on the subjects of the only picture, such as '120,80 300,90', or as JSON with keep",
     )
     parser.add_argument("--box", metavar="L,T,R,B", help="a box around the subject of the only picture, in pixels")
+    parser.add_argument(
+        "--candidate", type=int, metavar="N", help="which answer of a model that is pointed at: 1 is its best (default)"
+    )
 
 
 def read_corrections(options: argparse.Namespace, sources: Sequence[Path], saved: Mapping[str, Correction]) -> Said:
@@ -82,6 +85,9 @@ def read_corrections(options: argparse.Namespace, sources: Sequence[Path], saved
         _only(sources, "--box")
         text = options.box.strip()
         said[0] = replace(said.get(0, NOTHING), box=read_box(text if text.startswith("[") else f"[{text}]"))
+    if options.candidate is not None:
+        _only(sources, "--candidate")
+        said[0] = replace(said.get(0, NOTHING), candidate=read_candidate(options.candidate))
     for kind, folder in (("mask", options.mask_dir), ("trimap", options.trimap_dir)):
         if folder:
             found = _beside(folder, sources, kind)
@@ -106,7 +112,7 @@ def _distinct(said: Mapping[int, Correction], sources: Sequence[Path]) -> None:
     """Corrections by name cannot tell pictures of the same name apart."""
     names = [source.name for source in sources]
     for index, correction in said.items():
-        if names.count(names[index]) > 1 and (correction.strokes or correction.prompts):
+        if names.count(names[index]) > 1 and (correction.strokes or correction.prompt):
             raise SettingsError(
                 f"{names[index]} has strokes, but several pictures have that name. Cut them out one by one."
             )

@@ -11,9 +11,10 @@ from segmentation.commands.command import Parsers
 from segmentation.commands.corrections import add_corrections, read_corrections
 from segmentation.config import DEVICES, Config
 from segmentation.corrected import needs_network
-from segmentation.corrections import NOTHING
+from segmentation.corrections import NOTHING, Correction
 from segmentation.errors import SettingsError
 from segmentation.inputs import find_pictures
+from segmentation.models.choice import promptable_of
 from segmentation.models.finder import ModelFinder
 from segmentation.models.registry import Registry
 from segmentation.network.pool import threads_for
@@ -82,7 +83,7 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
         print(note, file=sys.stderr)
     folder, namer, recipe = _target(options.output, sources, recipe, "format" in given)
     corrections = [said.corrections.get(index, NOTHING) for index in range(len(sources))]
-    needing = sum(needs_network(correction, recipe.settings) for correction in corrections)
+    needing = [correction for correction in corrections if needs_network(correction, recipe.settings)]
     predictor = _loaded(recipe, options, config, registry, needing) if needing else from_nothing(recipe.model)
     folder.mkdir(parents=True, exist_ok=True)
     reports = {}
@@ -114,13 +115,17 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
 
 
 def _loaded(
-    recipe: Recipe, options: argparse.Namespace, config: Config, registry: Registry, pictures: int
+    recipe: Recipe, options: argparse.Namespace, config: Config, registry: Registry, corrections: list[Correction]
 ) -> Predictor:
     with Bars() as bars:
         spec = ModelFinder.of(config, registry).spec(recipe.model, bars.show)
-        threads = threads_for(spec, pictures)
+        threads = threads_for(spec, len(corrections))
         session = load_configured(spec, config, device=options.device, threads=threads, on_progress=bars.show)
-    return from_session(session, recipe.settings)
+        prompt_session = None
+        if recipe.settings.prompt_model and not spec.prompt and any(each.prompt for each in corrections):
+            asked = promptable_of(registry, recipe.settings.prompt_model)
+            prompt_session = load_configured(asked, config, device=options.device, on_progress=bars.show)
+    return from_session(session, recipe.settings, prompt_session=prompt_session)
 
 
 def _about(name: str, sentence: str) -> str:

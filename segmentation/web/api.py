@@ -60,6 +60,11 @@ _SAID: dict[str, tuple[Any, Any, str]] = {
         None,
         "For each picture a box, or null: [[left, top, right, bottom], null]. Only subjects mostly in it stay.",
     ),
+    "candidate": (
+        list[int | None] | int | None,
+        None,
+        "For each picture which answer of a model that is pointed at is taken; 1, its best, by default.",
+    ),
     "mask": (_FILES, None, "For each picture its own mask, uploaded, or null: white is the subject. See mask_mode."),
     "trimap": (
         _FILES,

@@ -73,6 +73,12 @@ class Predictions:
         with self._lock:
             self._by_picture[index] = prediction
 
+    def drop_embeddings(self) -> None:
+        """Drop what promptable networks need to answer clicks at once; it is computed again when it is needed."""
+        with self._lock:
+            for index, prediction in self._by_picture.items():
+                self._by_picture[index] = replace(prediction, embedding=None)
+
     @property
     def nbytes(self) -> int:
         """Memory used, in bytes."""
@@ -134,7 +140,8 @@ class PredictionCache:
         """Make an empty cache.
 
         Args:
-            budget: Total bytes of all maps, and so the limit for one run too: pictures beyond it cannot be tuned.
+            budget: Total bytes of all maps and embeddings, and so the limit for one run too: pictures beyond it cannot
+                be tuned.
             seconds: Runs unused for this long are dropped.
         """
         self._budget = budget
@@ -148,10 +155,15 @@ class PredictionCache:
             self._runs[run.id] = run, time.monotonic()
 
     def store(self, run: Predictions, index: int, prediction: Prediction) -> None:
-        """Store a picture's prediction, if its run is in the cache and has room for it."""
+        """Store a picture's prediction, if its run is in the cache and has room for it, or else without embedding."""
         with self._lock:
-            if run.id in self._runs and run.nbytes + prediction.nbytes <= self._budget:
-                run.add(index, prediction)
+            if run.id in self._runs:
+                old = run.by_picture.get(index)
+                room = self._budget - run.nbytes + (old.nbytes if old else 0)
+                if prediction.nbytes > room:
+                    prediction = replace(prediction, embedding=None)
+                if prediction.nbytes <= room:
+                    run.add(index, prediction)
         self.trim()
 
     def get(self, run_id: object) -> Predictions:
@@ -186,10 +198,15 @@ class PredictionCache:
         run.clear()
 
     def trim(self) -> None:
-        """Drop runs that have expired or exceed the budget."""
+        """Drop runs that have expired or exceed the budget; before the latter, embeddings."""
         with self._lock:
             sizes = {run_id: run.nbytes for run_id, (run, _) in self._runs.items()}
             total = sum(sizes.values())
+            for run_id, (run, _) in self._runs.items():
+                if total > self._budget:
+                    run.drop_embeddings()
+                    total -= sizes[run_id] - run.nbytes
+                    sizes[run_id] = run.nbytes
             for run_id, (run, used) in list(self._runs.items()):
                 old = time.monotonic() - used > self._seconds
                 if old or total > self._budget:

@@ -64,7 +64,7 @@ def make_preview(
     name = run.predictions.sources[index].name
     sources = sources_of(prediction, recipe.settings, planes, small.picture.size, name)
     if not sources:
-        raise SettingsError(nothing_found(recipe.settings))
+        raise SettingsError(nothing_found(prediction, recipe.settings))
     label, source = _shown(sources, cutout.label)
     probability, mask = source.probability, source.mask
     settings = _at_scale(recipe.settings, small.size, small.picture.size, probability)
@@ -78,8 +78,8 @@ def make_preview(
         settings,
         strokes=said.strokes,
         trimap=source.trimap,
-        points=said.points,
-        box=said.box,
+        points=() if source.is_pointed else said.points,
+        box=None if source.is_pointed else said.box,
         mask=mask,
         max_unknown=MAX_UNKNOWN,
         true_alpha=source.true_alpha,

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segmentation.corrections import Correction, parsed, read_box, read_points, read_strokes
+from segmentation.corrections import Correction, parsed, read_box, read_candidate, read_points, read_strokes
 from segmentation.errors import ImageError, SettingsError
 from segmentation.messages import Message
 from segmentation.web.guard.uploads import named_path, touch_files, uploaded_files
 
-PARAMETERS = ("strokes", "points", "box", "mask", "trimap")
+PARAMETERS = ("strokes", "points", "box", "candidate", "mask", "trimap")
 
 
 def said_about(pictures: Sequence[int], given: Mapping[str, Any]) -> dict[int, Correction]:
@@ -27,12 +27,13 @@ def said_about(pictures: Sequence[int], given: Mapping[str, Any]) -> dict[int, C
     strokes = _entries("strokes", given.get("strokes"), len(pictures), lambda value: _all_are(value, Mapping))
     points = _entries("points", given.get("points"), len(pictures), lambda value: _all_are(value, Mapping))
     boxes = _entries("box", given.get("box"), len(pictures), lambda value: _all_are(value, int | float))
+    candidates = _entries("candidate", given.get("candidate"), len(pictures), lambda value: isinstance(value, int))
     masks, trimaps = (_uploads(name, given.get(name), len(pictures)) for name in ("mask", "trimap"))
     said = {}
     for place, index in enumerate(pictures):
         correction = Correction(
             read_strokes(strokes[place]), read_points(points[place]), read_box(boxes[place]),
-            masks[place], trimaps[place],
+            read_candidate(candidates[place]), masks[place], trimaps[place],
         )  # fmt: skip
         if correction:
             said[index] = correction

@@ -17,10 +17,12 @@ from segmentation.matting.alpha import warm_up as warm_up_matting
 from segmentation.messages import Message
 from segmentation.models.inspection.inspection import Inspection
 from segmentation.network.machine import available_cores
+from segmentation.network.session import Session
 from segmentation.picture.export import NO_BACKDROP
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Picture
-from segmentation.predictor import Predictor, from_nothing, from_predictions, from_session
+from segmentation.pipeline import Prediction, point_at
+from segmentation.predictor import Predictor, from_nothing, from_predictions, from_session, is_answered
 from segmentation.proof import Proof, candidates, prove, run_of
 from segmentation.recipe import Recipe
 from segmentation.web.events import OnProgress
@@ -103,7 +105,8 @@ class Service:
         """Like `predictor`, but without a network if none of these pictures needs one."""
         needing = [i for i in pictures if needs_network(corrections.get(i, NOTHING), recipe.settings)]
         if needing:
-            return self.predictor(recipe, len(needing), report)
+            points = any(corrections.get(i, NOTHING).prompt for i in needing)
+            return self.predictor(recipe, len(needing), report, points=points)
         _prepare_matting(recipe, report)
         return from_nothing(self.offered.pinned(recipe.model))
 
@@ -114,21 +117,38 @@ class Service:
         blank = [index for index, prediction in known.items() if not prediction.is_networks]
         return sorted(missing.union(index for index in blank if needs_network(said.get(index), recipe.settings)))
 
-    def predictor(self, recipe: Recipe, pictures: int, on_progress: OnProgress | None) -> Predictor:
+    def predictor(
+        self, recipe: Recipe, pictures: int, on_progress: OnProgress | None, *, points: bool = False
+    ) -> Predictor:
         """The loaded network of a recipe, ready for a visitor's pictures.
 
         Args:
             recipe: Model and settings.
             pictures: How many pictures it will be run on.
             on_progress: Progress callback.
+            points: Whether the visitor points at something in any of them.
 
         Raises:
             SegmentationError: The model is unknown, unavailable, or cannot take that size.
         """
         session = self.offered.session(recipe.model, pictures, on_progress).under(recipe.settings.contract)
-        predictor = from_session(session, recipe.settings, runner_for_visitor(session, self.config))
+        runner = runner_for_visitor(session, self.config)
+        predictor = from_session(session, recipe.settings, runner, self._prompt_session(recipe, points, on_progress))
         _prepare_matting(recipe, on_progress)
         return predictor
+
+    def _prompt_session(self, recipe: Recipe, points: bool, on_progress: OnProgress | None = None) -> Session | None:
+        """The promptable network that says what clicks and boxes mean; None if there are none, or it is none's task.
+
+        Raises:
+            SegmentationError: The model is unknown, unavailable or not promptable.
+        """
+        own = self.offered.named.known(recipe.model)
+        model = recipe.model if own and own.prompt else recipe.settings.prompt_model
+        if not model:
+            return None
+        spec = self.offered.promptable(model)
+        return self.offered.session(spec.id, 1, on_progress) if points else None
 
     def ticket(self, models: Iterable[str], pictures: int) -> Ticket:
         """A ticket for new work.
@@ -228,6 +248,9 @@ class Service:
             SegmentationError: The model is unavailable or gives no mask.
         """
         session = self.offered.session(found.spec.id, 1, on_progress)
+        if session.prompt:
+            raise SettingsError(Message("{title} has one answer for each click, so there is nothing to compare.",
+                                        title=found.spec.title))  # fmt: skip
         with self.ticket([found.spec.id], 1):
             if on_progress:
                 on_progress(Message("Trying it on your picture…"), None)
@@ -302,7 +325,9 @@ class Service:
         self.predictions.touch(predictions)
         ticket = self.turns.ticket(single=len(chosen) == 1)
         refined = predictions.refined(recipe)
-        predictor = from_predictions(refined.model, chosen, refined.settings)
+        points = any(said.get(index, NOTHING).prompt for index in chosen)
+        session = self._prompt_session(refined, points, on_progress)
+        predictor = from_predictions(refined.model, chosen, refined.settings, session)
         return Run(new_run_folder(), predictions, refined, behind, predictor, ticket, frozenset(chosen), corrections)
 
     def preview(self, run: Run, recipe: Recipe, backdrop: Any = None) -> Preview | None:
@@ -323,7 +348,27 @@ class Service:
         keep_alive(run, self.predictions)
         with self._preview_slots:
             refined = run.predictions.refined(recipe)
+            prediction = self._pointed(run, selected[0], prediction, refined, correction)
             return make_preview(run, *selected, prediction, refined, behind, self.config.limits, correction)
+
+    def _pointed(
+        self, run: Run, index: int, prediction: Prediction, recipe: Recipe, correction: Correction
+    ) -> Prediction:
+        """The prediction with what a promptable network says to a correction, stored for the refinement that follows.
+
+        Without the picture's embedding it stays as it is, as a preview is not worth seconds.
+        """
+        session = self._prompt_session(recipe, bool(correction.prompt)) if prediction.is_networks else None
+        if session is None:
+            return replace(prediction, pointed=None)
+        if is_answered(prediction, correction.prompt, session.spec.id):
+            return prediction
+        if prediction.embedding is None or prediction.embedding.model != session.spec.id:
+            return prediction
+        small = run.predictions.small(run.predictions.sources[index], self.config.limits)
+        prediction = point_at(small.picture, prediction, session, correction.prompt)
+        self.predictions.store(run.predictions, index, prediction)
+        return prediction
 
     def _forget(self, run: Run) -> None:
         """Delete a run from memory and disk: its visitor is gone or has started another."""
