@@ -1,11 +1,12 @@
 """Many pictures, decoded, segmented and encoded in parallel, each failing on its own; files, reports and ZIP."""
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segmentation.corrections import NOTHING, Correction, check_inside
 from segmentation.cutout_files import Cutout, save_for_viewer, save_thumbnail
 from segmentation.errors import SegmentationError
 from segmentation.messages import Message
@@ -53,6 +54,8 @@ class Outcome:
     report: Report
     prediction: Prediction | None = None
     """None if it failed before the prediction."""
+    correction: Correction = NOTHING
+    """What it was corrected by."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -76,6 +79,7 @@ def run_batch(
     namer: Namer | None = None,
     outputs: Outputs | None = None,
     indices: Collection[int] | None = None,
+    corrections: Mapping[int, Correction] | None = None,
 ) -> Generator[Step | Outcome | None, None, None]:
     """Steps as they begin and outcomes as they finish, in any order, while every picture is cut out.
 
@@ -98,6 +102,7 @@ def run_batch(
         namer: Names the files; `cutout_names` if not given.
         outputs: Checks each file before it is written to a user's folder, and records it afterwards.
         indices: Indices of the pictures to cut out; all if not given.
+        corrections: What a person says about pictures, by index.
     """
     export = export or Export()
     job = _Job(
@@ -111,6 +116,7 @@ def run_batch(
         limits,
         namer or cutout_names([source.name for source in sources], export.ending),
         outputs,
+        corrections or {},
     )
 
     def work(index: int, events: Events[Step | Outcome]) -> None:
@@ -138,10 +144,12 @@ class _Job:
     limits: Limits
     namer: Namer
     outputs: Outputs | None
+    corrections: Mapping[int, Correction]
 
     def cut_out(self, index: int, source: Path, on_stage: OnStage, cancelled: Cancelled) -> Outcome:
         """One picture, from its file to its cutouts. Errors go into the report."""
         provider, note = self.predictor.provider(index)
+        correction = self.corrections.get(index, NOTHING)
         draft = ReportDraft(Report(source.name, self.predictor.model, provider, note))
         cutouts: list[Cutout] = []
         prediction: Prediction | None = None
@@ -151,11 +159,19 @@ class _Job:
             with draft.timed("decode"):
                 picture = load_image(source, **self.limits._asdict())
             draft.read(picture.size, picture.notes)
+            check_inside(correction, picture.size)
             prediction = self.predictor.predict(index, picture, on_stage, cancelled)
             draft.predicted(prediction)
             draft.add({}, "", ignored_settings(prediction, self.settings))
             for label, probability in found_maps(prediction, self.settings).items():
-                result = refine(picture, probability, self.settings, on_stage, true_alpha=prediction.true_alpha)
+                result = refine(
+                    picture,
+                    probability,
+                    self.settings,
+                    on_stage,
+                    true_alpha=prediction.true_alpha,
+                    strokes=correction.strokes,
+                )
                 draft.add(result.timings, label, result.warnings)
                 on_stage("encode")
                 with draft.timed("encode"):
@@ -177,7 +193,7 @@ class _Job:
                     name=source.name, reason=error.strerror or type(error).__name__,
                 )
             )  # fmt: skip
-        return Outcome(index, source.name, tuple(cutouts), draft.report, prediction)
+        return Outcome(index, source.name, tuple(cutouts), draft.report, prediction, correction)
 
     def _file(self, index: int, label: str) -> Path:
         return self.folder / self.namer(index, label)

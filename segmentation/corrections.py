@@ -75,6 +75,10 @@ class Correction:
         """Whether it points at a subject."""
         return bool(self.points or self.box)
 
+    def with_marks_of(self, other: "Correction") -> "Correction":
+        """Its own files, with the strokes, points and box of another."""
+        return replace(self, strokes=other.strokes, points=other.points, box=other.box)
+
     def scaled(self, factor: float) -> "Correction":
         """The same on a copy of the picture enlarged by `factor`; the files stay as they are."""
         strokes = tuple(

@@ -1,19 +1,21 @@
 """Settings and a picture in, every stage of a cutout out: `predict` runs the network, `refine` everything after it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, Mask, ProbabilityMap, Size, Trimap
+from segmentation.corrections import Stroke
 from segmentation.errors import SessionError, SettingsError
 from segmentation.matting.alpha import FAST_UNKNOWN, Matte, estimate_alpha
 from segmentation.matting.classes import NO_CLASSES, NOT_FOUND, check_classes, chosen_maps, labels_of, listed
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha, to_mask
+from segmentation.matting.strokes import draw_strokes
 from segmentation.matting.trimap import auto_erode_size, to_certain_trimap
 from segmentation.messages import Message
 from segmentation.network.override import overridden, squashed
@@ -63,6 +65,29 @@ class Prediction:
         return sum(plane.nbytes for plane in self.maps.values())
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """What is solved of a picture, so that further strokes cost only their neighbourhood: the `base` of `refine`."""
+
+    strokes: tuple[Stroke, ...]
+    """Those it contains."""
+    mask: Mask
+    trimap: Trimap | None
+    """None without matting."""
+    alpha: Alpha
+    """Before it is multiplied by the picture's own opacity."""
+    foreground: RGB
+    warnings: tuple[str, ...]
+    doubt: npt.NDArray[np.bool_] | None
+    doubt_share: float
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the planes in bytes."""
+        planes = self.mask, self.trimap, self.alpha, self.foreground, self.doubt
+        return sum(plane.nbytes for plane in planes if plane is not None)
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """Every stage of one cutout. Planes are at the picture's size, except the probability map."""
@@ -85,6 +110,8 @@ class Result:
     is decided, in or out, unless the network gives opacity."""
     doubt_share: float = 0.0
     """How much of the subject was in doubt and decided, 0..1, counting what was in doubt."""
+    solved: Solved | None = field(default=None, repr=False, compare=False)
+    """For `refine(..., base=...)` with further strokes."""
 
     @property
     def cutout(self) -> RGBA:
@@ -172,9 +199,12 @@ def refine(
     settings: Settings | None = None,
     on_stage: OnStage | None = None,
     *,
+    strokes: Sequence[Stroke] = (),
+    trimap: Trimap | None = None,
     mask: Mask | None = None,
     max_unknown: int = FAST_UNKNOWN,
     true_alpha: bool = False,
+    base: Solved | None = None,
 ) -> Result:
     """Everything after the network: mask, trimap, alpha, colours and cutout. Tunes settings without running it again.
 
@@ -183,37 +213,90 @@ def refine(
         probability: (h, w), 0..1, at any resolution, as returned by `predict`.
         settings: classes, mean, std, size and contract have no effect here.
         on_stage: Called when each stage begins.
+        strokes: What a person drew, in pixels of the picture; the later over the earlier.
+        trimap: (h, w) of the picture, BACKGROUND, UNKNOWN and FOREGROUND, to use as it is instead of one made from the
+            mask.
         mask: The mask at the picture's size, to use instead of one made from the probability map.
         max_unknown: The most pixels that fast matting solves; lower it for a quicker preview.
         true_alpha: Whether the map is opacity rather than a vote, as the prediction says.
+        base: `Result.solved` of the same picture with the same other arguments, but only the first of these strokes,
+            or none: only the others are solved. The result is the same, byte for byte.
+
+    Raises:
+        ValueError: The trimap does not fit the picture, or the strokes do not begin with those of the base.
     """
-    settings = settings or Settings()
+    settings, strokes = settings or Settings(), tuple(strokes)
     timings: dict[str, float] = {}
+    if trimap is not None and trimap.shape != picture.size:
+        raise ValueError("the trimap must have the picture's size")
+    if base is not None and strokes[: len(base.strokes)] != base.strokes:
+        raise ValueError("the strokes must begin with those of the base")
+    solved = _solve(picture, probability, settings, timings, on_stage, strokes, trimap, mask, max_unknown, true_alpha)
+    alpha, warnings = solved.alpha, solved.warnings
+    if picture.opacity is not None:
+        alpha = multiply_opacity(alpha, picture.opacity)
+    is_found = bool(strokes) or trimap is not None or float(probability.max()) >= FOUND
+    if not is_found or not np.any(alpha >= VISIBLE):
+        warnings = (NO_SUBJECT,)  # the other warnings are about an outline that does not exist
+    return Result(
+        probability,
+        solved.mask,
+        solved.trimap,
+        alpha,
+        solved.foreground,
+        timings,
+        warnings,
+        doubt=solved.doubt,
+        doubt_share=solved.doubt_share,
+        solved=solved,
+    )
+
+
+def _solve(
+    picture: Picture,
+    probability: ProbabilityMap,
+    settings: Settings,
+    timings: dict[str, float],
+    on_stage: OnStage | None,
+    strokes: tuple[Stroke, ...],
+    trimap: Trimap | None,
+    mask: Mask | None,
+    max_unknown: int,
+    true_alpha: bool,
+) -> Solved:
     warnings: list[str] = []
     with _stage("mask", timings, on_stage):
         if mask is None:
             mask = to_mask(probability, picture.size, settings.post_process_mask)
-    trimap, alpha, colours = None, to_alpha(mask), picture.rgb
-    doubt, doubt_share = None, 0.0
+    colours, doubt, doubt_share = picture.rgb, None, 0.0
     if settings.alpha_matting:
         with _stage("matting", timings, on_stage):
-            trimap, matte = _matte(picture.rgb, probability, mask, settings, max_unknown, true_alpha, warnings)
+            trimap, matte = _matte(
+                picture.rgb, probability, mask, settings, strokes, trimap, max_unknown, true_alpha, warnings
+            )
             alpha = np.rint(matte.alpha * 255.0).astype(np.uint8)
             colours = estimate_foreground(picture.rgb, matte.alpha)
             doubt, doubt_share = matte.doubt, matte.doubt_share
-    elif settings.decontaminate:
-        with _stage("colours", timings, on_stage):
-            colours = estimate_foreground(picture.rgb, np.divide(alpha, 255, dtype=np.float32))
-    if picture.opacity is not None:
-        alpha = multiply_opacity(alpha, picture.opacity)
-    if float(probability.max()) < FOUND or not np.any(alpha >= VISIBLE):
-        warnings = [NO_SUBJECT]  # the other warnings are about an outline that does not exist
-    return Result(
-        probability, mask, trimap, alpha, colours, timings, tuple(warnings), doubt=doubt, doubt_share=doubt_share
-    )
+    else:
+        alpha = to_alpha(mask)
+        certain = np.full_like(mask, UNKNOWN) if trimap is None else trimap
+        certain, trimap = draw_strokes(certain, strokes), None
+        alpha = np.where(certain == UNKNOWN, alpha, certain)
+        if settings.decontaminate:
+            with _stage("colours", timings, on_stage):
+                colours = estimate_foreground(picture.rgb, np.divide(alpha, 255, dtype=np.float32))
+    return Solved(strokes, mask, trimap, alpha, colours, tuple(warnings), doubt, doubt_share)
 
 
-def segment(picture: Picture, session: Session, settings: Settings | None = None, label: str | None = None) -> Result:
+def segment(
+    picture: Picture,
+    session: Session,
+    settings: Settings | None = None,
+    label: str | None = None,
+    *,
+    strokes: Sequence[Stroke] = (),
+    trimap: Trimap | None = None,
+) -> Result:
     """Cut the subject out of a picture.
 
     Args:
@@ -222,6 +305,8 @@ def segment(picture: Picture, session: Session, settings: Settings | None = None
         settings: The settings; the defaults of `Settings` if not given.
         label: The class to cut out, if the network distinguishes several and the settings join none; the first by
             default.
+        strokes: What a person drew on it, as for `refine`.
+        trimap: What is certain and what is to be solved, as for `refine`.
 
     Raises:
         SettingsError: The model does not support this size, or lacks one of the classes to join; or there is a label,
@@ -235,7 +320,14 @@ def segment(picture: Picture, session: Session, settings: Settings | None = None
     prediction = predict(picture, session, settings)
     maps = chosen_maps(prediction.maps, settings.classes, known)
     nothing: ProbabilityMap = np.zeros(prediction.network_size, np.float32)
-    result = refine(picture, maps.get(label, nothing), settings, true_alpha=prediction.true_alpha)
+    result = refine(
+        picture,
+        maps.get(label, nothing),
+        settings,
+        strokes=strokes,
+        trimap=trimap,
+        true_alpha=prediction.true_alpha,
+    )
     return replace(
         result,
         label=label,
@@ -267,6 +359,8 @@ def _matte(
     probability: ProbabilityMap,
     mask: Mask,
     settings: Settings,
+    strokes: tuple[Stroke, ...],
+    trimap: Trimap | None,
     max_unknown: int,
     true_alpha: bool,
     warnings: list[str],
@@ -275,17 +369,20 @@ def _matte(
     erode_size = settings.alpha_matting_erode_size
     if erode_size == "auto":
         erode_size = auto_erode_size((mask.shape[0], mask.shape[1]), (probability.shape[0], probability.shape[1]))
-    trimap, eroded_by = to_certain_trimap(
-        mask,
-        settings.alpha_matting_foreground_threshold,
-        settings.alpha_matting_background_threshold,
-        erode_size,
-    )
+    is_given, eroded_by = trimap is not None, erode_size
+    if trimap is None:
+        trimap, eroded_by = to_certain_trimap(
+            mask,
+            settings.alpha_matting_foreground_threshold,
+            settings.alpha_matting_background_threshold,
+            erode_size,
+        )
+    trimap = draw_strokes(trimap, strokes)
     matte = estimate_alpha(
         rgb,
         trimap,
         mask=mask,
-        output=None if settings.post_process_mask else probability,
+        output=None if settings.post_process_mask or is_given else probability,
         trust=settings.trust_mask,
         method=settings.matting_method,
         max_unknown=max_unknown,

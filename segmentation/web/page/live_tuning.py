@@ -1,12 +1,13 @@
 """Live tuning: the selected picture follows the settings, first at screen size, then in full."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
 
-from segmentation.errors import SegmentationError
+from segmentation.corrections import check_inside, read_correction
+from segmentation.errors import SegmentationError, SettingsError
 from segmentation.messages import Message
 from segmentation.recipe import Recipe
 from segmentation.web.page.controls import Controls
@@ -34,15 +35,34 @@ class LiveTuning:
         if run:
             run.view.select(event.key)  # not trusted: set by the client
 
+    def correct(self, run: Run | None, request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
+        """Take what the visitor says about a picture: `key` of a cutout or failed picture, and its new `correction`.
+
+        The correction has strokes, points and a box, as `Correction.as_json` gives them; what it leaves out is erased.
+        """
+        key, value = getattr(event, "key", None), getattr(event, "correction", None)  # not trusted: set by the client
+        index = run.view.picture_of(key) if run else None
+        if run is None or index is None:
+            return self._screen.nothing()
+        report = run.outcomes.by_picture[index].report
+        try:
+            correction = read_correction(value)
+            if report.height and report.width:
+                check_inside(correction, (report.height, report.width))
+        except SettingsError as error:
+            return self._screen.say(speaker(request)(error.message))
+        run.corrections.set(index, run.corrections.get(index).with_marks_of(correction))
+        return self._screen.nothing()
+
     def preview(self, run: Run | None, live: bool, request: gr.Request, *values: Any) -> dict[Any, Any]:
         """The selected picture at screen size with the current settings."""
         screen = self._screen
-        if run is None or not live:
+        if run is None or not self._follows(run, live):
             return screen.nothing()
         say = speaker(request)
         run.tuning.begin()  # makes work for earlier settings stale
         try:
-            recipe, backdrop = self._controls.read(values)
+            recipe, backdrop = self._wanted(run, live, values)
             if self._is_up_to_date(run, recipe, backdrop):  # the page was reloaded, or a slider was moved back
                 return {self._preview_data: None}
             preview = self._service.preview(run, recipe, backdrop)
@@ -59,7 +79,7 @@ class LiveTuning:
         screen = self._screen
         yield screen.nothing()
         selected = run.view.selected if run else None
-        if run is None or not live or selected is None or run.tuning.current.is_done:
+        if run is None or selected is None or not self._follows(run, live) or run.tuning.current.is_done:
             return
         say = speaker(request)
         token, (index, _) = run.tuning.current, selected
@@ -70,12 +90,14 @@ class LiveTuning:
             time.sleep(0.02)
         start = time.perf_counter()
         try:
-            recipe, backdrop = self._controls.read(values)
+            recipe, backdrop = self._wanted(run, live, values)
             if self._is_up_to_date(run, recipe, backdrop):
                 token.finish()
                 yield {screen.viewer: viewer_value(run, say)}  # replaces a preview shown in the meantime
                 return
-            again = self._service.refinement(run.predictions, recipe, backdrop, [index])
+            again = self._service.refinement(
+                run.predictions, recipe, backdrop, [index], corrections=run.corrections.snapshot()
+            )
             for _ in self._service.work.process(again, for_page=True):
                 if token.is_stale:
                     again.stop.set()
@@ -102,4 +124,18 @@ class LiveTuning:
         selected = run.view.selected
         if selected is None:
             return False
-        return run.outcomes.made_by.get(selected[0]) == self._service.made_by(run, recipe, backdrop)
+        return run.outcomes.made_by.get(selected[0]) == self._service.made_by(run, recipe, backdrop, selected[0])
+
+    @staticmethod
+    def _follows(run: Run, live: bool) -> bool:
+        """Whether the selected picture is to follow now: settings if the visitor wants that, corrections always."""
+        selected = run.view.selected
+        return live or (selected is not None and run.is_corrected_since(selected[0]))
+
+    def _wanted(self, run: Run, live: bool, values: Sequence[Any]) -> tuple[Recipe, Any]:
+        """Recipe and backdrop for the selected picture: those of the controls, unless it keeps its own."""
+        selected = run.view.selected
+        if live or selected is None:
+            return self._controls.read(values)
+        recipe, backdrop, _ = run.outcomes.made_by[selected[0]]
+        return recipe, str(backdrop) if backdrop else None

@@ -5,7 +5,7 @@ from typing import Any
 
 from segmentation.web.runs.previews import Preview
 from segmentation.web.runs.run import Run
-from segmentation.web.runs.view import key_of
+from segmentation.web.runs.view import failed_key_of, key_of
 from segmentation.web.texts import Say
 
 
@@ -13,7 +13,8 @@ def viewer_value(run: Run, say: Say) -> dict[str, Any]:
     """The cutouts of a run so far, and the pictures that failed.
 
     Paths are in the upload folder, whose files Gradio serves to anyone who knows the path. A box is the left, top,
-    right and bottom of the written part, in a picture of size (height, width).
+    right and bottom of the written part, in a picture of size (height, width). A correction is what the visitor says
+    about the picture now, which its cutout may not yet have.
     """
     reports = {index: outcome.report for index, outcome in run.outcomes.by_picture.items()}
     items = [
@@ -34,11 +35,12 @@ def viewer_value(run: Run, say: Say) -> dict[str, Any]:
             "box": cutout.box,
             "size": (reports[index].height, reports[index].width),
             "stages": _stages(cutout.stages),
+            "correction": run.corrections.get(index).as_json(),
         }
         for index, cutout in run.outcomes.cutouts
     ]
     failed = [
-        {"key": f"{index} failed", "index": index, "name": run.predictions.sources[index].name, "error": say(error)}
+        {"key": failed_key_of(index), "index": index, "name": run.predictions.sources[index].name, "error": say(error)}
         for index, error in run.outcomes.failed
     ]
     items = sorted([*items, *failed], key=lambda item: item["index"])  # type: ignore[arg-type,return-value]

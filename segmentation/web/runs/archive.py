@@ -9,7 +9,7 @@ from segmentation.errors import SettingsError
 from segmentation.messages import Message
 from segmentation.outputs import safe_stems
 from segmentation.recipe import save_recipe
-from segmentation.web.runs.outcomes import MadeBy
+from segmentation.web.runs.outcomes import Wanted
 from segmentation.web.runs.run import NOTHING_YET, Run
 
 
@@ -25,17 +25,18 @@ def write_archive(run: Run) -> Path:
     stems = safe_stems([source.name for source in sources])
     with run.files.all_kept() as files:
         try:
-            for place, (made_by, _) in enumerate(Counter(made.values()).most_common()):
-                indices = [index for index, one in made.items() if one == made_by]
+            used = {index: (one.recipe, one.backdrop) for index, one in made.items()}
+            for place, (wanted, _) in enumerate(Counter(used.values()).most_common()):
+                indices = [index for index, one in used.items() if one == wanted]
                 stem = f"settings-{stems[indices[0]]}" if place else "settings"
-                files += _write_settings(run.folder, stem, made_by, [sources[index].name for index in indices])
+                files += _write_settings(run.folder, stem, wanted, [sources[index].name for index in indices])
             return write_zip(files, run.folder / "cutouts.zip")
         except FileNotFoundError as error:
             raise SettingsError(Message("The files of this run have expired. Cut out again.")) from error
 
 
-def _write_settings(folder: Path, stem: str, made_by: MadeBy, pictures: list[str]) -> list[Path]:
-    recipe, backdrop = made_by
+def _write_settings(folder: Path, stem: str, wanted: Wanted, pictures: list[str]) -> list[Path]:
+    recipe, backdrop = wanted
     file = folder / f"{stem}.yaml"
     behind = folder / f"{stem}-backdrop{backdrop.suffix}" if backdrop else None
     if backdrop and behind:

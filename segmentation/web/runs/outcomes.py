@@ -1,23 +1,32 @@
 """The result of each picture of a run, and the settings that produced it."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from segmentation.batch import Outcome
+from segmentation.corrections import NOTHING, Correction
 from segmentation.cutout_files import Cutout
 from segmentation.recipe import Recipe
 from segmentation.report import Report
 
-MadeBy: TypeAlias = tuple[Recipe, Path | None]
-"""Recipe and backdrop."""
+Wanted: TypeAlias = tuple[Recipe, Path | None]
+"""Recipe and backdrop, which pictures may share."""
+
+
+class MadeBy(NamedTuple):
+    """What the cutouts of a picture were made with."""
+
+    recipe: Recipe
+    backdrop: Path | None
+    correction: Correction = NOTHING
 
 
 class Outcomes:
     """Outcomes by number of the picture, in any order of completion. Thread-safe."""
 
-    def __init__(self, made_by: MadeBy) -> None:
+    def __init__(self, made_by: Wanted) -> None:
         """Start empty.
 
         Args:
@@ -26,7 +35,7 @@ class Outcomes:
         self._made_by = made_by
         self._lock = threading.Lock()
         self._outcomes: dict[int, Outcome] = {}
-        self._replaced_by: dict[int, MadeBy] = {}
+        self._replaced_by: dict[int, Wanted] = {}
 
     def __len__(self) -> int:
         return len(self._outcomes)
@@ -36,7 +45,7 @@ class Outcomes:
         with self._lock:
             self._outcomes[outcome.index] = outcome
 
-    def replace(self, outcome: Outcome, made_by: MadeBy) -> list[Path] | None:
+    def replace(self, outcome: Outcome, made_by: Wanted) -> list[Path] | None:
         """Replace a picture's outcome, unless the new one failed and the old one has cutouts.
 
         Returns:
@@ -78,10 +87,13 @@ class Outcomes:
 
     @property
     def made_by(self) -> dict[int, MadeBy]:
-        """Number of each picture that has cutouts -> recipe and backdrop, in order."""
+        """Number of each picture that has cutouts -> what they were made with, in order."""
         with self._lock:
-            done = sorted(index for index, outcome in self._outcomes.items() if outcome.cutouts)
-            return {index: self._replaced_by.get(index, self._made_by) for index in done}
+            done = [(index, outcome) for index, outcome in sorted(self._outcomes.items()) if outcome.cutouts]
+            return {
+                index: MadeBy(*self._replaced_by.get(index, self._made_by), outcome.correction)
+                for index, outcome in done
+            }
 
     @property
     def backdrops(self) -> set[Path]:
@@ -89,16 +101,25 @@ class Outcomes:
         with self._lock:
             return {backdrop for _, backdrop in (self._made_by, *self._replaced_by.values()) if backdrop}
 
-    def share_of(self, made_by: MadeBy) -> tuple[int, int]:
+    def share_of(self, wanted: Wanted, corrections: Mapping[int, Correction] | None = None) -> tuple[int, int]:
         """Number of pictures finished with this recipe and backdrop, and of all that did not fail.
 
         A picture may be finished without cutouts: other classes may be found in it.
+
+        Args:
+            wanted: Recipe and backdrop.
+            corrections: What each picture should be corrected by; nothing by default.
         """
+        known = corrections or {}
         with self._lock:
-            done = [index for index, outcome in self._outcomes.items() if not outcome.report.error]
-            return sum(self._replaced_by.get(index, self._made_by) == made_by for index in done), len(done)
+            done = [(index, each) for index, each in self._outcomes.items() if not each.report.error]
+            have = [
+                self._replaced_by.get(index, self._made_by) == wanted and each.correction == known.get(index, NOTHING)
+                for index, each in done
+            ]
+        return sum(have), len(have)
 
     @property
     def is_mixed(self) -> bool:
-        """Whether the cutouts were made with different settings."""
-        return len(set(self.made_by.values())) > 1
+        """Whether the cutouts were made with different settings. Corrections may differ: they belong to a picture."""
+        return len({(made_by.recipe, made_by.backdrop) for made_by in self.made_by.values()}) > 1

@@ -5,6 +5,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from segmentation.corrections import Correction
 from segmentation.cutout_files import Cutout, save_stages
 from segmentation.errors import SettingsError
 from segmentation.matting.mask import to_mask
@@ -36,7 +37,14 @@ class Preview:
 
 
 def make_preview(
-    run: Run, index: int, cutout: Cutout, prediction: Prediction, recipe: Recipe, backdrop: Path | None, limits: Limits
+    run: Run,
+    index: int,
+    cutout: Cutout,
+    prediction: Prediction,
+    recipe: Recipe,
+    backdrop: Path | None,
+    limits: Limits,
+    correction: Correction,
 ) -> Preview:
     """Cut out one picture of a run at screen size, from its full-size prediction.
 
@@ -64,6 +72,7 @@ def make_preview(
         mask=mask,
         max_unknown=MAX_UNKNOWN,
         true_alpha=prediction.true_alpha,
+        strokes=correction.scaled(max(small.picture.size) / max(small.size)).strokes,
     )
     stem = f"preview-{uuid.uuid4().hex}"
     # lossless WebP only takes longer to write

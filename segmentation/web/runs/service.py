@@ -2,13 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from segmentation.config import Config
+from segmentation.corrections import Correction
 from segmentation.errors import SettingsError
 from segmentation.matting.alpha import is_ready as matting_is_ready
 from segmentation.matting.alpha import warm_up as warm_up_matting
@@ -23,8 +24,9 @@ from segmentation.proof import Proof, candidates, prove, run_of
 from segmentation.recipe import Recipe
 from segmentation.web.events import OnProgress
 from segmentation.web.guard.uploads import new_run_folder, touch_files, uploaded_files
+from segmentation.web.runs.corrections import carried_over
 from segmentation.web.runs.offered import OfferedModels
-from segmentation.web.runs.outcomes import MadeBy
+from segmentation.web.runs.outcomes import MadeBy, Wanted
 from segmentation.web.runs.predictions import EXPIRED, PredictionCache, Predictions
 from segmentation.web.runs.previews import Preview, make_preview
 from segmentation.web.runs.run import Run
@@ -65,7 +67,12 @@ class Service:
         self._preview_slots = threading.BoundedSemaphore(available_cores())  # separate: previews never wait for a batch
 
     def new_run(
-        self, paths: Sequence[Any], recipe: Recipe, backdrop: Any = None, on_progress: OnProgress | None = None
+        self,
+        paths: Sequence[Any],
+        recipe: Recipe,
+        backdrop: Any = None,
+        on_progress: OnProgress | None = None,
+        corrections: Mapping[int, Correction] | None = None,
     ) -> Run:
         """Check a visitor's request and fetch and load the model. No picture is read yet.
 
@@ -74,6 +81,7 @@ class Service:
             recipe: Model and settings.
             backdrop: Path of the background picture, as sent by the client, if the settings need one.
             on_progress: Progress callback.
+            corrections: What the visitor says about pictures, by number.
 
         Raises:
             SegmentationError: Invalid files, or the model is unknown, unavailable, or cannot take that size.
@@ -86,7 +94,7 @@ class Service:
         predictions = Predictions(sources, recipe)
         self.predictions.add(predictions)
         ticket = self.ticket([predictor.model], len(sources))
-        return Run(new_run_folder(), predictions, recipe, behind, predictor, ticket)
+        return Run(new_run_folder(), predictions, recipe, behind, predictor, ticket, corrections=corrections)
 
     def predictor(self, recipe: Recipe, pictures: int, on_progress: OnProgress | None) -> Predictor:
         """The loaded network of a recipe, ready for a visitor's pictures.
@@ -114,6 +122,15 @@ class Service:
         specs = [self.offered.named.known(model) for model in models]
         turns = self.turns if all(spec and spec.registered for spec in specs) else self.apart
         return turns.ticket(single=pictures == 1)
+
+    def carried_over(self, run: Run, paths: Sequence[Any]) -> dict[int, Correction]:
+        """What a visitor says about the pictures of a run, for a new run of those and others, by their numbers there.
+
+        Raises:
+            ImageError: A path is not an upload.
+        """
+        sources = uploaded_files(paths, self.config.max_pictures)
+        return carried_over(run.corrections.snapshot(), run.predictions.sources, sources)
 
     def is_complete(self, run: Run, paths: Sequence[Any], recipe: Recipe) -> bool:
         """Whether a run has finished all these pictures with the same network settings.
@@ -164,7 +181,8 @@ class Service:
         keep_alive(run, self.predictions)
         chosen = frozenset(run.missing if indices is None else indices)
         ticket = self.ticket([predictor.model], len(chosen))
-        return Run(new_run_folder(), known, recipe, behind, predictor, ticket, chosen)
+        said = run.corrections.snapshot()
+        return Run(new_run_folder(), known, recipe, behind, predictor, ticket, chosen, said)
 
     def picture(self, path: Any) -> Picture:
         """A visitor's picture.
@@ -211,12 +229,23 @@ class Service:
             raise SettingsError(NO_BACKDROP)
         return uploaded_files([path], 1)[0]
 
-    def made_by(self, run: Run, recipe: Recipe, backdrop: Any) -> MadeBy:
-        """Recipe and backdrop that refining a run's pictures would use now.
+    def made_by(self, run: Run, recipe: Recipe, backdrop: Any, index: int) -> MadeBy:
+        """What refining a picture of a run would use now.
 
         Raises:
             SegmentationError: See `backdrop`.
         """
+        return MadeBy(*self._wanted(run, recipe, backdrop), run.corrections.get(index))
+
+    def share_of(self, run: Run, recipe: Recipe, backdrop: Any) -> tuple[int, int]:
+        """Number of a run's pictures that refining would not change, and of all that did not fail.
+
+        Raises:
+            SegmentationError: See `backdrop`.
+        """
+        return run.outcomes.share_of(self._wanted(run, recipe, backdrop), run.corrections.snapshot())
+
+    def _wanted(self, run: Run, recipe: Recipe, backdrop: Any) -> Wanted:
         return run.predictions.refined(recipe), self.backdrop(recipe, backdrop)
 
     def refinement(
@@ -226,6 +255,7 @@ class Service:
         backdrop: Any = None,
         indices: Iterable[int] | None = None,
         on_progress: OnProgress | None = None,
+        corrections: Mapping[int, Correction] | None = None,
     ) -> Run:
         """A run that makes new cutouts from earlier predictions.
 
@@ -235,6 +265,7 @@ class Service:
             backdrop: As in `new_run`.
             indices: Numbers of the pictures; by default, all that have predictions.
             on_progress: Progress callback.
+            corrections: What the visitor says about pictures, by number.
 
         Raises:
             SegmentationError: The predictions have expired, or the background is not an upload.
@@ -249,7 +280,7 @@ class Service:
         ticket = self.turns.ticket(single=len(chosen) == 1)
         refined = predictions.refined(recipe)
         predictor = from_predictions(refined.model, chosen, refined.settings)
-        return Run(new_run_folder(), predictions, refined, behind, predictor, ticket, frozenset(chosen))
+        return Run(new_run_folder(), predictions, refined, behind, predictor, ticket, frozenset(chosen), corrections)
 
     def preview(self, run: Run, recipe: Recipe, backdrop: Any = None) -> Preview | None:
         """A preview of the selected picture with new settings, at screen size; None if nothing is selected.
@@ -267,7 +298,8 @@ class Service:
         keep_alive(run, self.predictions)
         with self._preview_slots:
             refined = run.predictions.refined(recipe)
-            return make_preview(run, *selected, prediction, refined, behind, self.config.limits)
+            correction = run.corrections.get(selected[0])
+            return make_preview(run, *selected, prediction, refined, behind, self.config.limits, correction)
 
     def _forget(self, run: Run) -> None:
         """Delete a run from memory and disk: its visitor is gone or has started another."""

@@ -66,6 +66,13 @@ class View:
         chosen = (entry for entry in of_picture if key_of(*entry) == self._selected)
         return next(chosen, next(iter(of_picture or cutouts), None))
 
+    def picture_of(self, key: object) -> int | None:
+        """Number of the picture with that cutout, or that failed; None if there is none."""
+        for index, outcome in self._outcomes.by_picture.items():
+            if key == failed_key_of(index) or any(key == key_of(index, cutout) for cutout in outcome.cutouts):
+                return index
+        return None
+
     def select(self, key: object) -> None:
         """Select the cutout with that key, if there is one."""
         if any(key == key_of(*entry) for entry in self._outcomes.cutouts):
@@ -75,3 +82,8 @@ class View:
 def key_of(index: int, cutout: Cutout) -> str:
     """A cutout's key for page and server: the number of the picture, and the class if there are several."""
     return f"{index} {cutout.label}"
+
+
+def failed_key_of(index: int) -> str:
+    """The key of a picture that failed."""
+    return f"{index} failed"

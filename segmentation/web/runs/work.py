@@ -95,6 +95,7 @@ class Work:
                 limits=self._config.limits,
                 slots=run.ticket,
                 indices=run.indices,
+                corrections=run.corrections.snapshot(),
             )
             touch = partial(keep_alive, run, self._predictions)
             with contextlib.closing(self.watched(events, run.ticket, touch, is_gone)) as watched:
