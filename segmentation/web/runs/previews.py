@@ -34,6 +34,7 @@ class Preview:
     stages: dict[str, Path]
     seconds: float
     warnings: tuple[str, ...]
+    correction: Correction
 
 
 def make_preview(
@@ -90,6 +91,7 @@ def make_preview(
         stages=stages,
         seconds=time.perf_counter() - start,
         warnings=(*result.warnings, *notes),
+        correction=correction,
     )
 
 

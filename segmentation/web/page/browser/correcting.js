@@ -17,7 +17,7 @@ const SIZES = [1 / 1000, 1 / 6]; // radius of the smallest and the largest brush
  * @property {string} alpha address of the alpha of the whole picture
  * @property {import("./strokes.js").Correction} correction what the server knows
  * @property {number} revision which of the corrections sent that is
- * @property {number} applied which of them the alpha has
+ * @property {number} applied how many of the strokes the alpha has
  */
 
 /**
@@ -33,7 +33,6 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   sheet.append(over.node);
   const histories = new Map(); // number of the picture -> History
   const revisions = new Map(); // number of the picture -> the latest correction that was sent, or came
-  const sentWith = new WeakMap(); // stroke -> the correction with which it went
   let revision = 0; // of the latest correction that was sent
   /** @type {Shown | null} */
   let shown = null;
@@ -43,17 +42,29 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   let size = 1 / 50; // radius of the brush, in longer sides of the picture
   let draft = null; // strokes or a box being drawn
 
+  const tenth = (value) => Math.round(value * 10) / 10;
+  const inside = (x, y) => x >= 0 && y >= 0 && x <= shown.size[1] && y <= shown.size[0];
+  const boxOf = ([x, y], [u, v]) => {
+    const [height, width] = shown.size;
+    const held = (value, most) => tenth(Math.min(Math.max(value, 0), most));
+    const box = [held(Math.min(x, u), width), held(Math.min(y, v), height)];
+    return [...box, held(Math.max(x, u), width), held(Math.max(y, v), height)];
+  };
   const longest = () => Math.max(...shown.size);
   const radius = () => Math.min(Math.max(size * longest(), 0.5), 2000);
   const history = () => histories.get(shown.index);
-  const isFresh = (each) => (sentWith.get(each) ?? Number.POSITIVE_INFINITY) > shown.applied;
 
   const send = () => {
     revision = Math.max(revision + 1, Date.now());
-    for (const each of history().now.strokes) if (!sentWith.has(each)) sentWith.set(each, revision);
     revisions.set(shown.index, revision);
     host.send({ key: shown.key, index: shown.index, revision, correction: history().now });
   };
+  // the server refuses strokes that lie outside as a whole, as what an eraser leaves may
+  const reaches = ({ radius: reach, points }) =>
+    [shown.size[1], shown.size[0]].every((side, axis) => {
+      const values = points.map((each) => each[axis]);
+      return Math.min(...values) - reach < side && Math.max(...values) + reach > 0;
+    });
   const put = (change) => {
     history().push(change);
     draft = null;
@@ -62,7 +73,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   };
 
   const draw = () => {
-    if (tool && shown) over.draw({ ...history().now, ...draft }, shown.size, isFresh);
+    if (tool && shown) over.draw({ ...history().now, ...draft }, shown.size, shown.applied);
   };
   const steps = {
     undo: () => history().undo(),
@@ -119,8 +130,11 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
         const left = draft?.strokes ?? now.strokes;
         if (left.length === now.strokes.length && left.every((each, place) => each === now.strokes[place]))
           draft = null;
-        else put({ strokes: left });
-      } else if (!isFull(now)) put({ strokes: [...now.strokes, stroke(tool, radius(), places)] });
+        else put({ strokes: left.filter(reaches) });
+      } else if (!isFull(now)) {
+        const drawn = stroke(tool, radius(), places);
+        if (reaches(drawn)) put({ strokes: [...now.strokes, drawn] });
+      }
       draft = null;
       draw();
     },
@@ -139,16 +153,13 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       draft = { box: boxOf(from, to) };
       draw();
     },
-    boxed: (from, to) => put({ box: boxOf(from, to) }),
+    boxed: (from, to) => {
+      const [left, top, right, bottom] = boxOf(from, to);
+      if (left < right && top < bottom) put({ box: [left, top, right, bottom] });
+      draft = null;
+      draw();
+    },
   });
-  const tenth = (value) => Math.round(value * 10) / 10;
-  const inside = (x, y) => x >= 0 && y >= 0 && x <= shown.size[1] && y <= shown.size[0];
-  const boxOf = ([x, y], [u, v]) => {
-    const [height, width] = shown.size;
-    const held = (value, most) => tenth(Math.min(Math.max(value, 0), most));
-    const box = [held(Math.min(x, u), width), held(Math.min(y, v), height)];
-    return [...box, held(Math.max(x, u), width), held(Math.max(y, v), height)];
-  };
   const resize = (value) => {
     const [least, most] = SIZES.map((share) => share * longest());
     size = Math.min(Math.max(value, least), most) / longest();
@@ -202,7 +213,6 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       if (now.revision > (revisions.get(now.index) ?? -1)) {
         revisions.set(now.index, now.revision);
         histories.set(now.index, new History(now.correction));
-        for (const each of now.correction.strokes ?? []) sentWith.set(each, now.revision);
       }
       over.node.hidden = !tool || look === "after";
       over.node.classList.toggle("before", look === "before");

@@ -61,11 +61,11 @@ export const layer = (show) => {
     /**
      * @param {import("./strokes.js").Correction} correction
      * @param {[number, number]} size height and width of the picture
-     * @param {(stroke: import("./strokes.js").Stroke) => boolean} isFresh whether a stroke has no answer yet
+     * @param {number} applied how many strokes have been answered
      */
-    draw({ strokes, points, box }, [height, width], isFresh) {
+    draw({ strokes, points, box }, [height, width], applied) {
       ink.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      ink.replaceChildren(...strokes.map((each) => lines(each, isFresh(each))));
+      ink.replaceChildren(...strokes.map((each, place) => lines(each, place >= applied)));
       marks.replaceChildren(
         ...points.map(({ x, y, keep }) =>
           make(

@@ -32,7 +32,7 @@ import { zooming } from "./zooming.js";
  * @property {Record<string, string>} stages stage -> path
  * @property {import("./strokes.js").Correction} correction what was said about the picture
  * @property {number} revision which of the corrections sent that is
- * @property {number} applied which of them the cutout has
+ * @property {number} applied how many of its strokes the cutout has
  *
  * @typedef {{ key: string, index: number, name: string, error: string }} Failure
  *
