@@ -112,6 +112,17 @@ class LiveTuning:
         token.finish()
         yield {self._screen.viewer: viewer_value(run, say)}  # replaces a preview shown in the meantime
 
+    def catch_up(self, run: Run | None, request: gr.Request) -> Iterator[dict[Any, Any]]:
+        """Pictures whose corrections arrived, but whose page was gone before they were in full size."""
+        yield self._screen.nothing()
+        if run is None:
+            return
+        token = run.tuning.current
+        for index in run.corrected_since:
+            yield from self._in_full(run, index, self._own(run, index), token, speaker(request))
+            if token.is_stale:
+                return
+
     def _in_full(
         self, run: Run, index: int, wanted: tuple[Recipe, Any], token: Token, say: Say
     ) -> Iterator[dict[Any, Any]]:

@@ -253,6 +253,8 @@ class Page:
         loaded.then(self.show_model, self.model, [self.card, self.choice.panel], **unqueued)
         loaded.then(
             self.resume, screen.run_id, [self.pictures.gallery, screen.last_run, *results, screen.run_id], **unqueued
+        ).then(
+            self.tuning.catch_up, screen.last_run, results, concurrency_id="tune", concurrency_limit=2 * limit, **live
         )
 
     def continue_with(

@@ -3,6 +3,7 @@ import { layer } from "./layer.js";
 import { painting } from "./painting.js";
 import { erased, History, isEmpty, isFull, NOTHING, stroke } from "./strokes.js";
 import { toolbar } from "./tools.js";
+import { acknowledge, hold, unsent } from "./unsent.js";
 
 const SIZES = [1 / 1000, 1 / 6]; // radius of the smallest and the largest brush, in longer sides of the picture
 
@@ -33,6 +34,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   sheet.append(over.node);
   const histories = new Map(); // number of the picture -> History
   const revisions = new Map(); // number of the picture -> the latest correction that was sent, or came
+  const received = new Map(); // number of the picture -> the latest correction that the server is known to have
   let revision = 0; // of the latest correction that was sent
   /** @type {Shown | null} */
   let shown = null;
@@ -57,6 +59,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   const send = () => {
     revision = Math.max(revision + 1, Date.now());
     revisions.set(shown.index, revision);
+    hold(shown.run, shown.index, { revision, correction: history().now });
     host.send({ key: shown.key, index: shown.index, revision, correction: history().now });
   };
   // the server refuses strokes that lie outside as a whole, as what an eraser leaves may
@@ -202,6 +205,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       if (now?.run !== shown?.run && now) {
         histories.clear();
         revisions.clear();
+        received.clear();
       }
       if (now?.index !== shown?.index) brush.drop();
       shown = now;
@@ -209,10 +213,19 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       viewer.classList.toggle("correcting", Boolean(tool && now));
       stage.classList.toggle("paints", Boolean(tool && now));
       if (!now) return;
+      const held = revisions.has(now.index) ? null : unsent(now.run, now.index);
       // the server knows more than this page if the page is new, or there is another
       if (now.revision > (revisions.get(now.index) ?? -1)) {
         revisions.set(now.index, now.revision);
         histories.set(now.index, new History(now.correction));
+      }
+      if (now.revision !== received.get(now.index)) {
+        received.set(now.index, now.revision);
+        acknowledge(now.run, now.index, now.revision);
+      }
+      if (held?.revision > now.revision) {
+        histories.set(now.index, new History(held.correction));
+        send();
       }
       over.node.hidden = !tool || look === "after";
       over.node.classList.toggle("before", look === "before");

@@ -2,6 +2,7 @@
 // It owns everything in `element` and shows `props.value`. File names are untrusted: they are only ever set as text.
 import { copyButton, make, say, url } from "./common.js";
 import { correcting } from "./correcting.js";
+import { doubted } from "./doubt.js";
 import { NOTHING } from "./strokes.js";
 import { zooming } from "./zooming.js";
 
@@ -80,7 +81,9 @@ const badge = make("span", { class: "badge" }, say.preview);
 const reason = make("p", { class: "reason" });
 const retry = button(say.retry, false, { class: "retry" });
 const failure = make("div", { class: "failure" }, reason, retry);
-const notes = make("p", { class: "notes" });
+const doubt = doubted();
+const warnings = make("span");
+const notes = make("p", { class: "notes" }, warnings, doubt.button);
 const views = Object.fromEntries(
   ["compare", "cutout", ...STAGES].map((name) => [name, button(say[name], true, { "data-view": name })]),
 );
@@ -150,6 +153,7 @@ const correct = correcting(
     send: (data) => trigger("edit", data),
   },
 );
+sheet.append(doubt.node);
 frame.prepend(correct.tools);
 frame.append(correct.cursor);
 frame.after(correct.hint);
@@ -187,7 +191,8 @@ const render = () => {
   failure.hidden = !item.error;
   stage.hidden = badge.hidden = Boolean(item.error);
   for (const node of [save, saveAlpha, copy, zooms.fit, zooms.actual]) node.hidden = Boolean(item.error);
-  notes.textContent = (item.warnings || []).join(" ");
+  warnings.textContent = (item.warnings || []).join(" ");
+  notes.hidden = !item.warnings?.length;
   if (item.error) {
     correct.show(null);
     reason.textContent = item.error;
@@ -214,12 +219,15 @@ const render = () => {
   stage.classList.toggle("zoomed", zoom > 1);
   sheet.style.width = `${fit * zoom}px`;
   // views of the whole picture are positioned so that the written part is visible
-  Object.assign(whole.style, {
-    width: `${(100 * width) / boxWidth}%`,
-    height: `${(100 * height) / boxHeight}%`,
-    left: `${(-100 * left) / boxWidth}%`,
-    top: `${(-100 * top) / boxHeight}%`,
-  });
+  for (const each of [whole, doubt.node]) {
+    Object.assign(each.style, {
+      width: `${(100 * width) / boxWidth}%`,
+      height: `${(100 * height) / boxHeight}%`,
+      left: `${(-100 * left) / boxWidth}%`,
+      top: `${(-100 * top) / boxHeight}%`,
+    });
+  }
+  doubt.show(item.stages.doubt ? url(item.stages.doubt) : null);
   Object.assign(own.style, {
     width: `${(100 * (item.box[2] - item.box[0])) / boxWidth}%`,
     height: `${(100 * (item.box[3] - item.box[1])) / boxHeight}%`,
