@@ -16,7 +16,8 @@ from segmentation.web.page.screen import Screen
 from segmentation.web.page.viewer import preview_value, viewer_value
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
-from segmentation.web.texts import speaker
+from segmentation.web.runs.tuning import Token
+from segmentation.web.texts import Say, speaker
 
 SETTLE_SECONDS = 0.35  # without a change, before the full size is computed
 
@@ -36,12 +37,14 @@ class LiveTuning:
             run.view.select(event.key)  # not trusted: set by the client
 
     def correct(self, run: Run | None, request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
-        """Take what the visitor says about a picture: `key` of a cutout or failed picture, and its new `correction`.
+        """Take what the visitor says about a picture, and select it.
 
-        The correction has strokes, points and a box, as `Correction.as_json` gives them; what it leaves out is erased.
-        It may be their JSON text, and must be if it is long: the server accepts few lists, but long strings.
+        The event has the `key` of a cutout or failed picture, its new `correction`, and a `revision` that grows with
+        each. The correction has strokes, points and a box, as `Correction.as_json` gives them; what it leaves out is
+        erased. It may be their JSON text, and must be if it is long: the server accepts few lists, but long strings.
         """
-        key, value = getattr(event, "key", None), getattr(event, "correction", None)  # not trusted: set by the client
+        # not trusted: set by the client
+        key, value, revision = (getattr(event, name, None) for name in ("key", "correction", "revision"))
         index = run.view.picture_of(key) if run else None
         if run is None or index is None:
             return self._screen.nothing()
@@ -52,7 +55,9 @@ class LiveTuning:
                 check_inside(correction, (report.height, report.width))
         except SettingsError as error:
             return self._screen.say(speaker(request)(error.message))
-        run.corrections.set(index, run.corrections.get(index).with_marks_of(correction))
+        latest = revision if type(revision) is int else None
+        run.corrections.set(index, run.corrections.get(index).with_marks_of(correction), latest)
+        run.view.select(key)
         return self._screen.nothing()
 
     def preview(self, run: Run | None, live: bool, request: gr.Request, *values: Any) -> dict[Any, Any]:
@@ -76,29 +81,55 @@ class LiveTuning:
         return screen.say(" ".join(notes)) | {self._preview_data: preview_value(run, preview)}
 
     def tune(self, run: Run | None, live: bool, request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-        """The selected picture in full size, once the settings have settled; ends as soon as they change again."""
-        screen = self._screen
-        yield screen.nothing()
+        """The selected picture in full size, once the settings have settled; ends as soon as they change again.
+
+        Before it come pictures that the visitor left right after correcting them.
+        """
+        yield self._screen.nothing()
         selected = run.view.selected if run else None
-        if run is None or selected is None or not self._follows(run, live) or run.tuning.current.is_done:
+        if run is None or selected is None or not self._follows(run, live):
             return
-        say = speaker(request)
-        token, (index, _) = run.tuning.current, selected
+        say, token = speaker(request), run.tuning.current
         settled = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < settled:
             if token.is_stale:
                 return
             time.sleep(0.02)
-        start = time.perf_counter()
-        try:
-            recipe, backdrop = self._wanted(run, live, values)
-            if self._is_up_to_date(run, recipe, backdrop):
-                token.finish()
-                yield {screen.viewer: viewer_value(run, say)}  # replaces a preview shown in the meantime
+        for index in (each for each in run.corrected_since if each != selected[0]):
+            yield from self._in_full(run, index, self._own(run, index), token, say)
+            if token.is_stale:
                 return
-            again = self._service.refinement(
-                run.predictions, recipe, backdrop, [index], corrections=run.corrections.snapshot()
-            )
+        if token.is_done:
+            return
+        try:
+            wanted = self._wanted(run, live, values)
+            if not self._is_up_to_date(run, *wanted):
+                yield from self._in_full(run, selected[0], wanted, token, say)
+                return
+        except SegmentationError as error:
+            yield self._screen.say(say(error.message))
+            return
+        token.finish()
+        yield {self._screen.viewer: viewer_value(run, say)}  # replaces a preview shown in the meantime
+
+    def catch_up(self, run: Run | None, request: gr.Request) -> Iterator[dict[Any, Any]]:
+        """Pictures whose corrections arrived, but whose page was gone before they were in full size."""
+        yield self._screen.nothing()
+        if run is None:
+            return
+        token = run.tuning.current
+        for index in run.corrected_since:
+            yield from self._in_full(run, index, self._own(run, index), token, speaker(request))
+            if token.is_stale:
+                return
+
+    def _in_full(
+        self, run: Run, index: int, wanted: tuple[Recipe, Any], token: Token, say: Say
+    ) -> Iterator[dict[Any, Any]]:
+        """One picture in full size; ends as soon as something changes again."""
+        screen, start = self._screen, time.perf_counter()
+        try:
+            again = self._service.refinement(run.predictions, *wanted, [index], corrections=run.corrections.snapshot())
             for _ in self._service.work.process(again, for_page=True):
                 if token.is_stale:
                     again.stop.set()
@@ -113,7 +144,9 @@ class LiveTuning:
             yield screen.say(" ".join(map(say, outcome.report.warnings)))
             return
         failed = run.adopt(again, index)
-        token.finish()
+        selected = run.view.selected
+        if selected and selected[0] == index:
+            token.finish()
         updated = Message(
             "{name} updated in {seconds:.1f} s.",
             name=run.predictions.sources[index].name, seconds=time.perf_counter() - start,
@@ -130,13 +163,17 @@ class LiveTuning:
     @staticmethod
     def _follows(run: Run, live: bool) -> bool:
         """Whether the selected picture is to follow now: settings if the visitor wants that, corrections always."""
-        selected = run.view.selected
-        return live or (selected is not None and run.is_corrected_since(selected[0]))
+        return live or bool(run.corrected_since)
 
     def _wanted(self, run: Run, live: bool, values: Sequence[Any]) -> tuple[Recipe, Any]:
         """Recipe and backdrop for the selected picture: those of the controls, unless it keeps its own."""
         selected = run.view.selected
         if live or selected is None:
             return self._controls.read(values)
-        recipe, backdrop, _ = run.outcomes.made_by[selected[0]]
+        return self._own(run, selected[0])
+
+    @staticmethod
+    def _own(run: Run, index: int) -> tuple[Recipe, Any]:
+        """Recipe and backdrop that a picture was made with."""
+        recipe, backdrop, _ = run.outcomes.made_by[index]
         return recipe, str(backdrop) if backdrop else None

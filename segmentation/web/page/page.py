@@ -156,7 +156,10 @@ class Page:
         ]
         stored = [self.controls.by_name[name] for name in self.controls.stored_names]
         resetting = self.reset_button.click(self.reset, self.model, stored, **unqueued)
-        for begin in (partial(gr.on, tunable), resetting.then):
+        # Of two selections in a row, Gradio would by default drop the second; `always_last` would send the first again
+        each = unqueued | {"trigger_mode": "multiple"}
+        corrected = screen.viewer.edit(self.tuning.correct, screen.last_run, screen.status, **each)
+        for begin in (partial(gr.on, tunable), resetting.then, corrected.then):
             begin(
                 self.tuning.preview, [screen.last_run, self.live, *values], [self.preview_data, screen.status],
                 concurrency_id="preview", concurrency_limit=2 * limit, **live,
@@ -164,8 +167,6 @@ class Page:
                 self.tuning.tune, [screen.last_run, self.live, *values], results, concurrency_id="tune",
                 concurrency_limit=2 * limit, **live,
             )  # fmt: skip
-        # Of two selections in a row, Gradio would by default drop the second; `always_last` would send the first again
-        each = unqueued | {"trigger_mode": "multiple"}
         screen.viewer.select(self.tuning.select, screen.last_run, None, **each)
         packing: dict[str, Any] = {
             "concurrency_id": "pack", "concurrency_limit": limit, "show_progress_on": screen.status,
@@ -252,6 +253,8 @@ class Page:
         loaded.then(self.show_model, self.model, [self.card, self.choice.panel], **unqueued)
         loaded.then(
             self.resume, screen.run_id, [self.pictures.gallery, screen.last_run, *results, screen.run_id], **unqueued
+        ).then(
+            self.tuning.catch_up, screen.last_run, results, concurrency_id="tune", concurrency_limit=2 * limit, **live
         )
 
     def continue_with(

@@ -14,9 +14,11 @@ def viewer_value(run: Run, say: Say) -> dict[str, Any]:
 
     Paths are in the upload folder, whose files Gradio serves to anyone who knows the path. A box is the left, top,
     right and bottom of the written part, in a picture of size (height, width). A correction is what the visitor says
-    about the picture now, which its cutout may not yet have.
+    about the picture now, of which its cutout may not yet have all: it has as many strokes as were applied.
     """
-    reports = {index: outcome.report for index, outcome in run.outcomes.by_picture.items()}
+    outcomes = run.outcomes.by_picture
+    reports = {index: outcome.report for index, outcome in outcomes.items()}
+    corrected = {index: outcome.correction for index, outcome in outcomes.items()}
     items = [
         {
             "key": key_of(index, cutout),
@@ -36,6 +38,8 @@ def viewer_value(run: Run, say: Say) -> dict[str, Any]:
             "size": (reports[index].height, reports[index].width),
             "stages": _stages(cutout.stages),
             "correction": run.corrections.get(index).as_json(),
+            "revision": run.corrections.revision(index),
+            "applied": len(corrected[index].strokes),
         }
         for index, cutout in run.outcomes.cutouts
     ]
@@ -63,6 +67,7 @@ def preview_value(run: Run, preview: Preview) -> dict[str, Any]:
         "box": preview.box,
         "size": preview.size,
         "stages": _stages(preview.stages),
+        "applied": len(preview.correction.strokes),
     }
 
 

@@ -14,18 +14,34 @@ class Corrections:
         """Begin with what is known."""
         self._lock = threading.Lock()
         self._by_picture = {index: correction for index, correction in (known or {}).items() if correction}
+        self._revisions: dict[int, int] = {}
 
     def get(self, index: int) -> Correction:
         """The correction of a picture, which may say nothing."""
         with self._lock:
             return self._by_picture.get(index, NOTHING)
 
-    def set(self, index: int, correction: Correction) -> None:
-        """Replace the correction of a picture."""
+    def set(self, index: int, correction: Correction, revision: int | None = None) -> None:
+        """Replace the correction of a picture, unless a later one is known: requests may overtake each other.
+
+        Args:
+            index: Number of the picture.
+            correction: What is said about it now.
+            revision: Grows with each correction that a page sends; by default, this is the latest.
+        """
         with self._lock:
+            known = self._revisions.get(index, 0)
+            if revision is not None and revision <= known:
+                return
+            self._revisions[index] = known + 1 if revision is None else revision
             self._by_picture.pop(index, None)
             if correction:
                 self._by_picture[index] = correction
+
+    def revision(self, index: int) -> int:
+        """Which of the corrections of a picture is the latest; 0 before any was set."""
+        with self._lock:
+            return self._revisions.get(index, 0)
 
     def snapshot(self) -> dict[int, Correction]:
         """Number of each picture that has a correction -> the correction, as they are now."""

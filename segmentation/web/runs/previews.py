@@ -37,6 +37,7 @@ class Preview:
     stages: dict[str, Path]
     seconds: float
     warnings: tuple[str, ...]
+    correction: Correction
 
 
 def make_preview(
@@ -102,6 +103,7 @@ def make_preview(
         stages=stages,
         seconds=time.perf_counter() - start,
         warnings=(*whole.warnings, *notes),
+        correction=correction,
     )
 
 

@@ -92,10 +92,10 @@ class Run:
         """Share of its pictures that are finished."""
         return len(self.outcomes) / max(1, self.total)
 
-    def is_corrected_since(self, index: int) -> bool:
-        """Whether a picture's correction has changed since it was cut out."""
-        outcome = self.outcomes.by_picture.get(index)
-        return outcome is not None and outcome.correction != self.corrections.get(index)
+    @property
+    def corrected_since(self) -> list[int]:
+        """Numbers of the pictures with cutouts whose corrections have changed since they were cut out."""
+        return [i for i, made in self.outcomes.made_by.items() if made.correction != self.corrections.get(i)]
 
     def begin(self) -> Predictor:
         """Start the run and release its predictor. A run starts once, and must not keep a network in memory after."""
