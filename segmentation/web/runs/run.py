@@ -63,7 +63,7 @@ class Run:
         self.indices = indices
         self.ticket = ticket or Turns(1).ticket()
         self.outcomes = Outcomes((recipe, backdrop))
-        self.files, self.view = RunFiles(folder, self.outcomes), View(self.outcomes)
+        self.files, self.view = RunFiles(folder, self.outcomes), View()
         self.tuning = Tuning()
         self.stop = threading.Event()
         self.is_at_work, self.now = False, ""

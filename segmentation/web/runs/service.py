@@ -29,6 +29,7 @@ from segmentation.web.runs.predictions import EXPIRED, PredictionCache, Predicti
 from segmentation.web.runs.previews import Preview, make_preview
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.shown_runs import ShownRuns
+from segmentation.web.runs.tuning import Target
 from segmentation.web.runs.turns import Ticket, Turns
 from segmentation.web.runs.work import Work, keep_alive
 from segmentation.web.runs.zerogpu import for_this_process, runner_for_visitor
@@ -251,23 +252,28 @@ class Service:
         predictor = from_predictions(refined.model, chosen, refined.settings)
         return Run(new_run_folder(), predictions, refined, behind, predictor, ticket, frozenset(chosen))
 
-    def preview(self, run: Run, recipe: Recipe, backdrop: Any = None) -> Preview | None:
-        """A preview of the selected picture with new settings, at screen size; None if nothing is selected.
+    def preview(self, run: Run, step: int, target: Target) -> Preview | None:
+        """A preview of one cutout with new settings, at screen size; None if there are no cutouts.
+
+        Args:
+            run: The run.
+            step: Number of the tuning step.
+            target: The cutout and the settings.
 
         Raises:
             SegmentationError: The predictions have expired, or the background is not an upload.
         """
-        selected = run.view.selected
+        selected = run.outcomes.selected(target.selected)
         if selected is None:
             return None
-        behind = self.backdrop(recipe, backdrop)
+        behind = self.backdrop(target.recipe, target.backdrop)
         prediction = run.predictions.by_picture.get(selected[0])
         if prediction is None:
             raise SettingsError(EXPIRED)
         keep_alive(run, self.predictions)
         with self._preview_slots:
-            refined = run.predictions.refined(recipe)
-            return make_preview(run, *selected, prediction, refined, behind, self.config.limits)
+            refined = run.predictions.refined(target.recipe)
+            return make_preview(run, step, *selected, prediction, refined, behind, self.config.limits)
 
     def _forget(self, run: Run) -> None:
         """Delete a run from memory and disk: its visitor is gone or has started another."""
