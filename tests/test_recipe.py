@@ -50,6 +50,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "invert": st.booleans(),
     "mask_mode": st.sampled_from(CHOICES["mask_mode"]),
     "subjects": st.sampled_from(CHOICES["subjects"]),
+    "prompt_model": st.sampled_from(["", "slimsam-77"]),
     "classes": st.sampled_from(EACH_OR_ALL)
     | st.lists(st.sampled_from(["hair", "hat", "7", "1e3", "a.b-c_d"]), max_size=4),
     "mean": st.none() | number | st.tuples(number, number, number),
@@ -309,7 +310,7 @@ def test_strokes_are_read_from_json_and_yaml(tmp_path: Path, name: str) -> None:
     ("text", "sentence"),
     [
         ("7", "has no strokes: it must be a list of them, or one for each picture"),
-        ("a.jpg: 7", "a.jpg: A correction may have strokes, points and a box"),
+        ("a.jpg: 7", "a.jpg: A correction may have strokes, points, a box"),
         ("a.jpg: [{kind: keep}]", "a.jpg: Stroke 1 must have a radius"),
         ("a.jpg: {mask: b.png, colour: 3}", "a.jpg: A correction may have"),
         ("{", "cannot be read as settings"),

@@ -34,8 +34,8 @@ class LiveTuning:
         """Take what the visitor says about a picture.
 
         The event has the `key` of a cutout or failed picture, its new `correction`, and a `revision` that grows with
-        each. The correction has strokes, points and a box, as `Correction.as_json` gives them; what it leaves out is
-        erased. It may be their JSON text, and must be if it is long: the server accepts few lists, but long strings.
+        each. The correction is what `Correction.as_json` gives; what it leaves out is erased. It may be its JSON text,
+        and must be if it is long: the server accepts few lists, but long strings.
         """
         # not trusted: set by the client
         key, value, revision = (getattr(event, name, None) for name in ("key", "correction", "revision"))

@@ -60,7 +60,8 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
     revision = Math.max(revision + 1, Date.now());
     revisions.set(shown.index, revision);
     hold(shown.run, shown.index, { revision, correction: history().now });
-    host.send({ key: shown.key, index: shown.index, revision, correction: history().now });
+    // as text, since the server accepts few lists, but long strings
+    host.send({ key: shown.key, index: shown.index, revision, correction: JSON.stringify(history().now) });
   };
   // the server refuses strokes that lie outside as a whole, as what an eraser leaves may
   const reaches = ({ radius: reach, points }) =>
