@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segmentation.corrected import NO_MODEL, load_planes, needs_network, no_prediction, refined, sources_of
 from segmentation.corrections import NOTHING, Correction, check_inside
 from segmentation.cutout_files import Cutout, save_for_viewer, save_thumbnail
 from segmentation.errors import SegmentationError
@@ -23,10 +24,9 @@ from segmentation.pipeline import (
     OnStage,
     Prediction,
     Result,
-    found_maps,
     ignored_settings,
     nothing_found,
-    refine,
+    numbered,
 )
 from segmentation.predictor import Predictor
 from segmentation.report import Report, ReportDraft
@@ -114,7 +114,7 @@ def run_batch(
         thumbnails,
         stages,
         limits,
-        namer or cutout_names([source.name for source in sources], export.ending),
+        namer or cutout_names([source.name for source in sources], export.ending, settings.subjects == "each"),
         outputs,
         corrections or {},
     )
@@ -148,38 +148,37 @@ class _Job:
 
     def cut_out(self, index: int, source: Path, on_stage: OnStage, cancelled: Cancelled) -> Outcome:
         """One picture, from its file to its cutouts. Errors go into the report."""
-        provider, note = self.predictor.provider(index)
         correction = self.corrections.get(index, NOTHING)
-        draft = ReportDraft(Report(source.name, self.predictor.model, provider, note))
+        has_network = needs_network(correction, self.settings)
+        about = (self.predictor.model, *self.predictor.provider(index)) if has_network else (NO_MODEL, NO_MODEL)
+        draft = ReportDraft(Report(source.name, *about))
         cutouts: list[Cutout] = []
         prediction: Prediction | None = None
         try:
             if self.outputs:  # before the work, not after
-                self.outputs.check(index, [self._file(index, label) for label in self.predictor.labels(index)])
+                self.outputs.check(index, [self._file(index, label) for label in self._labels(index, has_network)])
             with draft.timed("decode"):
                 picture = load_image(source, **self.limits._asdict())
             draft.read(picture.size, picture.notes)
             check_inside(correction, picture.size)
-            prediction = self.predictor.predict(index, picture, on_stage, cancelled)
-            draft.predicted(prediction)
-            draft.add({}, "", ignored_settings(prediction, self.settings))
-            for label, probability in found_maps(prediction, self.settings).items():
-                result = refine(
-                    picture,
-                    probability,
-                    self.settings,
-                    on_stage,
-                    true_alpha=prediction.true_alpha,
-                    strokes=correction.strokes,
-                )
-                draft.add(result.timings, label, result.warnings)
+            planes = load_planes(correction, picture.size, self.limits)
+            draft.add({}, "", planes.notes)
+            if has_network:
+                prediction = self.predictor.predict(index, picture, on_stage, cancelled, correction.prompt)
+                draft.predicted(prediction)
+                draft.add({}, "", ignored_settings(prediction, self.settings))
+            else:
+                prediction = no_prediction()
+            sources = sources_of(prediction, self.settings, planes, picture.size, picture.name)
+            for class_, result in refined(picture, sources, self.settings, correction, on_stage):
+                draft.add(result.timings, class_, result.warnings)
                 on_stage("encode")
                 with draft.timed("encode"):
-                    cutout, warnings = self._write(picture, result, index, label)
+                    cutout, warnings = self._write(picture, result, index, result.label)
                 cutouts.append(cutout)
-                draft.wrote(cutout.file.name, label, warnings)
+                draft.wrote(cutout.file.name, class_, warnings)
             if not cutouts:
-                draft.add({}, "", [nothing_found(self.settings)])
+                draft.add({}, "", [nothing_found(prediction, self.settings)])
         except SegmentationError as error:
             draft.failed(error.message)
         except MemoryError:
@@ -194,6 +193,11 @@ class _Job:
                 )
             )  # fmt: skip
         return Outcome(index, source.name, tuple(cutouts), draft.report, prediction, correction)
+
+    def _labels(self, index: int, has_network: bool) -> Sequence[str]:
+        """Labels of the cutouts that a picture may have, as far as they are known before the work."""
+        labels = self.predictor.labels(index) if has_network else [""]
+        return [numbered(label, 1) for label in labels] if self.settings.subjects == "each" else labels
 
     def _file(self, index: int, label: str) -> Path:
         return self.folder / self.namer(index, label)

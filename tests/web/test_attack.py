@@ -288,6 +288,37 @@ def test_json_of_too_many_parts_never_reaches_the_parser(server: Server, part: b
     assert time.monotonic() - begun < 5
 
 
+STROKES = json.dumps([{"kind": "keep", "radius": 4, "points": [[n * 0.37, n * 0.73] for n in range(19_000)]}])
+
+
+def test_long_strokes_pass_as_text_and_only_so() -> None:
+    doorman = Doorman(no_app, Config())
+    as_text = json.dumps({"images": [], "strokes": STROKES}).encode()
+    assert len(as_text) <= doorman._limit("/gradio_api/call/v2/segment")
+    assert doorman._too_many_parts(as_text) is None
+    assert doorman._too_many_parts(json.dumps({"images": [], "strokes": json.loads(STROKES)}).encode()) is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"1," * 100_000,
+        b'{"a":"' + b'\\"' * 10 + b'",' + b"[" * 2000,
+        ('{"a":"\\"",' + "[" * 2000 + '"').encode("utf-16"),
+        b'{"a":"\\' + b"[" * 2000 + b'"' + b"[" * 2000,
+    ],
+)
+def test_parts_cannot_hide_behind_strings(body: bytes) -> None:
+    assert Doorman(no_app, Config())._too_many_parts(body) is not None
+
+
+def test_strings_that_never_end_are_searched_once() -> None:
+    begun = time.monotonic()
+    Doorman(no_app, Config())._too_many_parts(b'"' + b'\\"' * 300_000)
+    Doorman(no_app, Config())._too_many_parts(b'"' * 600_000)
+    assert time.monotonic() - begun < 5
+
+
 def test_one_upload_named_a_thousand_times_is_refused(server: Server) -> None:
     own = upload(server, "a.png", png())
     many = {"images": [{"path": own, "meta": MARK}] * 1000, "model": "bright.onnx"}

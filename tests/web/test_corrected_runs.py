@@ -181,9 +181,9 @@ def test_two_visitors_with_the_same_picture_correct_their_own(server: Server, se
         ({"points": [{"x": 61, "y": 3}]}, "Point 1 lies outside the picture, which is 60 x 40 pixels."),
         ({"box": [60, 3, 80, 9]}, "The box lies outside the picture"),
         ({"strokes": [{"kind": "paint", "radius": 5, "points": [[1, 5]]}]}, "must be of the kind"),
-        ({"mask": "/etc/passwd"}, "A correction may have strokes, points and a box"),
-        ([], "A correction may have strokes, points and a box"),
-        (None, "A correction may have strokes, points and a box"),
+        ({"mask": "/etc/passwd"}, "A correction may have strokes, points, a box"),
+        ([], "A correction may have strokes, points, a box"),
+        (None, "A correction may have strokes, points, a box"),
     ],
 )
 def test_a_wrong_correction_is_told_and_changes_nothing(

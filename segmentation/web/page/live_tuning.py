@@ -40,8 +40,8 @@ class LiveTuning:
         """Take what the visitor says about a picture, and select it.
 
         The event has the `key` of a cutout or failed picture, its new `correction`, and a `revision` that grows with
-        each. The correction has strokes, points and a box, as `Correction.as_json` gives them; what it leaves out is
-        erased.
+        each. The correction is what `Correction.as_json` gives; what it leaves out is erased. It may be its JSON text,
+        and must be if it is long: the server accepts few lists, but long strings.
         """
         # not trusted: set by the client
         key, value, revision = (getattr(event, name, None) for name in ("key", "correction", "revision"))

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.config import Config
-from segmentation.corrections import Correction
+from segmentation.corrected import needs_network, no_prediction
+from segmentation.corrections import NOTHING, Correction
 from segmentation.errors import SettingsError
 from segmentation.matting.alpha import is_ready as matting_is_ready
 from segmentation.matting.alpha import warm_up as warm_up_matting
 from segmentation.messages import Message
 from segmentation.models.inspection.inspection import Inspection
 from segmentation.network.machine import available_cores
+from segmentation.network.session import Session
 from segmentation.picture.export import NO_BACKDROP
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Picture
-from segmentation.predictor import Predictor, from_predictions, from_session
+from segmentation.pipeline import Prediction, point_at
+from segmentation.predictor import Predictor, from_nothing, from_predictions, from_session, is_answered
 from segmentation.proof import Proof, candidates, prove, run_of
 from segmentation.recipe import Recipe
 from segmentation.web.events import OnProgress
@@ -88,7 +91,7 @@ class Service:
         """
         sources = uploaded_files(paths, self.config.max_pictures)
         behind = self.backdrop(recipe, backdrop)
-        predictor = self.predictor(recipe, len(sources), on_progress)
+        predictor = self._predictor(recipe, range(len(sources)), corrections or {}, on_progress)
         recipe = replace(recipe, model=predictor.model)  # a name on the Hub is pinned to what it means now
         touch_files(sources)
         predictions = Predictions(sources, recipe)
@@ -96,21 +99,56 @@ class Service:
         ticket = self.ticket([predictor.model], len(sources))
         return Run(new_run_folder(), predictions, recipe, behind, predictor, ticket, corrections=corrections)
 
-    def predictor(self, recipe: Recipe, pictures: int, on_progress: OnProgress | None) -> Predictor:
+    def _predictor(
+        self, recipe: Recipe, pictures: Sequence[int], corrections: Mapping[int, Correction], report: OnProgress | None
+    ) -> Predictor:
+        """Like `predictor`, but without a network if none of these pictures needs one."""
+        needing = [i for i in pictures if needs_network(corrections.get(i, NOTHING), recipe.settings)]
+        if needing:
+            points = any(corrections.get(i, NOTHING).prompt for i in needing)
+            return self.predictor(recipe, len(needing), report, points=points)
+        _prepare_matting(recipe, report)
+        return from_nothing(self.offered.pinned(recipe.model))
+
+    @staticmethod
+    def _undone(run: Run, recipe: Recipe) -> list[int]:
+        """The pictures of a run that have no cutouts, or were cut out without the network that they need now."""
+        known, said, missing = run.predictions.by_picture, run.corrections, set(run.missing)
+        blank = [index for index, prediction in known.items() if not prediction.is_networks]
+        return sorted(missing.union(index for index in blank if needs_network(said.get(index), recipe.settings)))
+
+    def predictor(
+        self, recipe: Recipe, pictures: int, on_progress: OnProgress | None, *, points: bool = False
+    ) -> Predictor:
         """The loaded network of a recipe, ready for a visitor's pictures.
 
         Args:
             recipe: Model and settings.
             pictures: How many pictures it will be run on.
             on_progress: Progress callback.
+            points: Whether the visitor points at something in any of them.
 
         Raises:
             SegmentationError: The model is unknown, unavailable, or cannot take that size.
         """
         session = self.offered.session(recipe.model, pictures, on_progress).under(recipe.settings.contract)
-        predictor = from_session(session, recipe.settings, runner_for_visitor(session, self.config))
+        runner = runner_for_visitor(session, self.config)
+        predictor = from_session(session, recipe.settings, runner, self._prompt_session(recipe, points, on_progress))
         _prepare_matting(recipe, on_progress)
         return predictor
+
+    def _prompt_session(self, recipe: Recipe, points: bool, on_progress: OnProgress | None = None) -> Session | None:
+        """The promptable network that says what clicks and boxes mean; None if there are none, or it is none's task.
+
+        Raises:
+            SegmentationError: The model is unknown, unavailable or not promptable.
+        """
+        own = self.offered.named.known(recipe.model)
+        model = recipe.model if own and own.prompt else recipe.settings.prompt_model
+        if not model:
+            return None
+        spec = self.offered.promptable(model)
+        return self.offered.session(spec.id, 1, on_progress) if points else None
 
     def ticket(self, models: Iterable[str], pictures: int) -> Ticket:
         """A ticket for new work.
@@ -140,7 +178,7 @@ class Service:
         """
         sources = uploaded_files(paths, self.config.max_pictures)
         known, recipe = run.predictions, self._pinned(recipe)
-        return not run.missing and set(sources) == set(known.sources) and known.is_reusable_for(recipe)
+        return not self._undone(run, recipe) and set(sources) == set(known.sources) and known.is_reusable_for(recipe)
 
     def rest(
         self,
@@ -172,16 +210,18 @@ class Service:
         if run.is_at_work or not set(known.sources) <= set(sources) or not known.is_reusable_for(recipe):
             return None
         added = [source for source in sources if source not in known.sources]
-        if indices is None and not run.missing and not added:
+        if indices is None and not self._undone(run, recipe) and not added:
             return None
         behind = self.backdrop(recipe, backdrop)
-        predictor = self.predictor(recipe, len(sources), on_progress)
+        said = run.corrections.snapshot()
+        count = len(known.sources)
+        todo = [*self._undone(run, recipe), *range(count, count + len(added))] if indices is None else list(indices)
+        predictor = self._predictor(recipe, todo, said, on_progress)
         known.add_sources(added)
         self.predictions.add(known)  # it may have been dropped from the cache
         keep_alive(run, self.predictions)
-        chosen = frozenset(run.missing if indices is None else indices)
+        chosen = frozenset(todo)
         ticket = self.ticket([predictor.model], len(chosen))
-        said = run.corrections.snapshot()
         return Run(new_run_folder(), known, recipe, behind, predictor, ticket, chosen, said)
 
     def picture(self, path: Any) -> Picture:
@@ -208,6 +248,9 @@ class Service:
             SegmentationError: The model is unavailable or gives no mask.
         """
         session = self.offered.session(found.spec.id, 1, on_progress)
+        if session.prompt:
+            raise SettingsError(Message("{title} has one answer for each click, so there is nothing to compare.",
+                                        title=found.spec.title))  # fmt: skip
         with self.ticket([found.spec.id], 1):
             if on_progress:
                 on_progress(Message("Trying it on your picture…"), None)
@@ -272,14 +315,19 @@ class Service:
         """
         behind = self.backdrop(recipe, backdrop)
         _prepare_matting(recipe, on_progress)
-        known = predictions.by_picture
+        known, said = dict(predictions.by_picture), corrections or {}
+        for index, correction in said.items():
+            if index < len(predictions.sources) and not needs_network(correction, recipe.settings):
+                known.setdefault(index, no_prediction())
         chosen = {index: known[index] for index in (known if indices is None else indices) if index in known}
         if not chosen:
             raise SettingsError(EXPIRED)
         self.predictions.touch(predictions)
         ticket = self.turns.ticket(single=len(chosen) == 1)
         refined = predictions.refined(recipe)
-        predictor = from_predictions(refined.model, chosen, refined.settings)
+        points = any(said.get(index, NOTHING).prompt for index in chosen)
+        session = self._prompt_session(refined, points, on_progress)
+        predictor = from_predictions(refined.model, chosen, refined.settings, session)
         return Run(new_run_folder(), predictions, refined, behind, predictor, ticket, frozenset(chosen), corrections)
 
     def preview(self, run: Run, recipe: Recipe, backdrop: Any = None) -> Preview | None:
@@ -292,14 +340,35 @@ class Service:
         if selected is None:
             return None
         behind = self.backdrop(recipe, backdrop)
-        prediction = run.predictions.by_picture.get(selected[0])
+        prediction, correction = run.predictions.by_picture.get(selected[0]), run.corrections.get(selected[0])
+        if prediction is None and not needs_network(correction, recipe.settings):
+            prediction = no_prediction()
         if prediction is None:
             raise SettingsError(EXPIRED)
         keep_alive(run, self.predictions)
         with self._preview_slots:
             refined = run.predictions.refined(recipe)
-            correction = run.corrections.get(selected[0])
+            prediction = self._pointed(run, selected[0], prediction, refined, correction)
             return make_preview(run, *selected, prediction, refined, behind, self.config.limits, correction)
+
+    def _pointed(
+        self, run: Run, index: int, prediction: Prediction, recipe: Recipe, correction: Correction
+    ) -> Prediction:
+        """The prediction with what a promptable network says to a correction, stored for the refinement that follows.
+
+        Without the picture's embedding it stays as it is, as a preview is not worth seconds.
+        """
+        session = self._prompt_session(recipe, bool(correction.prompt)) if prediction.is_networks else None
+        if session is None:
+            return replace(prediction, pointed=None)
+        if is_answered(prediction, correction.prompt, session.spec.id):
+            return prediction
+        if prediction.embedding is None or prediction.embedding.model != session.spec.id:
+            return prediction
+        small = run.predictions.small(run.predictions.sources[index], self.config.limits)
+        prediction = point_at(small.picture, prediction, session, correction.prompt)
+        self.predictions.store(run.predictions, index, prediction)
+        return prediction
 
     def _forget(self, run: Run) -> None:
         """Delete a run from memory and disk: its visitor is gone or has started another."""
