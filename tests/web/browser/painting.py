@@ -23,7 +23,7 @@ class Hand:
     def _read(self, body: str | None) -> None:
         event = json.loads(body).get("event_data") if body and body.startswith("{") else None
         if isinstance(event, dict) and "correction" in event:
-            self.sent.append(event)
+            self.sent.append(event | {"correction": json.loads(event["correction"])})
 
     def said(self, times: int) -> dict[str, Any]:
         """The correction that was sent as the last of so many."""

@@ -506,6 +506,11 @@ def test_clicks_and_boxes_say_which_subject(hand: Hand) -> None:
     expect(page.locator("#viewer .marks .point")).to_have_text(["+", "−", "−"])
     page.mouse.click(*hand.at((20, 20)))  # a click on a mark takes it away
     assert len(hand.said(5)["points"]) == 2
+    page.keyboard.press("n")
+    assert [sent["correction"]["candidate"] for sent in hand.sent] == [1] * 5
+    assert hand.said(6)["candidate"] == 2
+    hand.take("undo")
+    assert hand.said(7)["candidate"] == 1
 
 
 # --------------------------------------------------------------------------------------------------------------- doubt

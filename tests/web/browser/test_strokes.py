@@ -92,17 +92,19 @@ def test_history_goes_back_and_forth_and_forgets_what_was_undone(page: Page) -> 
 def test_what_the_server_knows_can_be_taken_back_part_by_part(page: Page) -> None:
     counts = page.evaluate(
         """() => {
-            const history = new strokes.History({ strokes: ["a", "b"], points: ["p"], box: [0, 0, 1, 1] });
+            const history = new strokes.History({ strokes: ["a", "b"], points: ["p"], box: [0, 0, 1, 1], candidate: 3 });
             const counts = [];
-            for (let step = 0; step < 6; step += 1) {
-                const { strokes: lines, points, box } = history.now;
-                counts.push([lines.length, points.length, box ? 1 : 0]);
+            for (let step = 0; step < 7; step += 1) {
+                const { strokes: lines, points, box, candidate } = history.now;
+                counts.push([lines.length, points.length, box ? 1 : 0, candidate]);
                 history.undo();
             }
             return counts;
         }"""
     )
-    assert counts == [[2, 1, 1], [2, 1, 0], [2, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert counts == [
+        [2, 1, 1, 3], [2, 1, 1, 1], [2, 1, 0, 1], [2, 0, 0, 1], [1, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1]
+    ]  # fmt: skip
 
 
 def test_no_more_is_painted_than_the_server_takes(page: Page) -> None:

@@ -1,7 +1,7 @@
 // Corrections of the picture that the viewer shows: the tool in hand, what was said so far, and what the server knows.
 import { layer } from "./layer.js";
 import { painting } from "./painting.js";
-import { erased, History, isEmpty, isFull, NOTHING, stroke } from "./strokes.js";
+import { erased, History, isEmpty, isFull, NOTHING, nextCandidate, stroke } from "./strokes.js";
 import { toolbar } from "./tools.js";
 import { acknowledge, hold, unsent } from "./unsent.js";
 
@@ -83,6 +83,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
     undo: () => history().undo(),
     redo: () => history().redo(),
     clear: () => history().push(NOTHING),
+    next: () => history().push({ candidate: nextCandidate(history().now) }),
   };
   const bar = toolbar(viewer, {
     tool: () => tool,
@@ -150,8 +151,8 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       const { points } = history().now;
       const reach = (10 * shown.size[1]) / sheet.clientWidth; // a click on a point takes it away
       const left = points.filter((point) => Math.hypot(point.x - x, point.y - y) > reach);
-      if (left.length < points.length) put({ points: left });
-      else if (inside(x, y)) put({ points: [...points, { x: tenth(x), y: tenth(y), keep }] });
+      if (left.length < points.length) put({ points: left, candidate: 1 });
+      else if (inside(x, y)) put({ points: [...points, { x: tenth(x), y: tenth(y), keep }], candidate: 1 });
     },
     boxing: (from, to) => {
       draft = { box: boxOf(from, to) };
@@ -159,7 +160,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
     },
     boxed: (from, to) => {
       const [left, top, right, bottom] = boxOf(from, to);
-      if (left < right && top < bottom) put({ box: [left, top, right, bottom] });
+      if (left < right && top < bottom) put({ box: [left, top, right, bottom], candidate: 1 });
       draft = null;
       draw();
     },
@@ -174,6 +175,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
     undo: history().canUndo,
     redo: history().canRedo,
     clear: !isEmpty(history().now),
+    next: history().now.points.length > 0 || Boolean(history().now.box),
   });
 
   const update = () => {
