@@ -21,6 +21,7 @@ from segmentation.web.page.controls import Controls
 from segmentation.web.runs.predictions import PredictionCache, Predictions
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
+from segmentation.web.runs.tuning import Target
 from tests import graphs
 from tests.graphs_prompt import write_registry
 from tests.web.conftest import Server, served
@@ -132,9 +133,8 @@ def test_beside_another_model_the_encoder_runs_at_the_first_click(server: Server
 def test_a_preview_follows_the_click(server: Server, uploaded: str) -> None:
     service = server.service
     run = done(service, service.new_run([uploaded], SLIM, corrections={0: ON_LEFT}))
-    run.view.select("0 ")
     run.corrections.set(0, ON_RIGHT)
-    preview = service.preview(run, SLIM)
+    preview = service.preview(run, 1, Target("0 ", SLIM, None))
     assert preview is not None
     assert shares(preview.file) == (False, True)
     pointed = prediction_of(run).pointed
