@@ -65,7 +65,7 @@ class Panel:
             self.controls = Controls(service.offered.registry)
             for lay_out in ("model", "classes", "matting_switch", "matting", "background", "network"):
                 getattr(self.controls, lay_out)()
-        self.screen = Screen("status", "viewer", "report", "last_run", "run_id")
+        self.screen = Screen("status", "viewer", "report", "last_run", "run_id", "selected")
         self.tuning = LiveTuning(service, self.controls, self.screen, "preview")
 
     def values(self, recipe: Recipe) -> list[Any]:
@@ -75,10 +75,12 @@ class Panel:
     def correct(self, run: Run | None, key: object, correction: object) -> dict[Any, Any]:
         return self.tuning.correct(run, REQUEST, gr.EventData(None, {"key": key, "correction": correction}))
 
-    def follow(self, run: Run, recipe: Recipe, live: bool = True) -> tuple[dict[Any, Any], list[dict[Any, Any]]]:
+    def follow(
+        self, run: Run, recipe: Recipe, live: bool = True, key: str = "0 "
+    ) -> tuple[dict[Any, Any], list[dict[Any, Any]]]:
         values = self.values(recipe)
-        preview = self.tuning.preview(run, live, REQUEST, *values)
-        return preview, list(self.tuning.tune(run, live, REQUEST, *values))
+        preview = self.tuning.preview(key, run, live, REQUEST, *values)
+        return preview, list(self.tuning.tune(run, live, REQUEST))
 
 
 @pytest.fixture(scope="module")
@@ -236,42 +238,40 @@ def upload_mask(server: Server, letter: str, size: tuple[int, int] = (60, 40)) -
 
 def test_an_own_mask_is_of_the_selected_picture(server: Server, service: Service, panel: Panel, own: OwnPlanes) -> None:
     run = done(service, service.new_run([upload(server, "1"), upload(server, "2", "b.png")], PLAIN))
-    panel.correct(run, "1 ", KEPT.as_json())  # which selects it
+    panel.correct(run, "1 ", KEPT.as_json())
     mine = Path(upload_mask(server, "a"))
-    told = own.take_mask(str(mine), None, run, Waiting(), REQUEST)
+    told = own.take_mask("1 ", str(mine), None, run, Waiting(), REQUEST)
     assert told[own.status] == line("mine.png is the own mask of b.png.")
     assert told[own.remove]["visible"]
     assert told[panel.controls.by_name["mask_mode"]]["visible"]
     assert run.corrections.snapshot() == {1: KEPT.with_files(mine, None)}
-    panel.follow(run, PLAIN)
+    panel.follow(run, PLAIN, key="1 ")
     assert run.outcomes.made_by[1].correction.mask == mine
     panel.correct(run, "1 ", REMOVED.as_json())  # a stroke leaves the mask as it is
     assert run.corrections.get(1).mask == mine
-    run.view.select("0 ")
-    assert own.show(run, REQUEST)[own.status] == line("")
-    run.view.select("1 ")
-    told = own.drop(None, run, Waiting(), REQUEST)
+    assert own.show("0 ", run, REQUEST)[own.status] == line("")
+    told = own.drop("1 ", None, run, Waiting(), REQUEST)
     assert not told[own.remove]["visible"]
     assert run.corrections.get(1) == REMOVED
 
 
 def test_an_own_mask_that_does_not_fit_is_told_at_once(server: Server, service: Service, own: OwnPlanes) -> None:
     run = done(service, service.new_run([upload(server, "1")], PLAIN))
-    told = own.take_trimap(upload_mask(server, "b", (9, 40)), None, run, Waiting(), REQUEST)
+    told = own.take_trimap("0 ", upload_mask(server, "b", (9, 40)), None, run, Waiting(), REQUEST)
     assert "mine.png is 9 x 40, but its picture is 60 x 40" in told[own.status]
     for path in ("/etc/passwd", None, {"path": 1}):
-        assert "was not uploaded to this server" in own.take_mask(path, None, run, Waiting(), REQUEST)[own.status]
+        assert "was not uploaded to this server" in own.take_mask("0 ", path, None, run, Waiting(), REQUEST)[own.status]
     assert run.corrections.snapshot() == {}
     assert (
         "Add at least one picture first"
-        in own.take_mask(upload_mask(server, "a"), None, None, Waiting(), REQUEST)[own.status]
+        in own.take_mask("", upload_mask(server, "a"), None, None, Waiting(), REQUEST)[own.status]
     )
 
 
 def test_what_is_said_before_the_first_run_waits_for_it(server: Server, own: OwnPlanes) -> None:
     first, second = upload(server, "1"), upload(server, "2", "b.png")
     mine = Path(upload_mask(server, "a"))
-    told = own.take_mask(str(mine), [(second, None), (first, None)], None, Waiting(first=KEPT), REQUEST)
+    told = own.take_mask("", str(mine), [(second, None), (first, None)], None, Waiting(first=KEPT), REQUEST)
     waiting = told[own.waiting]
     assert own.corrections([first, second], waiting) == ({0: KEPT, 1: Correction(mask=mine)}, None)
     far = Correction((Stroke("keep", 1.0, ((500.0, 5.0),)),))

@@ -1,8 +1,9 @@
 // Corrections of the picture that the viewer shows: the tool in hand, what was said so far, and what the server knows.
 import { layer } from "./layer.js";
 import { painting } from "./painting.js";
-import { erased, History, isEmpty, isFull, NOTHING, stroke } from "./strokes.js";
+import { erased, History, isEmpty, isFull, NOTHING, nextCandidate, stroke } from "./strokes.js";
 import { toolbar } from "./tools.js";
+import { acknowledge, hold, unsent } from "./unsent.js";
 
 const SIZES = [1 / 1000, 1 / 6]; // radius of the smallest and the largest brush, in longer sides of the picture
 
@@ -33,6 +34,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   sheet.append(over.node);
   const histories = new Map(); // number of the picture -> History
   const revisions = new Map(); // number of the picture -> the latest correction that was sent, or came
+  const received = new Map(); // number of the picture -> the latest correction that the server is known to have
   let revision = 0; // of the latest correction that was sent
   /** @type {Shown | null} */
   let shown = null;
@@ -57,6 +59,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   const send = () => {
     revision = Math.max(revision + 1, Date.now());
     revisions.set(shown.index, revision);
+    hold(shown.run, shown.index, { revision, correction: history().now });
     // as text, since the server accepts few lists, but long strings
     host.send({ key: shown.key, index: shown.index, revision, correction: JSON.stringify(history().now) });
   };
@@ -80,6 +83,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
     undo: () => history().undo(),
     redo: () => history().redo(),
     clear: () => history().push(NOTHING),
+    next: () => history().push({ candidate: nextCandidate(history().now) }),
   };
   const bar = toolbar(viewer, {
     tool: () => tool,
@@ -147,8 +151,8 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       const { points } = history().now;
       const reach = (10 * shown.size[1]) / sheet.clientWidth; // a click on a point takes it away
       const left = points.filter((point) => Math.hypot(point.x - x, point.y - y) > reach);
-      if (left.length < points.length) put({ points: left });
-      else if (inside(x, y)) put({ points: [...points, { x: tenth(x), y: tenth(y), keep }] });
+      if (left.length < points.length) put({ points: left, candidate: 1 });
+      else if (inside(x, y)) put({ points: [...points, { x: tenth(x), y: tenth(y), keep }], candidate: 1 });
     },
     boxing: (from, to) => {
       draft = { box: boxOf(from, to) };
@@ -156,7 +160,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
     },
     boxed: (from, to) => {
       const [left, top, right, bottom] = boxOf(from, to);
-      if (left < right && top < bottom) put({ box: [left, top, right, bottom] });
+      if (left < right && top < bottom) put({ box: [left, top, right, bottom], candidate: 1 });
       draft = null;
       draw();
     },
@@ -171,6 +175,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
     undo: history().canUndo,
     redo: history().canRedo,
     clear: !isEmpty(history().now),
+    next: history().now.points.length > 0 || Boolean(history().now.box),
   });
 
   const update = () => {
@@ -203,6 +208,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       if (now?.run !== shown?.run && now) {
         histories.clear();
         revisions.clear();
+        received.clear();
       }
       if (now?.index !== shown?.index) brush.drop();
       shown = now;
@@ -210,10 +216,19 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       viewer.classList.toggle("correcting", Boolean(tool && now));
       stage.classList.toggle("paints", Boolean(tool && now));
       if (!now) return;
+      const held = revisions.has(now.index) ? null : unsent(now.run, now.index);
       // the server knows more than this page if the page is new, or there is another
       if (now.revision > (revisions.get(now.index) ?? -1)) {
         revisions.set(now.index, now.revision);
         histories.set(now.index, new History(now.correction));
+      }
+      if (now.revision !== received.get(now.index)) {
+        received.set(now.index, now.revision);
+        acknowledge(now.run, now.index, now.revision);
+      }
+      if (held?.revision > now.revision) {
+        histories.set(now.index, new History(held.correction));
+        send();
       }
       over.node.hidden = !tool || look === "after";
       over.node.classList.toggle("before", look === "before");

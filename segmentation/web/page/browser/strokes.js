@@ -5,11 +5,14 @@
  * @typedef {[number, number]} Place x from the left, y from the top
  * @typedef {{ kind: "keep" | "remove" | "solve", radius: number, points: Place[] }} Stroke
  * @typedef {{ x: number, y: number, keep: boolean }} Point
- * @typedef {{ strokes: Stroke[], points: Point[], box: [number, number, number, number] | null }} Correction
+ * @typedef {[number, number, number, number]} Box left, top, right, bottom
+ * @typedef {{ strokes: Stroke[], points: Point[], box: Box | null, candidate: number }} Correction the candidate is the
+ *   place of the answer to points and box that is taken, from 1; beyond the last, counting starts over
  */
 
 /** Nothing was said. @type {Correction} */
-export const NOTHING = { strokes: [], points: [], box: null };
+export const NOTHING = { strokes: [], points: [], box: null, candidate: 1 };
+const MAX_CANDIDATE = 1000; // as the server has it
 const MAX_STROKE_POINTS = 20_000; // of a picture, as the server has it
 
 /** Whether a correction says nothing. @param {Correction} correction */
@@ -91,6 +94,9 @@ export const erased = (strokes, from, to, radius) =>
     return runs.filter((run) => run.length > 1).map((run) => stroke(each.kind, each.radius, run));
   });
 
+/** Which candidate comes after that of a correction. @param {Correction} correction */
+export const nextCandidate = ({ candidate }) => (candidate % MAX_CANDIDATE) + 1;
+
 /** How many points the strokes of a picture have. @param {Correction} correction */
 const pointCount = (correction) => correction.strokes.reduce((sum, each) => sum + each.points.length, 0);
 
@@ -100,7 +106,7 @@ export const isFull = (correction) => correction.strokes.length >= 500 || pointC
 /** What was said about one picture, step by step. */
 export class History {
   /** @param {Correction} correction known already, as of a page that was reloaded: its parts can be taken back */
-  constructor({ strokes = [], points = [], box = null } = NOTHING) {
+  constructor({ strokes = [], points = [], box = null, candidate = 1 } = NOTHING) {
     const states = [NOTHING];
     const then = (change) => states.push({ ...states.at(-1), ...change });
     strokes.forEach((_, last) => {
@@ -110,6 +116,7 @@ export class History {
       then({ points: points.slice(0, last + 1) });
     });
     if (box) then({ box });
+    if (candidate > 1) then({ candidate });
     this.states = states;
     this.at = states.length - 1;
   }

@@ -3,7 +3,7 @@ import { make, say } from "./common.js";
 import { icon } from "./icons.js";
 
 const TOOLS = { keep: "k", remove: "r", solve: "h", erase: "e", click: "c" }; // and their keys
-const STEPS = { undo: "Ctrl+Z", redo: "Ctrl+Shift+Z", clear: "" };
+const STEPS = { next: "n", undo: "Ctrl+Z", redo: "Ctrl+Shift+Z", clear: "" };
 const LOOKS = { before: "b", after: "a" }; // while held down
 
 /**
@@ -11,7 +11,7 @@ const LOOKS = { before: "b", after: "a" }; // while held down
  * @param {object} host
  * @param {() => string | null} host.tool the tool in hand
  * @param {(tool: string | null) => void} host.take
- * @param {(name: "undo" | "redo" | "clear") => void} host.step
+ * @param {(name: keyof typeof STEPS) => void} host.step
  * @param {(name: "before" | "after" | null) => void} host.look
  * @param {(factor: number) => void} host.grow makes the brush larger, or smaller
  * @param {(share: number) => void} host.slide sets its size, from 0 to 1
@@ -69,6 +69,7 @@ export const toolbar = (viewer, host) => {
   const acts = {
     "[": () => host.grow(0.8),
     "]": () => host.grow(1.25),
+    n: () => host.step("next"),
     "+": () => host.zoom(1.25),
     "-": () => host.zoom(0.8),
     Escape: () => host.take(null),
@@ -121,7 +122,8 @@ export const toolbar = (viewer, host) => {
       const pixels = `${width < 10 ? width.toFixed(1) : Math.round(width)} px`;
       slider.setAttribute("aria-valuetext", pixels);
       number.textContent = pixels;
-      size.classList.toggle("unused", tool === "click");
+      size.hidden = tool === "click";
+      steps.next.hidden = tool !== "click";
       hint.textContent = tool ? say[`hint_${tool}`] : "";
     },
   };

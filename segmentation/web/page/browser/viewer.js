@@ -2,6 +2,7 @@
 // It owns everything in `element` and shows `props.value`. File names are untrusted: they are only ever set as text.
 import { copyButton, make, say, url } from "./common.js";
 import { correcting } from "./correcting.js";
+import { doubted } from "./doubt.js";
 import { NOTHING } from "./strokes.js";
 import { zooming } from "./zooming.js";
 
@@ -53,7 +54,6 @@ let preview = null;
 let at = 0;
 let chosen = null; // key of what the visitor went to; until then, the first picture is shown
 let wanted = null; // number of the picture that was requested last
-let reported = null; // key last sent to the server
 let view = "compare";
 let zoom = 1; // 1 fits the frame
 let pixels = 1; // the zoom at which one pixel of the picture is one screen pixel
@@ -80,7 +80,9 @@ const badge = make("span", { class: "badge" }, say.preview);
 const reason = make("p", { class: "reason" });
 const retry = button(say.retry, false, { class: "retry" });
 const failure = make("div", { class: "failure" }, reason, retry);
-const notes = make("p", { class: "notes" });
+const doubt = doubted();
+const warnings = make("span");
+const notes = make("p", { class: "notes" }, warnings, doubt.button);
 const views = Object.fromEntries(
   ["compare", "cutout", ...STAGES].map((name) => [name, button(say[name], true, { "data-view": name })]),
 );
@@ -150,6 +152,7 @@ const correct = correcting(
     send: (data) => trigger("edit", data),
   },
 );
+sheet.append(doubt.node);
 frame.prepend(correct.tools);
 frame.append(correct.cursor);
 frame.after(correct.hint);
@@ -187,12 +190,17 @@ const render = () => {
   failure.hidden = !item.error;
   stage.hidden = badge.hidden = Boolean(item.error);
   for (const node of [save, saveAlpha, copy, zooms.fit, zooms.actual]) node.hidden = Boolean(item.error);
-  notes.textContent = (item.warnings || []).join(" ");
+  warnings.textContent = (item.warnings || []).join(" ");
+  notes.hidden = !item.warnings?.length;
   if (item.error) {
     correct.show(null);
     reason.textContent = item.error;
     for (const node of Object.values(views)) node.hidden = true;
     return;
+  }
+  if (shown.dataset.selected !== item.key) {
+    shown.dataset.selected = item.key; // sent along by events.js
+    trigger("select", { key: item.key });
   }
   const stages = STAGES.filter((name) => item.stages[name]);
   if (STAGES.includes(view) && !stages.includes(view)) view = "cutout";
@@ -214,12 +222,15 @@ const render = () => {
   stage.classList.toggle("zoomed", zoom > 1);
   sheet.style.width = `${fit * zoom}px`;
   // views of the whole picture are positioned so that the written part is visible
-  Object.assign(whole.style, {
-    width: `${(100 * width) / boxWidth}%`,
-    height: `${(100 * height) / boxHeight}%`,
-    left: `${(-100 * left) / boxWidth}%`,
-    top: `${(-100 * top) / boxHeight}%`,
-  });
+  for (const each of [whole, doubt.node]) {
+    Object.assign(each.style, {
+      width: `${(100 * width) / boxWidth}%`,
+      height: `${(100 * height) / boxHeight}%`,
+      left: `${(-100 * left) / boxWidth}%`,
+      top: `${(-100 * top) / boxHeight}%`,
+    });
+  }
+  doubt.show(item.stages.doubt ? url(item.stages.doubt) : null);
   Object.assign(own.style, {
     width: `${(100 * (item.box[2] - item.box[0])) / boxWidth}%`,
     height: `${(100 * (item.box[3] - item.box[1])) / boxHeight}%`,
@@ -269,12 +280,6 @@ const render = () => {
   });
 };
 
-const reportSelection = () => {
-  if (!items.length || items[at].error || items[at].key === reported) return;
-  reported = items[at].key;
-  trigger("select", { key: reported });
-};
-
 const go = (place) => {
   if (place < 0 || place >= items.length || place === at) return;
   const hasFocus = film.contains(document.activeElement);
@@ -284,7 +289,6 @@ const go = (place) => {
   render();
   film.children[at].scrollIntoView({ block: "nearest", inline: "nearest" });
   if (hasFocus) film.children[at].focus();
-  reportSelection();
 };
 
 const update = () => {
@@ -292,7 +296,7 @@ const update = () => {
   if (!value?.items || value.since < since) return;
   const first = !items.length && value.items.length;
   if (value.run !== run) {
-    chosen = reported = preview = null;
+    chosen = preview = null;
     zoom = 1;
   }
   ({ run, since, items, tuned } = value);
@@ -322,7 +326,6 @@ const update = () => {
   });
   while (film.children.length > items.length) film.lastChild.remove();
   render();
-  reportSelection();
 };
 
 const toPng = async (blob) => {
