@@ -15,7 +15,7 @@ from segmentation.matting.alpha import FAST_UNKNOWN, Matte, estimate_alpha
 from segmentation.matting.classes import NO_CLASSES, NOT_FOUND, check_classes, chosen_maps, labels_of, listed
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha, to_mask
-from segmentation.matting.strokes import draw_strokes
+from segmentation.matting.strokes import Canvas, draw_stroke
 from segmentation.matting.subjects import choose, find_subjects
 from segmentation.matting.trimap import auto_erode_size, to_certain_trimap
 from segmentation.messages import Message
@@ -98,11 +98,13 @@ class Solved:
     warnings: tuple[str, ...]
     doubt: npt.NDArray[np.bool_] | None
     doubt_share: float
+    marks: npt.NDArray[np.uint8] | None
+    """What the strokes say of each pixel; None without strokes."""
 
     @property
     def nbytes(self) -> int:
         """Size of the planes in bytes."""
-        planes = self.mask, self.trimap, self.alpha, self.foreground, self.doubt
+        planes = self.mask, self.trimap, self.alpha, self.foreground, self.doubt, self.marks
         return sum(plane.nbytes for plane in planes if plane is not None)
 
 
@@ -355,9 +357,12 @@ def refine(
     if settings.invert:
         meant, mask = 1 - probability, None if mask is None else ~mask
         trimap = None if trimap is None else np.where(trimap == UNKNOWN, trimap, ~trimap)
-    solved = _solve(
-        picture, meant, settings, timings, on_stage, strokes, trimap, mask, max_unknown, true_alpha, is_classic
-    )
+    if base is None:
+        base = _solve(picture, meant, settings, timings, on_stage, trimap, mask, max_unknown, true_alpha, is_classic)
+    solved = base
+    if len(base.strokes) < len(strokes):
+        with _stage("strokes", timings, on_stage):
+            solved = _drawn(picture, base, strokes, settings, max_unknown)
     alpha, warnings = solved.alpha, solved.warnings
     if picture.opacity is not None:
         alpha = multiply_opacity(alpha, picture.opacity)
@@ -372,7 +377,7 @@ def refine(
     return Result(
         probability,
         solved.mask,
-        solved.trimap,
+        solved.trimap if settings.alpha_matting else None,
         alpha,
         solved.foreground,
         timings,
@@ -389,7 +394,6 @@ def _solve(
     settings: Settings,
     timings: dict[str, float],
     on_stage: OnStage | None,
-    strokes: tuple[Stroke, ...],
     trimap: Trimap | None,
     mask: Mask | None,
     max_unknown: int,
@@ -404,20 +408,47 @@ def _solve(
     if settings.alpha_matting:
         with _stage("matting", timings, on_stage):
             trimap, matte = _matte(
-                picture.rgb, probability, mask, settings, strokes, trimap, max_unknown, true_alpha, is_classic, warnings
+                picture.rgb, probability, mask, settings, trimap, max_unknown, true_alpha, is_classic, warnings
             )
             alpha = np.rint(matte.alpha * 255.0).astype(np.uint8)
             colours = estimate_foreground(picture.rgb, matte.alpha)
             doubt, doubt_share = matte.doubt, matte.doubt_share
     else:
         alpha = to_alpha(mask)
-        certain = np.full_like(mask, UNKNOWN) if trimap is None else trimap
-        certain, trimap = draw_strokes(certain, strokes), None
-        alpha = np.where(certain == UNKNOWN, alpha, certain)
+        if trimap is not None:
+            alpha = np.where(trimap == UNKNOWN, alpha, trimap)
         if settings.decontaminate:
             with _stage("colours", timings, on_stage):
                 colours = estimate_foreground(picture.rgb, np.divide(alpha, 255, dtype=np.float32))
-    return Solved(strokes, mask, trimap, alpha, colours, tuple(warnings), doubt, doubt_share)
+        trimap = None
+    return Solved((), mask, trimap, alpha, colours, tuple(warnings), doubt, doubt_share, None)
+
+
+def _drawn(picture: Picture, base: Solved, strokes: tuple[Stroke, ...], settings: Settings, max_unknown: int) -> Solved:
+    """What is solved after further strokes."""
+    has_colours = settings.alpha_matting or settings.decontaminate
+    canvas = Canvas(
+        picture.rgb,
+        trimap=_as_certain(base.alpha) if base.trimap is None else base.trimap.copy(),
+        alpha=base.alpha.copy(),
+        foreground=base.foreground.copy() if has_colours else None,
+        marks=np.zeros_like(base.alpha) if base.marks is None else base.marks.copy(),
+    )
+    for stroke in strokes[len(base.strokes) :]:
+        draw_stroke(canvas, stroke, settings, max_unknown)
+    return replace(
+        base,
+        strokes=strokes,
+        trimap=canvas.trimap,
+        alpha=canvas.alpha,
+        foreground=base.foreground if canvas.foreground is None else canvas.foreground,
+        marks=canvas.marks,
+    )
+
+
+def _as_certain(alpha: Alpha) -> Trimap:
+    """An opacity as a trimap: unknown where it is partial."""
+    return np.where((alpha == 0) | (alpha == 255), alpha, np.uint8(UNKNOWN))
 
 
 def subjects_of(result: Result, settings: Settings) -> list[Result]:
@@ -532,7 +563,6 @@ def _matte(
     probability: ProbabilityMap,
     mask: Mask,
     settings: Settings,
-    strokes: tuple[Stroke, ...],
     trimap: Trimap | None,
     max_unknown: int,
     true_alpha: bool,
@@ -551,7 +581,6 @@ def _matte(
             settings.alpha_matting_background_threshold,
             erode_size,
         )
-    trimap = draw_strokes(trimap, strokes)
     matte = estimate_alpha(
         rgb,
         trimap,

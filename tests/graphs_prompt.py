@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
+import yaml
 
 from segmentation.models.registry import load_registry
 from segmentation.models.spec import DecoderFile, ModelSpec
@@ -330,3 +331,17 @@ def promptable(folder: Path, model_id: str = "slimsam-77") -> tuple[ModelSpec, P
         }
     )
     return small, folder / spec.weights.file
+
+
+def write_registry(models: Path, file: Path, *model_ids: str) -> None:
+    """Write small promptable models into a models folder, and a registry file with them."""
+    entries = []
+    for model_id in model_ids:
+        spec, _ = promptable(models, model_id)
+        entry = spec.model_dump(mode="json", exclude={"registered", "notes"}, exclude_none=True)
+        entry["weights"].pop("stamp")
+        assert spec.prompt is not None
+        if spec.prompt.remove is None:
+            entry["prompt"]["remove"] = None
+        entries.append(entry | {"licence": spec.licence.id})
+    file.write_text(yaml.safe_dump({"schema_version": 1, "models": entries}), encoding="utf-8")

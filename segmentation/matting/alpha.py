@@ -30,14 +30,16 @@ from segmentation.errors import MattingError
 from segmentation.matting.doubt import Flags, decide
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha
-from segmentation.matting.prior import MaskPrior, build_prior
+from segmentation.matting.prior import MaskPrior, build_prior, detail
 from segmentation.messages import Message
+from segmentation.picture.resize import resize
 from segmentation.settings import Method, Settings
 
 if TYPE_CHECKING:
     from segmentation.matting.band import Band, Plan
 
 Box = tuple[slice, slice]
+Weight = NDArray[np.float32]
 
 _DEFAULTS = Settings()
 FAST_PIXELS = 1_000_000
@@ -73,6 +75,7 @@ def estimate_alpha(
     max_unknown: int = FAST_UNKNOWN,
     max_bytes: int = MAX_BYTES,
     true_alpha: bool = False,
+    weight: Weight | None = None,
 ) -> Matte:
     """The opacity of the unknown pixels, solved by closed-form matting with the network's mask as a prior.
 
@@ -90,6 +93,7 @@ def estimate_alpha(
         max_unknown: The most pixels that "fast" solves; with more, it works at a smaller size.
         max_bytes: Memory limit; a larger band is solved at a smaller size, with a warning.
         true_alpha: The network gives opacity rather than a vote, so nothing is decided where it is in doubt.
+        weight: float32 (h, w), 0..1: how far `trust` applies at each pixel; everywhere by default.
 
     Returns:
         The matte, float32 0..1 at the picture's size; certain pixels are exactly 0 or 1.
@@ -109,14 +113,25 @@ def estimate_alpha(
     if missing and mask is not None:
         return Matte(_as_opacity(mask), (_NOTHING_CERTAIN[tuple(missing)],), trimap.shape, 0, 0)
     if mask is None or output is None or trust == 0:
-        return _solve(image, trimap, mask, None if mask is None else output, trust, method, max_unknown, max_bytes)
+        known = None if mask is None else output
+        return _solve(image, trimap, mask, known, trust, method, max_unknown, max_bytes, weight=weight)
     decision = decide(image, trimap, mask, output, trust, true_alpha)
     if decision is None:
-        return _solve(image, trimap, mask, output, trust, method, max_unknown, max_bytes)
+        return _solve(image, trimap, mask, output, trust, method, max_unknown, max_bytes, weight=weight)
     # what a decision cut off from one side keeps that decision, which is no deviation from the settings
     notable = 1.0 if decision.share else NOTABLE
     matte = _solve(
-        image, decision.trimap, decision.mask, decision.output, trust, method, max_unknown, max_bytes, notable
+        image,
+        decision.trimap,
+        decision.mask,
+        decision.output,
+        trust,
+        method,
+        max_unknown,
+        max_bytes,
+        notable,
+        detail(output),
+        weight,
     )
     return replace(matte, doubt=decision.doubt, doubt_share=decision.share)
 
@@ -131,6 +146,8 @@ def _solve(
     max_unknown: int,
     max_bytes: int,
     notable: float = NOTABLE,
+    trusted: float | None = None,
+    weight: Weight | None = None,
 ) -> Matte:
     from segmentation.matting.band import solve_band  # imports numba
 
@@ -145,7 +162,14 @@ def _solve(
     size = max(1, round(height * work.scale)), max(1, round(width * work.scale))
     warnings = [_too_large(size)] if work.scale < scale else []
 
-    prior = _prior(work.trimap, work.mask, mask.shape, output, box, trust) if mask is not None and trust > 0 else None
+    prior = (
+        _prior(work.trimap, work.mask, mask.shape, output, box, trust, trusted)
+        if mask is not None and trust > 0
+        else None
+    )
+    if prior is not None and weight is not None:
+        applies = resize(weight[box], (work.trimap.shape[0], work.trimap.shape[1]), "box")
+        prior = replace(prior, weight=prior.weight * applies[_is_unknown(work.trimap)])
     solution, iterations = solve_band(work.image, work.band, work.plan, prior)
     solved = (work.trimap == FOREGROUND).astype(np.float32)
     solved[work.band.ys, work.band.xs] = np.clip(solution, 0, 1)
@@ -292,7 +316,13 @@ def _shrink(image: RGB, trimap: Trimap, mask: Mask, scale: float) -> tuple[RGB, 
 
 
 def _prior(
-    trimap: Trimap, mask: Mask, picture: tuple[int, ...], output: ProbabilityMap | None, box: Box, trust: float
+    trimap: Trimap,
+    mask: Mask,
+    picture: tuple[int, ...],
+    output: ProbabilityMap | None,
+    box: Box,
+    trust: float,
+    trusted: float | None,
 ) -> MaskPrior:
     """The mask's prior on the unknown pixels in a box of the picture, at the working size."""
     cell = (1.0, 1.0) if output is None else _cell(picture, output)
@@ -302,7 +332,7 @@ def _prior(
         size = trimap.shape[axis]
         centres = start + (np.arange(size) + 0.5) * (stop - start) / size
         cell_of.append((centres / cell[axis]).astype(np.int64))
-    return build_prior(trimap, mask, trust, output, cell_of[0], cell_of[1])
+    return build_prior(trimap, mask, trust, output, cell_of[0], cell_of[1], trusted)
 
 
 def _cell(picture: tuple[int, ...], output: ProbabilityMap) -> tuple[float, float]:

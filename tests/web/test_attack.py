@@ -39,6 +39,7 @@ from segmentation.web.guard.uploads import sweep
 from segmentation.web.page.snippets import curl_code
 from segmentation.web.runs.service import Service
 from tests import graphs
+from tests.waiting import until
 from tests.web.conftest import Server
 from tests.web.test_app import ROOT, free_port, start
 from tests.web.test_guard import MARK, call, segment, upload
@@ -109,13 +110,9 @@ def test_a_job_that_nobody_reads_is_ended(server: Server, monkeypatch: pytest.Mo
         f"{server.url}/gradio_api/call/v2/segment", json={"images": files, "model": "modnet", "size": 1024}, timeout=30
     )
     event = posted.json()["event_id"]
-    begun, turns = time.monotonic(), server.service.turns
-    while not turns._busy:
-        assert time.monotonic() - begun < 30
-        time.sleep(0.01)
-    while turns._busy or turns._waiting:
-        assert time.monotonic() - begun < 30
-        time.sleep(0.05)
+    turns = server.service.turns
+    until(lambda: turns._busy)
+    until(lambda: not (turns._busy or turns._waiting))
     with httpx.stream("GET", f"{server.url}/gradio_api/call/segment/{event}", timeout=30) as stream:
         assert "nobody was reading" in "".join(stream.iter_text())
 
@@ -343,22 +340,22 @@ def test_fifty_pictures_with_long_names_are_no_flood() -> None:
     assert doorman._too_many_parts(body) is None
 
 
+def is_closed(connection: socket.socket) -> bool:
+    connection.settimeout(0.05)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
 def test_silent_connections_are_closed_and_do_not_shut_others_out(tmp_path: Path) -> None:
     with here(tmp_path, connections=40) as url:
         host, port = url.removeprefix("http://").split(":")
         silent = [socket.create_connection((host, int(port)), timeout=5) for _ in range(80)]
         try:
-            time.sleep(2)
-            closed = 0
-            for connection in silent:
-                connection.settimeout(0.05)
-                try:
-                    closed += connection.recv(1) == b""
-                except TimeoutError:
-                    pass
-                except ConnectionResetError:
-                    closed += 1
-            assert closed >= 30
+            until(lambda: sum(map(is_closed, silent)) >= 30)
         finally:
             for connection in silent:
                 connection.close()

@@ -62,7 +62,7 @@ class Panel:
             self.controls = Controls(service.offered.registry)
             for lay_out in ("model", "classes", "matting_switch", "matting", "background", "network"):
                 getattr(self.controls, lay_out)()
-        self.screen = Screen("status", "viewer", "report", "last_run", "run_id")
+        self.screen = Screen("status", "viewer", "report", "last_run", "run_id", "selected")
         self.tuning = LiveTuning(service, self.controls, self.screen, "preview")
 
     def values(self, recipe: Recipe) -> list[Any]:
@@ -74,8 +74,8 @@ class Panel:
 
     def follow(self, run: Run, recipe: Recipe, live: bool = True) -> tuple[dict[Any, Any], list[dict[Any, Any]]]:
         values = self.values(recipe)
-        preview = self.tuning.preview(run, live, REQUEST, *values)
-        return preview, list(self.tuning.tune(run, live, REQUEST, *values))
+        preview = self.tuning.preview("0 ", run, live, REQUEST, *values)
+        return preview, list(self.tuning.tune(run, live, REQUEST))
 
 
 @pytest.fixture

@@ -16,28 +16,22 @@ from segmentation.web.page.screen import Screen
 from segmentation.web.page.viewer import preview_value, viewer_value
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
-from segmentation.web.runs.tuning import Token
+from segmentation.web.runs.tuning import Target, Token
 from segmentation.web.texts import Say, speaker
 
 SETTLE_SECONDS = 0.35  # without a change, before the full size is computed
 
 
 class LiveTuning:
-    """Handlers of a moving slider, and of the viewer's selection."""
+    """Handlers of a moving slider, and of what is drawn on the picture."""
 
     def __init__(self, service: Service, controls: Controls, screen: Screen, preview_data: Any) -> None:
         """Take what they work with; `preview_data` brings previews to the viewer."""
         self._service, self._controls, self._screen = service, controls, screen
         self._preview_data = preview_data
 
-    @staticmethod
-    def select(run: Run | None, event: gr.EventData) -> None:
-        """Select another cutout."""
-        if run:
-            run.view.select(event.key)  # not trusted: set by the client
-
     def correct(self, run: Run | None, request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
-        """Take what the visitor says about a picture, and select it.
+        """Take what the visitor says about a picture.
 
         The event has the `key` of a cutout or failed picture, its new `correction`, and a `revision` that grows with
         each. The correction is what `Correction.as_json` gives; what it leaves out is erased. It may be its JSON text,
@@ -45,7 +39,7 @@ class LiveTuning:
         """
         # not trusted: set by the client
         key, value, revision = (getattr(event, name, None) for name in ("key", "correction", "revision"))
-        index = run.view.picture_of(key) if run else None
+        index = run.outcomes.picture_of(key) if run else None
         if run is None or index is None:
             return self._screen.nothing()
         report = run.outcomes.by_picture[index].report
@@ -57,22 +51,25 @@ class LiveTuning:
             return self._screen.say(speaker(request)(error.message))
         latest = revision if type(revision) is int else None
         run.corrections.set(index, run.corrections.get(index).with_marks_of(correction), latest)
-        run.view.select(key)
         return self._screen.nothing()
 
-    def preview(self, run: Run | None, live: bool, request: gr.Request, *values: Any) -> dict[Any, Any]:
+    def preview(self, selected: str, run: Run | None, live: bool, request: gr.Request, *values: Any) -> dict[Any, Any]:
         """The selected picture at screen size with the current settings."""
         screen = self._screen
         if run is None or not self._follows(run, live):
             return screen.nothing()
         say = speaker(request)
-        run.tuning.begin()  # makes work for earlier settings stale
         try:
-            recipe, backdrop = self._wanted(run, live, values)
-            if self._is_up_to_date(run, recipe, backdrop):  # the page was reloaded, or a slider was moved back
-                return {self._preview_data: None}
-            preview = self._service.preview(run, recipe, backdrop)
+            target = self._target(selected, run, live, values)
         except SegmentationError as error:  # a moving slider may pass invalid values
+            run.tuning.begin()
+            return screen.say(say(error.message))
+        token = run.tuning.begin(target)  # makes work for earlier settings stale
+        try:
+            if self._is_up_to_date(run, target):  # the page was reloaded, or a slider was moved back
+                return {self._preview_data: None}
+            preview = self._service.preview(run, token.number, target)
+        except SegmentationError as error:
             return screen.say(say(error.message))
         if preview is None:  # nothing is shown: no picture is done yet, or none has a cutout
             waits = len(run.outcomes) and not run.is_at_work
@@ -80,16 +77,19 @@ class LiveTuning:
         notes = [say(Message("Preview in {seconds:.2f} s.", seconds=preview.seconds)), *map(say, preview.warnings)]
         return screen.say(" ".join(notes)) | {self._preview_data: preview_value(run, preview)}
 
-    def tune(self, run: Run | None, live: bool, request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-        """The selected picture in full size, once the settings have settled; ends as soon as they change again.
+    def tune(self, run: Run | None, live: bool, request: gr.Request) -> Iterator[dict[Any, Any]]:
+        """The latest tuning step in full size, once the settings have settled; ends as soon as they change again.
 
-        Before it come pictures that the visitor left right after correcting them.
+        It does not read the controls: by now, they may be ahead of the latest step. Before it come pictures that the
+        visitor left right after correcting them.
         """
         yield self._screen.nothing()
-        selected = run.view.selected if run else None
-        if run is None or selected is None or not self._follows(run, live):
+        token = run.tuning.current if run else None
+        target = token.target if token else None
+        selected = run.outcomes.selected(target.selected) if run and target else None
+        if run is None or token is None or target is None or selected is None or not self._follows(run, live):
             return
-        say, token = speaker(request), run.tuning.current
+        say = speaker(request)
         settled = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < settled:
             if token.is_stale:
@@ -102,9 +102,8 @@ class LiveTuning:
         if token.is_done:
             return
         try:
-            wanted = self._wanted(run, live, values)
-            if not self._is_up_to_date(run, *wanted):
-                yield from self._in_full(run, selected[0], wanted, token, say)
+            if not self._is_up_to_date(run, target):
+                yield from self._in_full(run, selected[0], (target.recipe, target.backdrop), token, say)
                 return
         except SegmentationError as error:
             yield self._screen.say(say(error.message))
@@ -144,7 +143,7 @@ class LiveTuning:
             yield screen.say(" ".join(map(say, outcome.report.warnings)))
             return
         failed = run.adopt(again, index)
-        selected = run.view.selected
+        selected = run.outcomes.selected(token.target.selected) if token.target else None
         if selected and selected[0] == index:
             token.finish()
         updated = Message(
@@ -153,24 +152,25 @@ class LiveTuning:
         )  # fmt: skip
         yield screen.say(say(failed or updated)) | screen.cutouts(run, say)
 
-    def _is_up_to_date(self, run: Run, recipe: Recipe, backdrop: Any) -> bool:
+    def _is_up_to_date(self, run: Run, target: Target) -> bool:
         """Whether the selected picture was made with these settings."""
-        selected = run.view.selected
+        selected = run.outcomes.selected(target.selected)
         if selected is None:
             return False
-        return run.outcomes.made_by.get(selected[0]) == self._service.made_by(run, recipe, backdrop, selected[0])
+        made_by = self._service.made_by(run, target.recipe, target.backdrop, selected[0])
+        return run.outcomes.made_by.get(selected[0]) == made_by
 
     @staticmethod
     def _follows(run: Run, live: bool) -> bool:
         """Whether the selected picture is to follow now: settings if the visitor wants that, corrections always."""
         return live or bool(run.corrected_since)
 
-    def _wanted(self, run: Run, live: bool, values: Sequence[Any]) -> tuple[Recipe, Any]:
-        """Recipe and backdrop for the selected picture: those of the controls, unless it keeps its own."""
-        selected = run.view.selected
-        if live or selected is None:
-            return self._controls.read(values)
-        return self._own(run, selected[0])
+    def _target(self, selected: str, run: Run, live: bool, values: Sequence[Any]) -> Target:
+        """The selected picture with the settings of the controls, unless it keeps its own."""
+        entry = run.outcomes.selected(selected)
+        if live or entry is None:
+            return Target(selected, *self._controls.read(values))
+        return Target(selected, *self._own(run, entry[0]))
 
     @staticmethod
     def _own(run: Run, index: int) -> tuple[Recipe, Any]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from segmentation.web.runs.outcomes import failed_key_of, key_of
 from segmentation.web.runs.previews import Preview
 from segmentation.web.runs.run import Run
-from segmentation.web.runs.view import failed_key_of, key_of
 from segmentation.web.texts import Say
 
 

@@ -65,6 +65,7 @@ class Offer:
             "input_size": spec.input.size,
             "any_size": spec.input.dynamic,
             "classes": list(spec.output.class_names),
+            "promptable": spec.prompt is not None,
             "source": spec.origin.url,
             "paper": spec.origin.paper,
         }

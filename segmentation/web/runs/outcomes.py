@@ -70,6 +70,31 @@ class Outcomes:
         """Number of the picture and cutout, in order."""
         return [(index, cutout) for index, outcome in self.by_picture.items() for cutout in outcome.cutouts]
 
+    def selected(self, key: object) -> tuple[int, Cutout] | None:
+        """The cutout that a page has selected, with the number of its picture; None if there are none.
+
+        Where there is none of that key it is the first, of its picture if that has other cutouts now, as its classes
+        were joined.
+
+        Args:
+            key: Its key, as sent by the client.
+        """
+        cutouts, (picture, _, _) = self.cutouts, str(key).partition(" ")
+        of_picture = [entry for entry in cutouts if str(entry[0]) == picture]
+        chosen = (entry for entry in of_picture if key_of(*entry) == key)
+        return next(chosen, next(iter(of_picture or cutouts), None))
+
+    def picture_of(self, key: object) -> int | None:
+        """Number of the picture with that cutout, or that failed; None if there is none.
+
+        Args:
+            key: The key, as sent by the client.
+        """
+        for index, outcome in self.by_picture.items():
+            if key == failed_key_of(index) or any(key == key_of(index, cutout) for cutout in outcome.cutouts):
+                return index
+        return None
+
     @property
     def reports(self) -> list[Report]:
         """One per picture, in order."""
@@ -123,3 +148,13 @@ class Outcomes:
     def is_mixed(self) -> bool:
         """Whether the cutouts were made with different settings. Corrections may differ: they belong to a picture."""
         return len({(made_by.recipe, made_by.backdrop) for made_by in self.made_by.values()}) > 1
+
+
+def key_of(index: int, cutout: Cutout) -> str:
+    """A cutout's key for page and server: the number of the picture, and the class if there are several."""
+    return f"{index} {cutout.label}"
+
+
+def failed_key_of(index: int) -> str:
+    """The key of a picture that failed."""
+    return f"{index} failed"

@@ -19,8 +19,8 @@ from segmentation.picture.resize import resize
 from segmentation.pipeline import Prediction, nothing_found, refine, subjects_of
 from segmentation.recipe import Recipe
 from segmentation.settings import Settings, with_values
+from segmentation.web.runs.outcomes import key_of
 from segmentation.web.runs.run import Run
-from segmentation.web.runs.view import key_of
 
 MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved more coarsely, so that previews stay fast
 
@@ -42,6 +42,7 @@ class Preview:
 
 def make_preview(
     run: Run,
+    step: int,
     index: int,
     cutout: Cutout,
     prediction: Prediction,
@@ -58,7 +59,7 @@ def make_preview(
         ImageError: The picture's file no longer exists.
         SettingsError: The classes are not in the picture, the model lacks one, or no subject is under a click.
     """
-    start, tuning = time.perf_counter(), run.tuning.current
+    start = time.perf_counter()
     small = run.predictions.small(run.predictions.sources[index], limits)
     behind = run.predictions.small(backdrop, limits).picture if backdrop else None
     planes = run.predictions.small_planes(correction, small, limits)
@@ -96,7 +97,7 @@ def make_preview(
     run.files.retire([file, *stages.values()])  # the full-size cutout replaces it in a moment
     return Preview(
         key=key_of(index, cutout),
-        tuning=tuning.number,
+        tuning=step,
         file=file,
         box=export_box(result.alpha, export),
         size=small.picture.size,

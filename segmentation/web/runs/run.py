@@ -69,7 +69,7 @@ class Run:
         self.indices = indices
         self.ticket = ticket or Turns(1).ticket()
         self.corrections, self.outcomes = Corrections(corrections), Outcomes((recipe, backdrop))
-        self.files, self.view = RunFiles(folder, self.outcomes, self.corrections), View(self.outcomes)
+        self.files, self.view = RunFiles(folder, self.outcomes, self.corrections), View()
         self.tuning = Tuning()
         self.stop = threading.Event()
         self.is_at_work, self.now = False, ""

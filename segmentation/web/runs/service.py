@@ -34,6 +34,7 @@ from segmentation.web.runs.predictions import EXPIRED, PredictionCache, Predicti
 from segmentation.web.runs.previews import Preview, make_preview
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.shown_runs import ShownRuns
+from segmentation.web.runs.tuning import Target
 from segmentation.web.runs.turns import Ticket, Turns
 from segmentation.web.runs.work import Work, keep_alive
 from segmentation.web.runs.zerogpu import for_this_process, runner_for_visitor
@@ -330,26 +331,31 @@ class Service:
         predictor = from_predictions(refined.model, chosen, refined.settings, session)
         return Run(new_run_folder(), predictions, refined, behind, predictor, ticket, frozenset(chosen), corrections)
 
-    def preview(self, run: Run, recipe: Recipe, backdrop: Any = None) -> Preview | None:
-        """A preview of the selected picture with new settings, at screen size; None if nothing is selected.
+    def preview(self, run: Run, step: int, target: Target) -> Preview | None:
+        """A preview of one cutout with new settings, at screen size; None if there are no cutouts.
+
+        Args:
+            run: The run.
+            step: Number of the tuning step.
+            target: The cutout and the settings.
 
         Raises:
             SegmentationError: The predictions have expired, or the background is not an upload.
         """
-        selected = run.view.selected
+        selected = run.outcomes.selected(target.selected)
         if selected is None:
             return None
-        behind = self.backdrop(recipe, backdrop)
+        behind = self.backdrop(target.recipe, target.backdrop)
         prediction, correction = run.predictions.by_picture.get(selected[0]), run.corrections.get(selected[0])
-        if prediction is None and not needs_network(correction, recipe.settings):
+        if prediction is None and not needs_network(correction, target.recipe.settings):
             prediction = no_prediction()
         if prediction is None:
             raise SettingsError(EXPIRED)
         keep_alive(run, self.predictions)
         with self._preview_slots:
-            refined = run.predictions.refined(recipe)
+            refined = run.predictions.refined(target.recipe)
             prediction = self._pointed(run, selected[0], prediction, refined, correction)
-            return make_preview(run, *selected, prediction, refined, behind, self.config.limits, correction)
+            return make_preview(run, step, *selected, prediction, refined, behind, self.config.limits, correction)
 
     def _pointed(
         self, run: Run, index: int, prediction: Prediction, recipe: Recipe, correction: Correction

@@ -54,7 +54,6 @@ let preview = null;
 let at = 0;
 let chosen = null; // key of what the visitor went to; until then, the first picture is shown
 let wanted = null; // number of the picture that was requested last
-let reported = null; // key last sent to the server
 let view = "compare";
 let zoom = 1; // 1 fits the frame
 let pixels = 1; // the zoom at which one pixel of the picture is one screen pixel
@@ -199,6 +198,7 @@ const render = () => {
     for (const node of Object.values(views)) node.hidden = true;
     return;
   }
+  shown.dataset.selected = item.key; // sent along by events.js
   const stages = STAGES.filter((name) => item.stages[name]);
   if (STAGES.includes(view) && !stages.includes(view)) view = "cutout";
   const [height, width] = item.size;
@@ -277,12 +277,6 @@ const render = () => {
   });
 };
 
-const reportSelection = () => {
-  if (!items.length || items[at].error || items[at].key === reported) return;
-  reported = items[at].key;
-  trigger("select", { key: reported });
-};
-
 const go = (place) => {
   if (place < 0 || place >= items.length || place === at) return;
   const hasFocus = film.contains(document.activeElement);
@@ -292,7 +286,6 @@ const go = (place) => {
   render();
   film.children[at].scrollIntoView({ block: "nearest", inline: "nearest" });
   if (hasFocus) film.children[at].focus();
-  reportSelection();
 };
 
 const update = () => {
@@ -300,7 +293,7 @@ const update = () => {
   if (!value?.items || value.since < since) return;
   const first = !items.length && value.items.length;
   if (value.run !== run) {
-    chosen = reported = preview = null;
+    chosen = preview = null;
     zoom = 1;
   }
   ({ run, since, items, tuned } = value);
@@ -330,7 +323,6 @@ const update = () => {
   });
   while (film.children.length > items.length) film.lastChild.remove();
   render();
-  reportSelection();
 };
 
 const toPng = async (blob) => {
