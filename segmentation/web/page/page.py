@@ -199,9 +199,12 @@ class Page:
             "concurrency_id": "pack", "concurrency_limit": limit, "show_progress_on": screen.status,
             "api_visibility": "private",
         }  # fmt: skip
-        self.zip_button.click(
+        self.zip_button.click(  # with all strokes, even those of a moment ago
+            self.tuning.catch_up, screen.last_run, results, concurrency_id="tune", concurrency_limit=2 * limit,
+            show_progress="hidden", api_visibility="private",
+        ).then(
             shown_errors(download.pack_or_ask), [screen.last_run, *values], download.outputs, **packing
-        )
+        )  # fmt: skip
         download.as_is.click(shown_errors(download.pack), screen.last_run, download.outputs, **packing)
         download.apply.click(lambda: gr.update(visible=False), None, download.question, **unqueued)
         download.apply.click(
