@@ -30,7 +30,7 @@ from segmentation.errors import MattingError
 from segmentation.matting.doubt import Flags, decide
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha
-from segmentation.matting.prior import MaskPrior, build_prior
+from segmentation.matting.prior import MaskPrior, build_prior, detail
 from segmentation.messages import Message
 from segmentation.picture.resize import resize
 from segmentation.settings import Method, Settings
@@ -121,7 +121,17 @@ def estimate_alpha(
     # what a decision cut off from one side keeps that decision, which is no deviation from the settings
     notable = 1.0 if decision.share else NOTABLE
     matte = _solve(
-        image, decision.trimap, decision.mask, decision.output, trust, method, max_unknown, max_bytes, notable, weight
+        image,
+        decision.trimap,
+        decision.mask,
+        decision.output,
+        trust,
+        method,
+        max_unknown,
+        max_bytes,
+        notable,
+        detail(output),
+        weight,
     )
     return replace(matte, doubt=decision.doubt, doubt_share=decision.share)
 
@@ -136,6 +146,7 @@ def _solve(
     max_unknown: int,
     max_bytes: int,
     notable: float = NOTABLE,
+    trusted: float | None = None,
     weight: Weight | None = None,
 ) -> Matte:
     from segmentation.matting.band import solve_band  # imports numba
@@ -151,7 +162,11 @@ def _solve(
     size = max(1, round(height * work.scale)), max(1, round(width * work.scale))
     warnings = [_too_large(size)] if work.scale < scale else []
 
-    prior = _prior(work.trimap, work.mask, mask.shape, output, box, trust) if mask is not None and trust > 0 else None
+    prior = (
+        _prior(work.trimap, work.mask, mask.shape, output, box, trust, trusted)
+        if mask is not None and trust > 0
+        else None
+    )
     if prior is not None and weight is not None:
         applies = resize(weight[box], (work.trimap.shape[0], work.trimap.shape[1]), "box")
         prior = replace(prior, weight=prior.weight * applies[_is_unknown(work.trimap)])
@@ -301,7 +316,13 @@ def _shrink(image: RGB, trimap: Trimap, mask: Mask, scale: float) -> tuple[RGB, 
 
 
 def _prior(
-    trimap: Trimap, mask: Mask, picture: tuple[int, ...], output: ProbabilityMap | None, box: Box, trust: float
+    trimap: Trimap,
+    mask: Mask,
+    picture: tuple[int, ...],
+    output: ProbabilityMap | None,
+    box: Box,
+    trust: float,
+    trusted: float | None,
 ) -> MaskPrior:
     """The mask's prior on the unknown pixels in a box of the picture, at the working size."""
     cell = (1.0, 1.0) if output is None else _cell(picture, output)
@@ -311,7 +332,7 @@ def _prior(
         size = trimap.shape[axis]
         centres = start + (np.arange(size) + 0.5) * (stop - start) / size
         cell_of.append((centres / cell[axis]).astype(np.int64))
-    return build_prior(trimap, mask, trust, output, cell_of[0], cell_of[1])
+    return build_prior(trimap, mask, trust, output, cell_of[0], cell_of[1], trusted)
 
 
 def _cell(picture: tuple[int, ...], output: ProbabilityMap) -> tuple[float, float]:

@@ -57,7 +57,7 @@ class Offer:
             "commercial_use": licence.commercial,
             "usable": self.is_accepted,
             "refusal": self.refusal,
-            "bytes": spec.weights.size,
+            "bytes": spec.weights.total or None,
             "download_bytes": self.download_bytes,
             "on_disk": self.on_disk,
             "loaded_on": self.loaded_on,
