@@ -32,12 +32,14 @@ from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha
 from segmentation.matting.prior import MaskPrior, build_prior
 from segmentation.messages import Message
+from segmentation.picture.resize import resize
 from segmentation.settings import Method, Settings
 
 if TYPE_CHECKING:
     from segmentation.matting.band import Band, Plan
 
 Box = tuple[slice, slice]
+Weight = NDArray[np.float32]
 
 _DEFAULTS = Settings()
 FAST_PIXELS = 1_000_000
@@ -74,6 +76,7 @@ def estimate_alpha(
     max_unknown: int = FAST_UNKNOWN,
     max_bytes: int = MAX_BYTES,
     true_alpha: bool = False,
+    weight: Weight | None = None,
 ) -> Matte:
     """The opacity of the unknown pixels, solved by closed-form matting with the network's mask as a prior.
 
@@ -91,6 +94,7 @@ def estimate_alpha(
         max_unknown: The most pixels that "fast" solves; with more, it works at a smaller size.
         max_bytes: Memory limit; a larger band is solved at a smaller size, with a warning.
         true_alpha: The network gives opacity rather than a vote, so nothing is decided where it is in doubt.
+        weight: float32 (h, w), 0..1: how far `trust` applies at each pixel; everywhere by default.
 
     Returns:
         The matte, float32 0..1 at the picture's size; certain pixels are exactly 0 or 1.
@@ -110,10 +114,11 @@ def estimate_alpha(
     if missing and mask is not None:
         return Matte(_as_opacity(mask), (_NOTHING_CERTAIN[tuple(missing)],), trimap.shape, 0, 0)
     if mask is None or output is None or trust == 0 or true_alpha:
-        return _solve(image, trimap, mask, None if mask is None else output, trust, method, max_unknown, max_bytes)
+        known = None if mask is None else output
+        return _solve(image, trimap, mask, known, trust, method, max_unknown, max_bytes, weight=weight)
     decision = decide(image, trimap, mask, output, trust)
     if decision is None:
-        return _solve(image, trimap, mask, output, trust, method, max_unknown, max_bytes)
+        return _solve(image, trimap, mask, output, trust, method, max_unknown, max_bytes, weight=weight)
     matte = _solve(
         image,
         decision.trimap,
@@ -125,6 +130,7 @@ def estimate_alpha(
         max_bytes,
         NOTABLE_OF_DECIDED,
         decision.detail,
+        weight,
     )
     return replace(matte, doubt=decision.doubt, doubt_share=decision.share)
 
@@ -140,6 +146,7 @@ def _solve(
     max_bytes: int,
     notable: float = NOTABLE,
     trusted: float | None = None,
+    weight: Weight | None = None,
 ) -> Matte:
     from segmentation.matting.band import solve_band  # imports numba
 
@@ -159,6 +166,9 @@ def _solve(
         if mask is not None and trust > 0
         else None
     )
+    if prior is not None and weight is not None:
+        applies = resize(weight[box], (work.trimap.shape[0], work.trimap.shape[1]), "box")
+        prior = replace(prior, weight=prior.weight * applies[_is_unknown(work.trimap)])
     solution, iterations = solve_band(work.image, work.band, work.plan, prior)
     solved = (work.trimap == FOREGROUND).astype(np.float32)
     solved[work.band.ys, work.band.xs] = np.clip(solution, 0, 1)

@@ -73,6 +73,7 @@ class Comparison:
 
     def compare(
         self,
+        key: str,
         run: Run | None,
         earlier: list[Column],
         pictures: GalleryValue,
@@ -89,7 +90,7 @@ class Comparison:
         recipe, backdrop = self._controls.read(values)
         settings = with_values(recipe.settings, **{name: DEFAULTS[name] for name in NETWORK_SETTINGS})
         contracts = {recipe.model: recipe.settings.contract}
-        selected = run.view.selected if run else None
+        selected = run.outcomes.selected(key) if run else None
         paths = [str(run.predictions.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
         uploaded_files(paths, 1)  # report an invalid file once, not for each model
         columns = [Column(str(model).strip(), self._service.offered.offer(str(model).strip())) for model in models]

@@ -9,6 +9,7 @@ import gradio as gr
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.matting.classes import NO_CLASSES, check_classes
 from segmentation.messages import Message
+from segmentation.models.choice import promptable_of
 from segmentation.models.patch import patched
 from segmentation.models.registry import Registry
 from segmentation.models.spec import ModelSpec
@@ -108,6 +109,7 @@ class Controls:
         self._add(AUTO, gr.Checkbox(EXTRA[AUTO], label=i18n(AUTO), info=info(AUTO), elem_id=AUTO))
         self._radio("matting_method", LABELS["matting_method"])
         self._slider("trust_mask")
+        self._radio("mask_mode", LABELS["mask_mode"], visible=False)
 
     def background(self) -> None:
         """The background, and how the files are written."""
@@ -130,7 +132,10 @@ class Controls:
         self._slider("crop_margin", visible=False)
 
     def network(self) -> None:
-        """Post-processing of the mask, and the network's input."""
+        """What counts as subject, post-processing of the mask, and the network's input."""
+        self._radio("subjects", LABELS["subjects"])
+        self._prompt_model()
+        self._checkbox("invert")
         self._checkbox("post_process_mask")
         for name in TEXT_FIELDS:
             self._add(
@@ -140,6 +145,18 @@ class Controls:
                     elem_id=name,
                 ),
             )  # fmt: skip
+
+    def _prompt_model(self) -> None:
+        """Which promptable model says what a click means, if any is on offer."""
+        choices = [(named(spec), spec.id) for spec in self._registry().values() if spec.prompt]
+        self._add(
+            "prompt_model",
+            gr.Dropdown(
+                [(i18n("prompt_model_none"), ""), *choices], value=DEFAULTS["prompt_model"],
+                label=i18n("prompt_model"), info=info("prompt_model"), elem_id="prompt_model", visible=bool(choices),
+                allow_custom_value=True,  # of a link; checked when pictures are cut out
+            ),
+        )  # fmt: skip
 
     def hide_irrelevant(self) -> None:
         """Hide controls made meaningless by another choice, in the browser alone. Call it after all are laid out."""
@@ -248,6 +265,8 @@ class Controls:
             model = models.default.id
         try:
             recipe = Recipe.of(model, {name: parse_value(name, text) for name, text in texts.items()})
+            if recipe.settings.prompt_model:
+                promptable_of(models, recipe.settings.prompt_model)
             known = self.classes_of(model)
             spec = self._spec(model)
             check_classes(recipe.settings.classes, known, spec.title if spec else model)
@@ -267,6 +286,8 @@ class Controls:
         try:
             if not self._is_usable(stored.get("model")):
                 stored.pop("model", None)
+            if not getattr(models.find(str(stored.get("prompt_model"))), "prompt", None):
+                stored.pop("prompt_model", None)
             self.read([(default | stored)[name] for name in self.by_name])
         except (SegmentationError, TypeError, AttributeError):
             return default

@@ -35,7 +35,7 @@ class Cutting:
         if last:
             last.pause()  # its missing pictures are done together with those that were added
             if service.is_complete(last, names, recipe):  # then only the other settings can differ
-                have, of = last.outcomes.share_of(service.made_by(last, recipe, backdrop))
+                have, of = service.share_of(last, recipe, backdrop)
                 if have == of:
                     yield screen.progress(last, say)
                 else:
@@ -47,7 +47,8 @@ class Cutting:
             yield starting | {screen.viewer: viewer_value(last, say), screen.last_run: last}
             yield from self._do(last, part, say)
             return
-        run = service.new_run(names, recipe, backdrop, on_progress)
+        corrections = service.carried_over(last, names) if last else None
+        run = service.new_run(names, recipe, backdrop, on_progress, corrections)
         run.view.replaced = last
         yield starting | {screen.last_run: run}
         # Gradio removes its progress bar after the first answer, so from here on the status line shows its own
@@ -84,13 +85,15 @@ class Cutting:
         if run.is_at_work:
             raise SettingsError(Message("The run is still in progress. Apply the settings when it is done."))
         recipe, backdrop = self._controls.read(values)
-        again = self._service.refinement(run.predictions, recipe, backdrop, on_progress=progress_bar(say))
+        again = self._service.refinement(
+            run.predictions, recipe, backdrop, None, progress_bar(say), run.corrections.snapshot()
+        )
         run.tuning.begin().finish()
         problems: list[str] = []
         yield from self._do(run, again, say, problems)
         if again.stop.is_set():
             return
-        have, of = run.outcomes.share_of((again.recipe, again.backdrop))
+        have, of = run.outcomes.share_of((again.recipe, again.backdrop), run.corrections.snapshot())
         # do not report the settings as applied if some need a new run
         waiting = self._next_run.needed_for(run.predictions, recipe)
         sentences = [*problems, waiting or _applied(have, of)]

@@ -103,7 +103,8 @@ class Page:
         # they hold no secrets
         self.settings = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=STORAGE_KEY)
         run_id = gr.BrowserState("", storage_key=RUN_KEY, secret=RUN_KEY)
-        self.screen = screen = Screen(status, viewer, report, gr.State(None, delete_callback=self._left), run_id)
+        self.screen = screen = Screen(status, viewer, report, gr.State(None, delete_callback=self._left), run_id,
+                                      gr.Textbox("", visible=False))  # fmt: skip
         self.next_run = NextRun(service, controls, screen, self.problems)
         self.cutting = Cutting(service, controls, screen, self.next_run)
         self.tuning = LiveTuning(service, controls, screen, self.preview_data)
@@ -129,6 +130,8 @@ class Page:
             "show_progress_on": screen.status,
             "api_visibility": "private",
         }
+        # what the viewer shows comes with each event that is about it: one of its own could be overtaken
+        selecting: dict[str, Any] = {"js": handler("addSelected")}
         results = screen.results
 
         running = [
@@ -156,17 +159,18 @@ class Page:
         ]
         stored = [self.controls.by_name[name] for name in self.controls.stored_names]
         resetting = self.reset_button.click(self.reset, self.model, stored, **unqueued)
-        for begin in (partial(gr.on, tunable), resetting.then):
+        # Of two events in a row, Gradio would by default drop the second; `always_last` would send the first again
+        each = unqueued | {"trigger_mode": "multiple"}
+        corrected = screen.viewer.edit(self.tuning.correct, screen.last_run, screen.status, **each)
+        for begin in (partial(gr.on, tunable), resetting.then, corrected.then):
             begin(
-                self.tuning.preview, [screen.last_run, self.live, *values], [self.preview_data, screen.status],
-                concurrency_id="preview", concurrency_limit=2 * limit, **live,
+                self.tuning.preview, [screen.selected, screen.last_run, self.live, *values],
+                [self.preview_data, screen.status],
+                concurrency_id="preview", concurrency_limit=2 * limit, **selecting, **live,
             ).then(
-                self.tuning.tune, [screen.last_run, self.live, *values], results, concurrency_id="tune",
+                self.tuning.tune, [screen.last_run, self.live], results, concurrency_id="tune",
                 concurrency_limit=2 * limit, **live,
             )  # fmt: skip
-        # Of two selections in a row, Gradio would by default drop the second; `always_last` would send the first again
-        each = unqueued | {"trigger_mode": "multiple"}
-        screen.viewer.select(self.tuning.select, screen.last_run, None, **each)
         packing: dict[str, Any] = {
             "concurrency_id": "pack", "concurrency_limit": limit, "show_progress_on": screen.status,
             "api_visibility": "private",
@@ -184,8 +188,8 @@ class Page:
         comparison = self.comparison
         comparing = comparison.button.click(
             shown_errors(comparison.compare),
-            [screen.last_run, comparison.columns, self.pictures.gallery, comparison.models, *values],
-            [comparison.panel, comparison.columns], concurrency_id=QUEUE_NAME, concurrency_limit=runs,
+            [screen.selected, screen.last_run, comparison.columns, self.pictures.gallery, comparison.models, *values],
+            [comparison.panel, comparison.columns], **selecting, concurrency_id=QUEUE_NAME, concurrency_limit=runs,
             show_progress_on=comparison.panel, show_progress="minimal", api_visibility="private",
         )  # fmt: skip
         for judge in (comparing.then, comparison.truth.change):
@@ -217,16 +221,16 @@ class Page:
         for event in (self.model.input, choosing.then):
             event(self.next_run.model_selected, [self.model, screen.last_run], screen.status, **unqueued)
         other, held = self.other, [self.pictures.gallery, screen.last_run]
-        looking: dict[str, Any] = {
+        looking: dict[str, Any] = selecting | {
             "concurrency_id": "look", "concurrency_limit": 2 * limit, "show_progress": "hidden",
             "api_visibility": "private",
         }  # fmt: skip
         looks = [
-            other.panel.submit(other.act, [other.looked, *held], other.outputs, **looking),
+            other.panel.submit(other.act, [screen.selected, other.looked, *held], other.outputs, **looking),
             self.model.input(other.unfold, self.model, self.other_fold, **unqueued).then(
-                other.name, [self.model, other.looked, *held], other.outputs, **looking
+                other.name, [screen.selected, self.model, other.looked, *held], other.outputs, **looking
             ),
-            other.upload.upload(other.uploaded, [other.upload, *held], other.outputs, **looking),
+            other.upload.upload(other.uploaded, [screen.selected, other.upload, *held], other.outputs, **looking),
         ]
         other.panel.stop(other.stop, other.looked, other.outputs, cancels=looks, **unqueued)
         choosing.then(other.contract_of, [other.looked, self.model], self.controls.by_name["contract"], **unqueued)
@@ -252,6 +256,8 @@ class Page:
         loaded.then(self.show_model, self.model, [self.card, self.choice.panel], **unqueued)
         loaded.then(
             self.resume, screen.run_id, [self.pictures.gallery, screen.last_run, *results, screen.run_id], **unqueued
+        ).then(
+            self.tuning.catch_up, screen.last_run, results, concurrency_id="tune", concurrency_limit=2 * limit, **live
         )
 
     def continue_with(

@@ -177,6 +177,7 @@ for (const [section, names] of Object.entries({
     "auto_erode_size",
     "matting_method",
     "trust_mask",
+    "mask_mode",
   ],
   background: [
     "background",
@@ -188,7 +189,7 @@ for (const [section, names] of Object.entries({
     "crop",
     "crop_margin",
   ],
-  network: ["post_process_mask", "mean", "std", "size", "contract"],
+  network: ["subjects", "prompt_model", "invert", "post_process_mask", "mean", "std", "size", "contract"],
 }))
   for (const name of names) SECTIONS[name] = section;
 document.addEventListener("segmatte:settings", (event) => mark(event.detail)); // see events.js
