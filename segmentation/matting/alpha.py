@@ -30,7 +30,7 @@ from segmentation.errors import MattingError
 from segmentation.matting.doubt import Flags, decide
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha
-from segmentation.matting.prior import MaskPrior, build_prior, detail
+from segmentation.matting.prior import MaskPrior, build_prior
 from segmentation.messages import Message
 from segmentation.picture.resize import resize
 from segmentation.settings import Method, Settings
@@ -49,6 +49,7 @@ LINE_RADIUS, LINE_EPSILON = 1, 1e-5  # guided upsampling: window and regularisat
 LEAST_PER_UNKNOWN = 400  # bytes of equations and factor, as a lower bound; the plan has the exact number
 SMALLEST_SCALE = 0.02  # below this, the memory limit is ignored
 NOTABLE = 0.05  # share of the unknown pixels above which stray regions are worth a warning
+NOTABLE_OF_DECIDED = 1.0  # what a decision cut off from one side keeps it: that is no deviation from the settings
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Matte:
     unknown: int  # pixels solved, at the working size
     iterations: int  # conjugate gradient steps; 0 if nothing was solved
     doubt: Flags | None = None  # where the network was in doubt over more than an outline, one pixel a cell
-    doubt_share: float = 0.0  # of the subject, counting what was in doubt; 0 for a network that gives opacity
+    doubt_share: float = 0.0  # of the subject, counting what was in doubt
 
 
 def estimate_alpha(
@@ -112,14 +113,12 @@ def estimate_alpha(
         )
     if missing and mask is not None:
         return Matte(_as_opacity(mask), (_NOTHING_CERTAIN[tuple(missing)],), trimap.shape, 0, 0)
-    if mask is None or output is None or trust == 0:
+    if mask is None or output is None or trust == 0 or true_alpha:
         known = None if mask is None else output
         return _solve(image, trimap, mask, known, trust, method, max_unknown, max_bytes, weight=weight)
-    decision = decide(image, trimap, mask, output, trust, true_alpha)
+    decision = decide(image, trimap, mask, output, trust)
     if decision is None:
         return _solve(image, trimap, mask, output, trust, method, max_unknown, max_bytes, weight=weight)
-    # what a decision cut off from one side keeps that decision, which is no deviation from the settings
-    notable = 1.0 if decision.share else NOTABLE
     matte = _solve(
         image,
         decision.trimap,
@@ -129,8 +128,8 @@ def estimate_alpha(
         method,
         max_unknown,
         max_bytes,
-        notable,
-        detail(output),
+        NOTABLE_OF_DECIDED,
+        decision.detail,
         weight,
     )
     return replace(matte, doubt=decision.doubt, doubt_share=decision.share)

@@ -67,21 +67,21 @@ class OwnPlanes:
         return [self.status, self.remove, self._controls.by_name["mask_mode"], self.waiting]
 
     def take_mask(
-        self, key: str, file: Any, pictures: GalleryValue, run: Run | None, waiting: Waiting, request: gr.Request
+        self, selected: str, file: Any, pictures: GalleryValue, run: Run | None, waiting: Waiting, request: gr.Request
     ) -> dict[Any, Any]:
         """Use an uploaded file as mask of the selected picture, or of the first one before there is a run."""
-        return self._take("mask", key, file, pictures, run, waiting, request)
+        return self._take("mask", selected, file, pictures, run, waiting, request)
 
     def take_trimap(
-        self, key: str, file: Any, pictures: GalleryValue, run: Run | None, waiting: Waiting, request: gr.Request
+        self, selected: str, file: Any, pictures: GalleryValue, run: Run | None, waiting: Waiting, request: gr.Request
     ) -> dict[Any, Any]:
         """The same for a trimap."""
-        return self._take("trimap", key, file, pictures, run, waiting, request)
+        return self._take("trimap", selected, file, pictures, run, waiting, request)
 
     def _take(
         self,
         kind: Kind,
-        key: str,
+        selected: str,
         file: Any,
         pictures: GalleryValue,
         run: Run | None,
@@ -91,7 +91,7 @@ class OwnPlanes:
         say = speaker(request)
         try:
             (plane,) = uploaded_files([file], 1)
-            index, path = self._picture(key, pictures, run)
+            index, path = self._picture(selected, pictures, run)
             known = run.corrections.get(index) if run else waiting.of(path)
             mask, trimap = (plane, known.trimap) if kind == "mask" else (known.mask, plane)
             # it is read now, so that the visitor learns at once if it does not fit
@@ -107,12 +107,12 @@ class OwnPlanes:
         return self._shown(run, path, waiting, say, notes.notes)
 
     def drop(
-        self, key: str, pictures: GalleryValue, run: Run | None, waiting: Waiting, request: gr.Request
+        self, selected: str, pictures: GalleryValue, run: Run | None, waiting: Waiting, request: gr.Request
     ) -> dict[Any, Any]:
         """Remove both from the selected picture."""
         say = speaker(request)
         try:
-            index, path = self._picture(key, pictures, run)
+            index, path = self._picture(selected, pictures, run)
         except SegmentationError as error:
             return {self.status: line(say(error.message))}
         if run:
@@ -121,21 +121,21 @@ class OwnPlanes:
             waiting = waiting.having(path, NOTHING)
         return self._shown(run, path, waiting, say)
 
-    def show(self, key: str, run: Run | None, request: gr.Request) -> dict[Any, Any]:
+    def show(self, selected: str, run: Run | None, request: gr.Request) -> dict[Any, Any]:
         """What the selected picture of a run has."""
         if run is None:
             return {self.status: gr.skip()}
-        index = _selected(run, key)
+        index = _index(selected, run)
         return self._shown(run, run.predictions.sources[index], Waiting(), speaker(request))
 
-    def _picture(self, key: str, pictures: GalleryValue, run: Run | None) -> tuple[int, Path]:
+    def _picture(self, selected: str, pictures: GalleryValue, run: Run | None) -> tuple[int, Path]:
         """Number and path of the picture that is meant.
 
         Raises:
             ImageError: There is none.
         """
         if run:
-            index = _selected(run, key)
+            index = _index(selected, run)
             return index, run.predictions.sources[index]
         return 0, uploaded_files(Pictures.names(pictures)[:1], 1)[0]
 
@@ -175,10 +175,10 @@ class OwnPlanes:
         return said, None
 
 
-def _selected(run: Run, key: str) -> int:
-    """Number of the picture that a page shows, by its key."""
-    selected = run.outcomes.selected(key)
-    return selected[0] if selected else 0
-
-
 LINK_DOES_NOT_FIT = Message("The strokes of the link do not fit this picture and were left out.")
+
+
+def _index(selected: str, run: Run) -> int:
+    """Number of the picture that the viewer shows."""
+    shown = run.outcomes.selected(selected)  # not trusted: set by the client
+    return shown[0] if shown else 0

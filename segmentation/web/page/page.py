@@ -169,8 +169,8 @@ class Page:
         planes = [
             own.uploads[kind].upload(
                 take, [screen.selected, own.uploads[kind], self.pictures.gallery, screen.last_run, own.waiting],
-                own.outputs, **selecting, concurrency_id="planes", concurrency_limit=limit, show_progress="hidden",
-                api_visibility="private",
+                own.outputs, **selecting, concurrency_id="planes", concurrency_limit=limit,
+                show_progress="hidden", api_visibility="private",
             )
             for kind, take in kinds
         ]  # fmt: skip
@@ -192,19 +192,19 @@ class Page:
                 self.tuning.tune, [screen.last_run, self.live], results, concurrency_id="tune",
                 concurrency_limit=2 * limit, **live,
             )  # fmt: skip
-        screen.viewer.select(
-            own.show, [screen.selected, screen.last_run], own.outputs, **selecting,
-            **unqueued | {"trigger_mode": "always_last"},
-        )  # fmt: skip
-        for run in running:
-            run.then(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **unqueued)
+        screen.viewer.select(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **each)
+        for event in running:
+            event.then(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **each)
         packing: dict[str, Any] = {
             "concurrency_id": "pack", "concurrency_limit": limit, "show_progress_on": screen.status,
             "api_visibility": "private",
         }  # fmt: skip
-        self.zip_button.click(
+        self.zip_button.click(  # with all strokes, even those of a moment ago
+            self.tuning.catch_up, screen.last_run, results, concurrency_id="tune", concurrency_limit=2 * limit,
+            show_progress="hidden", api_visibility="private",
+        ).then(
             shown_errors(download.pack_or_ask), [screen.last_run, *values], download.outputs, **packing
-        )
+        )  # fmt: skip
         download.as_is.click(shown_errors(download.pack), screen.last_run, download.outputs, **packing)
         download.apply.click(lambda: gr.update(visible=False), None, download.question, **unqueued)
         download.apply.click(
@@ -282,13 +282,11 @@ class Page:
         self.code.follow(triggers, self.pictures, screen.last_run)
         loaded = demo.load(self.restore, self.settings, [*stored, screen.status, own.waiting], **unqueued)
         loaded.then(self.show_model, self.model, [self.card, self.choice.panel], **unqueued)
-        resumed = loaded.then(
+        loaded.then(
             self.resume, screen.run_id, [self.pictures.gallery, screen.last_run, *results, screen.run_id], **unqueued
-        )
-        resumed.then(
+        ).then(
             self.tuning.catch_up, screen.last_run, results, concurrency_id="tune", concurrency_limit=2 * limit, **live
-        )
-        resumed.then(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **unqueued)
+        ).then(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **unqueued)
 
     def continue_with(
         self, columns: list[Any], last: Run | None, request: gr.Request, event: gr.EventData
