@@ -156,20 +156,22 @@ def read_strokes(value: object) -> tuple[Stroke, ...]:
 
 def _stroke(number: int, entry: Any) -> Stroke:
     if not isinstance(entry, Mapping) or not set(entry) <= {"kind", "radius", "points"}:
-        raise _wrong(number, "must have kind, radius and points, and nothing else")
+        raise _wrong(number, Message("must have kind, radius and points, and nothing else"))
     kind, radius, points = entry.get("kind"), entry.get("radius"), entry.get("points")
     if kind not in STROKE_KINDS:
-        raise _wrong(number, "must be of the kind keep, remove or solve")
+        raise _wrong(number, Message("must be of the kind keep, remove or solve"))
     if not isinstance(radius, int | float) or not _is_number(radius) or not MIN_RADIUS <= radius <= MAX_RADIUS:
-        raise _wrong(number, "must have a radius of {least} to {most} pixels", least=MIN_RADIUS, most=int(MAX_RADIUS))
+        raise _wrong(
+            number, Message("must have a radius of {least} to {most} pixels", least=MIN_RADIUS, most=int(MAX_RADIUS))
+        )
     pairs = points if isinstance(points, Sequence) and not isinstance(points, str) else ()
     if not pairs or not all(_is_pair(pair) for pair in pairs):
-        raise _wrong(number, "must have points [[x, y], ...] in pixels of the picture")
+        raise _wrong(number, Message("must have points [[x, y], ...] in pixels of the picture"))
     return Stroke(kind, float(radius), tuple((float(x), float(y)) for x, y in pairs))
 
 
-def _wrong(number: int, what: str, **values: object) -> SettingsError:
-    return SettingsError(Message("Stroke {number} {what}.", number=number, what=Message(what, **values)))
+def _wrong(number: int, what: Message) -> SettingsError:
+    return SettingsError(Message("Stroke {number} {what}.", number=number, what=what))
 
 
 def read_points(value: object) -> tuple[Point, ...]:

@@ -15,7 +15,7 @@ from segmentation.matting.alpha import FAST_UNKNOWN, Matte, estimate_alpha
 from segmentation.matting.classes import NO_CLASSES, NOT_FOUND, check_classes, chosen_maps, labels_of, listed
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha, to_mask
-from segmentation.matting.strokes import Canvas, draw_stroke
+from segmentation.matting.strokes import Canvas, draw_stroke, marks_of, seed
 from segmentation.matting.subjects import choose, find_subjects
 from segmentation.matting.trimap import auto_erode_size, to_certain_trimap
 from segmentation.messages import Message
@@ -357,12 +357,17 @@ def refine(
     if settings.invert:
         meant, mask = 1 - probability, None if mask is None else ~mask
         trimap = None if trimap is None else np.where(trimap == UNKNOWN, trimap, ~trimap)
-    if base is None:
+    is_found = trimap is not None or float(meant.max()) >= FOUND
+    seeds = 0
+    if trimap is not None:
+        trimap, seeds = seed(trimap, strokes)
+    if base is None or len(base.strokes) < seeds:
         base = _solve(picture, meant, settings, timings, on_stage, trimap, mask, max_unknown, true_alpha, is_classic)
+        base = replace(base, strokes=strokes[:seeds])
     solved = base
     if len(base.strokes) < len(strokes):
-        with _stage("strokes", timings, on_stage):
-            solved = _drawn(picture, base, strokes, settings, max_unknown)
+        with _stage("matting", timings, on_stage):
+            solved = _drawn(picture, base, strokes, settings, max_unknown, is_found)
     alpha, warnings = solved.alpha, solved.warnings
     if picture.opacity is not None:
         alpha = multiply_opacity(alpha, picture.opacity)
@@ -371,7 +376,7 @@ def refine(
         warnings += missed
     if settings.subjects == "largest":
         alpha = find_subjects(alpha).only(alpha, [1])
-    is_found = bool(strokes) or trimap is not None or float(meant.max()) >= FOUND
+    is_found = is_found or any(stroke.kind == "keep" for stroke in strokes)
     if not is_found or not np.any(alpha >= VISIBLE):
         warnings = (NO_SUBJECT,)  # the other warnings are about an outline that does not exist
     return Result(
@@ -424,15 +429,19 @@ def _solve(
     return Solved((), mask, trimap, alpha, colours, tuple(warnings), doubt, doubt_share, None)
 
 
-def _drawn(picture: Picture, base: Solved, strokes: tuple[Stroke, ...], settings: Settings, max_unknown: int) -> Solved:
-    """What is solved after further strokes."""
-    has_colours = settings.alpha_matting or settings.decontaminate
+def _drawn(
+    picture: Picture, base: Solved, strokes: tuple[Stroke, ...], settings: Settings, max_unknown: int, is_found: bool
+) -> Solved:
+    """What is solved after further strokes. If no subject was found, they begin with nothing."""
+    if not is_found and not base.strokes:
+        nothing = np.zeros_like(base.alpha)
+        base = replace(base, trimap=nothing, alpha=nothing, foreground=np.zeros_like(base.foreground), warnings=())
     canvas = Canvas(
         picture.rgb,
-        trimap=_as_certain(base.alpha) if base.trimap is None else base.trimap.copy(),
-        alpha=base.alpha.copy(),
-        foreground=base.foreground.copy() if has_colours else None,
-        marks=np.zeros_like(base.alpha) if base.marks is None else base.marks.copy(),
+        _as_certain(base.alpha) if base.trimap is None else base.trimap.copy(),
+        base.alpha.copy(),
+        base.foreground.copy() if settings.alpha_matting or settings.decontaminate else None,
+        marks_of(base.strokes, picture.size) if base.marks is None else base.marks.copy(),
     )
     for stroke in strokes[len(base.strokes) :]:
         draw_stroke(canvas, stroke, settings, max_unknown)
@@ -441,7 +450,7 @@ def _drawn(picture: Picture, base: Solved, strokes: tuple[Stroke, ...], settings
         strokes=strokes,
         trimap=canvas.trimap,
         alpha=canvas.alpha,
-        foreground=base.foreground if canvas.foreground is None else canvas.foreground,
+        foreground=picture.rgb if canvas.foreground is None else canvas.foreground,
         marks=canvas.marks,
     )
 
@@ -626,4 +635,4 @@ def _stage(name: str, timings: dict[str, float], on_stage: OnStage | None) -> It
         on_stage(name)
     start = time.perf_counter()
     yield
-    timings[name] = time.perf_counter() - start
+    timings[name] = timings.get(name, 0.0) + time.perf_counter() - start

@@ -7,6 +7,7 @@ What a stroke does depends on nothing but the picture, what was solved before it
 same whether strokes come one at a time or all at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segmentation.arrays import BACKGROUND, FOREGROUND, RGB, UNKNOWN, Alpha, Interpolation, Size, Trimap, constant
-from segmentation.corrections import Stroke
+from segmentation.corrections import Stroke, StrokeKind
 from segmentation.matting.alpha import estimate_alpha
 from segmentation.matting.brush import Box, Plane, box_around, distance_from
 from segmentation.matting.carrying import CORE, KEPT, REMOVED, SOLVE, Carried, Marks, carry
@@ -26,8 +27,11 @@ from segmentation.settings import Settings
 BAND = 1.5  # cells, and PIXELS more, on either side of a new outline that are solved at full size
 PIXELS = 2
 CONTEXT = 8  # pixels around what is solved again over which it is faded in; at least a cell
-MAX_UNKNOWN = 50_000  # pixels solved for a stroke by "fast"
+MAX_UNKNOWN = 20_000  # pixels solved for a stroke by "fast"
 HARD = 3.0  # contrast of an edge without matting
+
+VALUES: dict[StrokeKind, int] = {"keep": FOREGROUND, "remove": BACKGROUND, "solve": UNKNOWN}
+MARKS: dict[StrokeKind, int] = {"keep": KEPT, "remove": REMOVED, "solve": SOLVE}
 
 _AS_BEFORE = np.uint8(1)  # no value of a trimap
 
@@ -60,6 +64,53 @@ class _Zone:
     weight: Plane | None  # how far; None is everywhere
 
 
+def seed(trimap: Trimap, strokes: Sequence[Stroke]) -> tuple[Trimap, int]:
+    """A trimap with as many of the first strokes written into it as it takes to have something certain of both sides.
+
+    Returns:
+        The trimap, and how many strokes it took.
+    """
+    for count in range(len(strokes) + 1):
+        if (trimap == FOREGROUND).any() and (trimap == BACKGROUND).any():
+            break
+        if count < len(strokes):
+            trimap = _written(trimap, strokes[count])
+    return trimap, count
+
+
+def _written(trimap: Trimap, stroke: Stroke) -> Trimap:
+    box = box_around(stroke, (trimap.shape[0], trimap.shape[1]), stroke.radius + 1)
+    trimap = trimap.copy()
+    if box:
+        distance, value = distance_from(stroke, box), VALUES[stroke.kind]
+        here = trimap[box]
+        here[(distance <= stroke.radius) & (here != value)] = UNKNOWN
+        here[_core(distance, stroke)] = value
+    return trimap
+
+
+def _core(distance: Plane, stroke: Stroke) -> NDArray[np.bool_]:
+    return np.asarray(distance <= max(0.75, CORE * stroke.radius))
+
+
+def marks_of(strokes: Sequence[Stroke], size: Size) -> Marks:
+    """What strokes say of the pixels of a picture of (height, width), without carrying any on."""
+    marks = np.zeros(size, np.uint8)
+    for stroke in strokes:
+        _mark(marks, stroke)
+    return marks
+
+
+def _mark(marks: Marks, stroke: Stroke) -> tuple[Box, Plane] | None:
+    """Write what a stroke says, and return how far the pixels around it are from its line."""
+    box = box_around(stroke, (marks.shape[0], marks.shape[1]), stroke.radius + 1)
+    if box is None:
+        return None
+    distance = distance_from(stroke, box)
+    marks[box][distance <= stroke.radius if stroke.kind == "solve" else _core(distance, stroke)] = MARKS[stroke.kind]
+    return box, distance
+
+
 def draw_stroke(canvas: Canvas, stroke: Stroke, settings: Settings, max_unknown: int = MAX_UNKNOWN) -> None:
     """Draw a stroke, carry it on, and solve its neighbourhood again.
 
@@ -69,25 +120,22 @@ def draw_stroke(canvas: Canvas, stroke: Stroke, settings: Settings, max_unknown:
         settings: alpha_matting, matting_method and trust_mask are used.
         max_unknown: The most pixels that fast matting solves.
     """
-    box = box_around(stroke, canvas.size, stroke.radius + 1)
-    if box is None:
+    marked = _mark(canvas.marks, stroke)
+    if marked is None:
         return
-    distance = distance_from(stroke, box)
-    disc, core = distance <= stroke.radius, distance <= max(0.75, CORE * stroke.radius)
+    box, distance = marked
+    disc, value, is_keep = distance <= stroke.radius, VALUES[stroke.kind], stroke.kind == "keep"
+    zone: _Zone | None
     if stroke.kind == "solve":
-        canvas.marks[box][disc] = SOLVE
         canvas.trimap[box][disc] = UNKNOWN
-        _solve(canvas, _covered(canvas, stroke), settings, max_unknown, hard=False)
-        return
-    is_keep = stroke.kind == "keep"
-    value = FOREGROUND if is_keep else BACKGROUND
-    canvas.marks[box][core] = KEPT if is_keep else REMOVED
-    is_news = (canvas.alpha[box][disc] != value).any()
-    carried = carry(canvas.image, canvas.alpha, canvas.marks, stroke) if is_news else None
-    zone = None if carried is None else _decided(canvas, carried, is_keep)
-    canvas.trimap[box][core] = value
+        zone = _covered(canvas, stroke)
+    else:
+        is_news = (canvas.alpha[box][disc] != value).any()
+        carried = carry(canvas.image, canvas.alpha, canvas.marks, stroke) if is_news else None
+        zone = None if carried is None else _decided(canvas, carried, is_keep)
+        canvas.trimap[box][_core(distance, stroke)] = value
     if zone:
-        _solve(canvas, zone, settings, max_unknown, hard=not settings.alpha_matting)
+        _solve(canvas, zone, settings, max_unknown, hard=stroke.kind != "solve" and not settings.alpha_matting)
 
 
 def _covered(canvas: Canvas, stroke: Stroke) -> _Zone:

@@ -92,6 +92,7 @@ class Comparison:
         contracts = {recipe.model: recipe.settings.contract}
         selected = run.outcomes.selected(key) if run else None
         paths = [str(run.predictions.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
+        said = {0: run.corrections.get(selected[0])} if run and selected else {}
         uploaded_files(paths, 1)  # report an invalid file once, not for each model
         columns = [Column(str(model).strip(), self._service.offered.offer(str(model).strip())) for model in models]
         self.forget([column for column in earlier if column.run is not run])
@@ -99,7 +100,7 @@ class Comparison:
         for column in columns:
             own = with_values(settings, contract=contracts.get(column.model, ""))
             try:
-                new = self._service.new_run(paths, Recipe(column.model, own, recipe.export), backdrop)
+                new = self._service.new_run(paths, Recipe(column.model, own, recipe.export), backdrop, None, said)
                 column.model = new.recipe.model  # a name on the Hub is pinned
                 column.offer = self._service.offered.offer(column.model)
                 for _ in self._service.work.process(new, for_page=True):

@@ -1,11 +1,13 @@
 """The controls of a recipe, read into a `Recipe` and filled from one."""
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 import gradio as gr
 
+from segmentation.corrections import NOTHING, Correction, parsed, read_correction
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.matting.classes import NO_CLASSES, check_classes
 from segmentation.messages import Message
@@ -301,12 +303,28 @@ def _chips(chosen: Classes | Sequence[str]) -> list[str]:
     return list(chosen)
 
 
-def link(recipe: Recipe) -> str:
+def link(recipe: Recipe, correction: Correction = NOTHING) -> str:
     """The query string of a link that carries a recipe: the model, and what differs from the defaults.
 
     Each server chooses its default model at start, so a link that left it out could mean another one tomorrow.
+
+    Args:
+        recipe: The recipe.
+        correction: Strokes, points and box of the picture that the link is about.
     """
-    return urlencode({"model": recipe.model} | {name: write_value(value) for name, value in recipe.changed.items()})
+    said = {name: json.dumps(part, separators=(",", ":")) for name, part in correction.as_json().items()}
+    values = {name: write_value(value) for name, value in recipe.changed.items()}
+    return urlencode({"model": recipe.model} | values | said)
+
+
+def linked_correction(query: Mapping[str, str]) -> tuple[Correction, str]:
+    """What a link says about the first picture, and a message if that cannot be used ("" if it can)."""
+    said: dict[str, Any] = {name: query[name] for name in ("strokes", "points", "box") if name in query}
+    said |= {"candidate": parsed(query["candidate"])} if "candidate" in query else {}
+    try:
+        return read_correction(said), ""
+    except SettingsError as error:
+        return NOTHING, Message("This link's strokes cannot be used. {problem}", problem=error.message)
 
 
 def choices_of(registry: Registry) -> list[tuple[str, str]]:

@@ -13,13 +13,14 @@ from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.model_api import add_model_api
 from segmentation.web.page.code_panel import CodePanel
 from segmentation.web.page.comparison import Comparison
-from segmentation.web.page.controls import TEXT_FIELDS, Controls, default_values
+from segmentation.web.page.controls import TEXT_FIELDS, Controls, default_values, linked_correction
 from segmentation.web.page.cutting import Cutting
 from segmentation.web.page.download import Download
 from segmentation.web.page.live_tuning import LiveTuning
 from segmentation.web.page.model_choice import ModelChoice
 from segmentation.web.page.next_run import NextRun
 from segmentation.web.page.other_model import OtherModel
+from segmentation.web.page.own_planes import Kind, OwnPlanes, Waiting
 from segmentation.web.page.pictures import Pictures
 from segmentation.web.page.screen import Screen
 from segmentation.web.page.scripts import handler, messenger, scripted
@@ -72,6 +73,7 @@ class Page:
                 controls.matting_switch()
                 with gr.Accordion(i18n("section_matting"), open=False, elem_id="section_matting"):
                     controls.matting()
+                    self.own = OwnPlanes(service, controls)
                 with gr.Accordion(i18n("section_background"), open=False, elem_id="section_background"):
                     controls.background()
                 with gr.Accordion(i18n("section_network"), open=False, elem_id="section_network"):
@@ -106,7 +108,7 @@ class Page:
         self.screen = screen = Screen(status, viewer, report, gr.State(None, delete_callback=self._left), run_id,
                                       gr.Textbox("", visible=False))  # fmt: skip
         self.next_run = NextRun(service, controls, screen, self.problems)
-        self.cutting = Cutting(service, controls, screen, self.next_run)
+        self.cutting = Cutting(service, controls, screen, self.next_run, self.own)
         self.tuning = LiveTuning(service, controls, screen, self.preview_data)
         refuse_addresses(controls.by_name["backdrop"])
         controls.hide_irrelevant()
@@ -136,7 +138,7 @@ class Page:
 
         running = [
             begin(
-                shown_errors(self.cutting.run), [self.pictures.gallery, screen.last_run, *values],
+                shown_errors(self.cutting.run), [self.pictures.gallery, screen.last_run, self.own.waiting, *values],
                 [*results, screen.last_run, screen.run_id], **queued,
             )
             for begin in (self.run_button.click, self.pictures.example_chosen.then)
@@ -162,7 +164,26 @@ class Page:
         # Of two events in a row, Gradio would by default drop the second; `always_last` would send the first again
         each = unqueued | {"trigger_mode": "multiple"}
         corrected = screen.viewer.edit(self.tuning.correct, screen.last_run, screen.status, **each)
-        for begin in (partial(gr.on, tunable), resetting.then, corrected.then):
+        own = self.own
+        kinds: tuple[tuple[Kind, Any], ...] = ("mask", own.take_mask), ("trimap", own.take_trimap)
+        planes = [
+            own.uploads[kind].upload(
+                take, [screen.selected, own.uploads[kind], self.pictures.gallery, screen.last_run, own.waiting],
+                own.outputs, **selecting, concurrency_id="planes", concurrency_limit=limit,
+                show_progress="hidden", api_visibility="private",
+            )
+            for kind, take in kinds
+        ]  # fmt: skip
+        planes.append(
+            own.remove.click(
+                own.drop,
+                [screen.selected, self.pictures.gallery, screen.last_run, own.waiting],
+                own.outputs,
+                **selecting,
+                **unqueued,
+            )
+        )
+        for begin in (partial(gr.on, tunable), resetting.then, corrected.then, *(event.then for event in planes)):
             begin(
                 self.tuning.preview, [screen.selected, screen.last_run, self.live, *values],
                 [self.preview_data, screen.status],
@@ -171,13 +192,19 @@ class Page:
                 self.tuning.tune, [screen.last_run, self.live], results, concurrency_id="tune",
                 concurrency_limit=2 * limit, **live,
             )  # fmt: skip
+        screen.viewer.select(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **each)
+        for event in running:
+            event.then(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **each)
         packing: dict[str, Any] = {
             "concurrency_id": "pack", "concurrency_limit": limit, "show_progress_on": screen.status,
             "api_visibility": "private",
         }  # fmt: skip
-        self.zip_button.click(
+        self.zip_button.click(  # with all strokes, even those of a moment ago
+            self.tuning.catch_up, screen.last_run, results, concurrency_id="tune", concurrency_limit=2 * limit,
+            show_progress="hidden", api_visibility="private",
+        ).then(
             shown_errors(download.pack_or_ask), [screen.last_run, *values], download.outputs, **packing
-        )
+        )  # fmt: skip
         download.as_is.click(shown_errors(download.pack), screen.last_run, download.outputs, **packing)
         download.apply.click(lambda: gr.update(visible=False), None, download.question, **unqueued)
         download.apply.click(
@@ -251,14 +278,15 @@ class Page:
         gr.on(
             changes, None, [self.facts, self.settings, *stored], self.settings, js=handler("keepSettings"), **unqueued
         )
-        self.code.follow([self.code_tab.select, self.pictures.gallery.change, *changes], self.pictures)
-        loaded = demo.load(self.restore, self.settings, [*stored, screen.status], **unqueued)
+        triggers = [self.code_tab.select, self.pictures.gallery.change, *changes]
+        self.code.follow(triggers, self.pictures, screen.last_run)
+        loaded = demo.load(self.restore, self.settings, [*stored, screen.status, own.waiting], **unqueued)
         loaded.then(self.show_model, self.model, [self.card, self.choice.panel], **unqueued)
         loaded.then(
             self.resume, screen.run_id, [self.pictures.gallery, screen.last_run, *results, screen.run_id], **unqueued
         ).then(
             self.tuning.catch_up, screen.last_run, results, concurrency_id="tune", concurrency_limit=2 * limit, **live
-        )
+        ).then(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **unqueued)
 
     def continue_with(
         self, columns: list[Any], last: Run | None, request: gr.Request, event: gr.EventData
@@ -282,13 +310,16 @@ class Page:
     def restore(self, saved: Any, request: gr.Request) -> list[Any]:
         """The settings in the page's link, or else those that this browser stored."""
         say = speaker(request)
-        recipe, warning = self.controls.from_link(dict(request.query_params))
+        query = dict(request.query_params)
+        recipe, warning = self.controls.from_link(query)
+        said, problem = linked_correction(query)
         values = self.controls.values_of(recipe) if recipe else self.controls.restored(saved)
         # files may have been added to the models folder since the page was built
         values["classes"] = self.controls.class_chips(values["model"], values["classes"])
         values["model"] = gr.Dropdown(self.choice.choices(say, values["model"]), value=values["model"])
         # Plain values: for component updates, Gradio would create new components without our changes to them
-        return [*(values[name] for name in self.controls.stored_names), line(say(warning))]
+        told = " ".join(map(say, filter(None, (warning, problem))))
+        return [*(values[name] for name in self.controls.stored_names), line(told), Waiting(said)]
 
     def resume(self, run_id: Any, request: gr.Request) -> dict[Any, Any]:
         """The results that this browser had before the page was reloaded."""

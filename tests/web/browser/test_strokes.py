@@ -92,8 +92,8 @@ def test_history_goes_back_and_forth_and_forgets_what_was_undone(page: Page) -> 
 def test_what_the_server_knows_can_be_taken_back_part_by_part(page: Page) -> None:
     counts = page.evaluate(
         """() => {
-            const history = new strokes.History(
-                { strokes: ["a", "b"], points: ["p"], box: [0, 0, 1, 1], candidate: 3 });
+            const known = { strokes: ["a", "b"], points: ["p"], box: [0, 0, 1, 1], candidate: 3 };
+            const history = new strokes.History(known);
             const counts = [];
             for (let step = 0; step < 7; step += 1) {
                 const { strokes: lines, points, box, candidate } = history.now;

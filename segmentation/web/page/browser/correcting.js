@@ -38,11 +38,12 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   let revision = 0; // of the latest correction that was sent
   /** @type {Shown | null} */
   let shown = null;
+  let run = null; // of what was shown last
   let tool = null;
   let look = null;
   let pans = false;
   let size = 1 / 50; // radius of the brush, in longer sides of the picture
-  let draft = null; // strokes or a box being drawn
+  let draft = null; // what is being drawn: a stroke, the strokes that an eraser leaves, or a box
 
   const tenth = (value) => Math.round(value * 10) / 10;
   const inside = (x, y) => x >= 0 && y >= 0 && x <= shown.size[1] && y <= shown.size[0];
@@ -77,7 +78,9 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   };
 
   const draw = () => {
-    if (tool && shown) over.draw({ ...history().now, ...draft }, shown.size, shown.applied);
+    if (!tool || !shown) return;
+    over.draw({ ...history().now, ...draft }, shown.size, shown.applied);
+    over.sketch(draft?.stroke ?? null);
   };
   const steps = {
     undo: () => history().undo(),
@@ -122,11 +125,13 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
     size: () => shown.size,
     pans: () => pans,
     drawing: (places) => {
-      const { strokes } = history().now;
       if (tool === "erase") {
-        const from = places.at(-2) ?? places[0];
-        draft = { strokes: erased(draft?.strokes ?? strokes, from, places.at(-1), radius()) };
-      } else draft = { strokes: [...strokes, { kind: tool, radius: radius(), points: places }] };
+        let left = draft?.strokes ?? history().now.strokes;
+        for (let place = draft?.rubbed ?? 0; place < places.length; place += 1) {
+          left = erased(left, places[Math.max(place - 1, 0)], places[place], radius());
+        }
+        draft = { strokes: left, rubbed: places.length };
+      } else draft = { stroke: { kind: tool, radius: radius(), points: places } };
       draw();
     },
     drawn: (places) => {
@@ -205,7 +210,8 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
     },
     /** @param {Shown | null} now the picture that the viewer shows; null if it shows none */
     show: (now) => {
-      if (now?.run !== shown?.run && now) {
+      if (now && now.run !== run) {
+        run = now.run;
         histories.clear();
         revisions.clear();
         received.clear();

@@ -35,7 +35,11 @@ export const layer = (show) => {
   const ink = drawn("svg", { class: "ink", preserveAspectRatio: "none", "aria-hidden": "true" });
   const marks = make("div", { class: "marks" });
   const node = make("div", { class: "correction" }, removed, kept, ink, marks);
+  const settled = drawn("g", {});
+  const sketched = drawn("g", {});
+  ink.append(settled, sketched);
   let mask = null; // the picture that says what is kept; held, so that it is not loaded twice
+  let before = []; // what was drawn last
 
   return {
     node,
@@ -64,8 +68,12 @@ export const layer = (show) => {
      * @param {number} applied how many strokes have been answered
      */
     draw({ strokes, points, box }, [height, width], applied) {
+      const now = [strokes, applied];
+      if (now.some((each, place) => each !== before[place])) {
+        settled.replaceChildren(...strokes.map((each, place) => lines(each, place >= applied)));
+        before = now;
+      }
       ink.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      ink.replaceChildren(...strokes.map((each, place) => lines(each, place >= applied)));
       marks.replaceChildren(
         ...points.map(({ x, y, keep }) =>
           make(
@@ -81,6 +89,10 @@ export const layer = (show) => {
       const mark = make("span", { class: "box" });
       Object.assign(mark.style, frame, { height: share(bottom - top, height) });
       marks.append(mark);
+    },
+    /** @param {import("./strokes.js").Stroke | null} stroke the one that is being drawn */
+    sketch(stroke) {
+      sketched.replaceChildren(...(stroke ? [lines(stroke, true)] : []));
     },
   };
 };

@@ -52,9 +52,9 @@ export const painting = (stage, sheet, host) => {
   };
 
   const drop = () => {
-    if (!hand) return;
-    clearTimeout(hand.timer);
-    hand = null;
+    if (!hand && !pen) return;
+    clearTimeout(hand?.timer);
+    hand = pen = null;
     host.dropped();
   };
 
@@ -107,7 +107,7 @@ export const painting = (stage, sheet, host) => {
   stage.addEventListener("pointerup", release);
   stage.addEventListener("pointercancel", drop);
   stage.addEventListener("pointerleave", (event) => {
-    if (!hand && event.pointerType === "mouse") point(null);
+    if (!hand && event.pointerType !== "touch") point(null);
   });
   stage.addEventListener("contextmenu", (event) => {
     if (host.tool()) event.preventDefault();
@@ -154,10 +154,6 @@ export const painting = (stage, sheet, host) => {
     event.preventDefault();
     event.stopPropagation();
   });
-  stage.addEventListener("blur", () => {
-    if (!pen) return;
-    pen = null;
-    host.dropped();
-  });
+  stage.addEventListener("blur", () => pen && drop());
   return { cursor, drop, refresh };
 };

@@ -7,7 +7,7 @@ const STEPS = { next: "n", undo: "Ctrl+Z", redo: "Ctrl+Shift+Z", clear: "" };
 const LOOKS = { before: "b", after: "a" }; // while held down
 
 /**
- * @param {HTMLElement} viewer the keys work in it, and anywhere while a tool is in hand
+ * @param {HTMLElement} viewer the keys work in it, and anywhere while it is seen and a tool is in hand
  * @param {object} host
  * @param {() => string | null} host.tool the tool in hand
  * @param {(tool: string | null) => void} host.take
@@ -78,7 +78,7 @@ export const toolbar = (viewer, host) => {
   const heldBy = new Map(Object.entries(LOOKS).map(([name, key]) => [key, name]));
   document.addEventListener("keydown", (event) => {
     const inside = viewer.contains(event.target);
-    if (viewer.hidden || !(inside || (host.tool() && event.target === document.body))) return;
+    if (!viewer.offsetParent || !(inside || (host.tool() && event.target === document.body))) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (event.ctrlKey || event.metaKey) {
       const step = { z: event.shiftKey ? "redo" : "undo", y: "redo" }[key];

@@ -286,6 +286,7 @@ const go = (place) => {
   render();
   film.children[at].scrollIntoView({ block: "nearest", inline: "nearest" });
   if (hasFocus) film.children[at].focus();
+  trigger("select");
 };
 
 const update = () => {
@@ -348,7 +349,7 @@ for (const [name, node] of Object.entries(views)) {
 document.addEventListener("keydown", (event) => {
   if (event.target !== document.body && !shown.contains(event.target)) return;
   const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -1, PageDown: 1 }[event.key];
-  const busy = event.key.startsWith("Arrow") && (event.target === handle || (zoom > 1 && event.target === stage));
+  const busy = event.key.startsWith("Arrow") && (event.target.matches("input") || (zoom > 1 && event.target === stage));
   if (!step || busy || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   go(at + step);
