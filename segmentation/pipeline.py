@@ -602,7 +602,12 @@ def _matte(
     )
     warnings += matte.warnings
     if matte.doubt_share > UNSURE:
-        warnings.append(Message("The model is unsure about {share:.0%} of the subject.", share=matte.doubt_share))
+        warnings.append(
+            Message(
+                "The model is unsure about {share:.0%} of the subject: keep or remove it with a stroke.",
+                share=matte.doubt_share,
+            )
+        )
     if eroded_by < erode_size and matte.unknown:
         warnings.append(
             Message(
