@@ -11,6 +11,7 @@ from segmentation.commands.command import Parsers
 from segmentation.config import DEVICES, Config
 from segmentation.errors import SettingsError
 from segmentation.inputs import find_pictures
+from segmentation.matting.estimators import prepare
 from segmentation.models.finder import ModelFinder
 from segmentation.models.registry import Registry
 from segmentation.network.pool import threads_for
@@ -78,6 +79,7 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
         spec = ModelFinder.of(config, registry).spec(recipe.model, bars.show)
         threads = threads_for(spec, len(sources))
         session = load_configured(spec, config, device=options.device, threads=threads, on_progress=bars.show)
+    prepare(recipe.settings, lambda sentence: print(sentence, file=sys.stderr))
     predictor = from_session(session, recipe.settings)
     folder.mkdir(parents=True, exist_ok=True)
     reports = {}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -9,6 +10,7 @@ import gradio as gr
 from segmentation.errors import SegmentationError
 from segmentation.messages import Message
 from segmentation.recipe import Recipe
+from segmentation.web.background import with_progress
 from segmentation.web.page.controls import Controls
 from segmentation.web.page.next_run import NEXT_RUN
 from segmentation.web.page.screen import Screen
@@ -75,6 +77,10 @@ class LiveTuning:
                 token.finish()
                 yield {screen.viewer: viewer_value(run, say)}  # replaces a preview shown in the meantime
                 return
+            for report in with_progress(partial(self._service.prepare, recipe)):
+                if token.is_stale:
+                    return
+                yield screen.say(say(report[0])) if report else screen.nothing()
             again = self._service.refinement(run.predictions, recipe, backdrop, [index])
             for _ in self._service.work.process(again, for_page=True):
                 if token.is_stale:

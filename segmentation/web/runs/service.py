@@ -12,6 +12,7 @@ from segmentation.config import Config
 from segmentation.errors import SettingsError
 from segmentation.matting.alpha import is_ready as matting_is_ready
 from segmentation.matting.alpha import warm_up as warm_up_matting
+from segmentation.matting.estimators import prepare
 from segmentation.messages import Message
 from segmentation.models.inspection.inspection import Inspection
 from segmentation.network.machine import available_cores
@@ -101,7 +102,7 @@ class Service:
         """
         session = self.offered.session(recipe.model, pictures, on_progress).under(recipe.settings.contract)
         predictor = from_session(session, recipe.settings, runner_for_visitor(session, self.config))
-        _prepare_matting(recipe, on_progress)
+        self.prepare(recipe, on_progress)
         return predictor
 
     def ticket(self, models: Iterable[str], pictures: int) -> Ticket:
@@ -195,6 +196,23 @@ class Service:
                 on_progress(Message("Trying it on your picture…"), None)
             return prove(picture.rgb, run_of(session), candidates(found.proposal, found.facts))
 
+    @staticmethod
+    def prepare(recipe: Recipe, on_progress: OnProgress | None) -> None:
+        """Compile what a recipe's matting needs, once after installation.
+
+        Args:
+            recipe: Model and settings.
+            on_progress: Progress callback.
+
+        Raises:
+            MattingError: The matting method is unavailable.
+        """
+        if (recipe.settings.alpha_matting or recipe.settings.decontaminate) and not matting_is_ready():
+            if on_progress:
+                on_progress(Message("Preparing alpha matting (once after installation)"), None)
+            warm_up_matting()
+        prepare(recipe.settings, lambda sentence: on_progress(sentence, None) if on_progress else None)
+
     def _pinned(self, recipe: Recipe) -> Recipe:
         return replace(recipe, model=self.offered.pinned(recipe.model))
 
@@ -240,7 +258,7 @@ class Service:
             SegmentationError: The predictions have expired, or the background is not an upload.
         """
         behind = self.backdrop(recipe, backdrop)
-        _prepare_matting(recipe, on_progress)
+        self.prepare(recipe, on_progress)
         known = predictions.by_picture
         chosen = {index: known[index] for index in (known if indices is None else indices) if index in known}
         if not chosen:
@@ -274,10 +292,3 @@ class Service:
         run.abandon()
         self.predictions.forget(run.predictions)
         run.files.delete()
-
-
-def _prepare_matting(recipe: Recipe, on_progress: OnProgress | None) -> None:
-    if (recipe.settings.alpha_matting or recipe.settings.decontaminate) and not matting_is_ready():
-        if on_progress:
-            on_progress(Message("Preparing alpha matting (once after installation)"), None)
-        warm_up_matting()
