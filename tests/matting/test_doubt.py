@@ -52,7 +52,7 @@ def ghosts(alpha: Array, output: Array) -> int:
     return int(np.count_nonzero(far & (alpha > 0.15) & (alpha < 0.85)))
 
 
-@pytest.mark.parametrize("method", ["fast", "closed-form"])
+@pytest.mark.parametrize("method", ["fast", "closed-form", "lbdm"])
 def test_doubt_is_decided_by_the_picture(method: Method) -> None:
     image, truth, output = scene()
     matte = matted(image, output, method=method)

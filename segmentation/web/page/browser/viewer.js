@@ -289,7 +289,6 @@ const go = (place) => {
   render();
   film.children[at].scrollIntoView({ block: "nearest", inline: "nearest" });
   if (hasFocus) film.children[at].focus();
-  trigger("select");
 };
 
 const update = () => {
