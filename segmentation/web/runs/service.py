@@ -15,7 +15,7 @@ from segmentation.matting.alpha import warm_up as warm_up_matting
 from segmentation.messages import Message
 from segmentation.models.inspection.inspection import Inspection
 from segmentation.network.machine import available_cores
-from segmentation.picture.export import NO_BACKDROP
+from segmentation.picture.composition import NO_BACKDROP
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Picture
 from segmentation.predictor import Predictor, from_predictions, from_session

@@ -420,7 +420,7 @@ def test_the_settings_in_the_archive_make_the_same_files_again(
     tried: Watched, server: Server, photos: dict[str, Path], tmp_path: Path
 ) -> None:
     tried.open("background")
-    tried.page.get_by_label("WebP, lossless").check()
+    tried.page.get_by_label("WebP", exact=True).check()
     tried.turn("alpha_matting_erode_size", 6)  # of the first picture alone
     tried.tuned()
     tried.page.click("#download")
