@@ -31,13 +31,15 @@ from segmentation.models.registry import Registry, load_registry
 from segmentation.models.spec import ModelSpec
 from segmentation.network.pool import SessionPool
 from segmentation.network.session import Session, load_session
+from segmentation.picture.export import save_export
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Picture
 from segmentation.picture.png import save_png
 from segmentation.pipeline import Prediction, Result, predict, refine, segment
-from segmentation.settings import Settings
+from segmentation.settings import Export, Settings
 
 __all__ = [
+    "Export",
     "ImageError",
     "Inspection",
     "MattingError",
@@ -60,6 +62,7 @@ __all__ = [
     "load_session",
     "predict",
     "refine",
+    "save_export",
     "save_png",
     "segment",
 ]

@@ -35,6 +35,8 @@ class Cutout:
     stages: dict[str, Path] = field(default_factory=dict)
     """Pictures of the stages by name, if requested; "before" is the picture if browsers cannot show it,
     "before_screen" the picture at screen size if it is larger than that."""
+    density: float = 1.0
+    """Pixels of the file across a pixel of the picture, which a canvas or a limit may have scaled."""
 
     @property
     def all_files(self) -> list[Path]:

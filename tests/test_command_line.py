@@ -15,7 +15,7 @@ from PIL import Image
 
 from segmentation import Settings, load_image
 from segmentation.models.patch import NODE
-from segmentation.recipe import DEFAULTS, Recipe, save_recipe
+from segmentation.recipe import DEFAULTS, EXPORT, SETTINGS, Recipe, save_recipe
 from segmentation.settings import Export
 from tests import colours, graphs
 
@@ -168,7 +168,22 @@ def steep(path: Path) -> Path:
     )
 
 
-@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("name", EXPORT)
+def test_a_flag_about_the_file_does_what_the_setting_does(coloured: Path, out: Path, tmp_path: Path, name: str) -> None:
+    (flag, value), beside = FLAGS[name], {"classes": "all"} | NEEDED.get(name, {})
+    Image.fromarray(colours.face()[60:100, 60:100]).save(tmp_path / "square.png")
+    for given, file in ((beside | {name: value}, "with.yaml"), (beside, "without.yaml")):
+        save_recipe(Recipe.of("colours", given), tmp_path / file, "square.png")
+    assert cut(coloured, "-o", out / "flag", "--settings", tmp_path / "without.yaml", flag, model=None) == 0
+    assert cut(coloured, "-o", out / "file", "--settings", tmp_path / "with.yaml", model=None) == 0
+    assert cut(coloured, "-o", out / "without", "--settings", tmp_path / "without.yaml", model=None) == 0
+    by_flag, by_file, without = (next((out / folder).glob("[!.]*")) for folder in ("flag", "file", "without"))
+    assert by_flag.name == by_file.name
+    assert by_flag.read_bytes() == by_file.read_bytes()
+    assert by_flag.read_bytes() != without.read_bytes()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
 def test_a_flag_does_what_the_setting_does(models: Path, out: Path, tmp_path: Path, name: str) -> None:
     flag, value = FLAGS[name]
     steep(models / "steep.onnx")

@@ -28,6 +28,7 @@ def test_all_is_sorted_and_names_the_whole_public_api() -> None:
 
 def test_the_public_api_is_this() -> None:
     assert segmentation.__all__ == [
+        "Export",
         "ImageError",
         "Inspection",
         "MattingError",
@@ -50,6 +51,7 @@ def test_the_public_api_is_this() -> None:
         "load_session",
         "predict",
         "refine",
+        "save_export",
         "save_png",
         "segment",
     ]

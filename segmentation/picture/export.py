@@ -23,7 +23,7 @@ def save_export(
     picture: Picture,
     colours: RGB,
     alpha: Alpha,
-    path: Path,
+    path: str | Path,
     export: Export,
     backdrop: Picture | None = None,
     *,
@@ -48,6 +48,7 @@ def save_export(
         ImageError: The picture is too large for the format.
         OSError: The file cannot be written.
     """
+    path = Path(path)
     whole = composition(picture, colours, alpha, export, backdrop, reduced=reduced)
     profile = None if export.background == "mask" else picture.icc_profile
     if export.format == "png":  # never holds the whole file in memory

@@ -44,6 +44,11 @@ class Layout:
         return left, top, left + self.size[1] * own[0] / placed[0], top + self.size[0] * own[1] / placed[1]
 
     @property
+    def density(self) -> float:
+        """Pixels of the file across a pixel of the picture."""
+        return (self.place[2] - self.place[0]) / (self.part[2] - self.part[0])
+
+    @property
     def unit(self) -> float:
         """One percent of the subject's longer side, in pixels of the file."""
         left, top, right, bottom = self.subject

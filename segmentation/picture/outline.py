@@ -11,7 +11,7 @@ from segmentation.picture.resize import resize_window
 from segmentation.picture.rows import Rows, averaged
 
 _EDGE = 0.25  # alpha from which a pixel has an outline: a soft edge keeps most of its softness inside it
-_WIDTH = 8  # pixels to which wide outlines are shrunk: the distance is smooth, its threshold stays sharp
+_WIDTH = 16  # pixels to which wide outlines are shrunk: the distance is smooth, its threshold stays sharp
 _TILE = 256  # pixels a side; tiles without an edge are not computed
 
 

@@ -257,8 +257,8 @@ class Controls:
         settings = {name: by_name[name] for name in DEFAULTS} | {
             name: parse_value(name, by_name[name]) for name in TYPED
         }
-        # an emptied number is no number
-        settings |= {name: DEFAULTS[name] for name in ("max_edge", "max_kb") if by_name[name] is None}
+        # what was emptied has no value
+        settings |= {name: DEFAULTS[name] for name in ("canvas", "max_edge", "max_kb") if by_name[name] is None}
         if by_name[AUTO]:
             settings["alpha_matting_erode_size"] = "auto"
         if by_name["background"] == COLOUR:
