@@ -38,7 +38,8 @@ Background = Literal["transparent", "picture", "blur", "mask"]  # or a colour
 BACKGROUNDS: tuple[Background, ...] = get_args(Background)
 Canvas = Literal["none"]  # or its shape, or its size
 Shadow = Literal["none", "drop", "contact", "both"]
-MIN_CANVAS, MAX_CANVAS = 16, 8000  # pixels a side
+MIN_CANVAS, MAX_CANVAS = 16, 7000  # pixels a side
+MAX_EDGE = 30_000  # pixels
 MAX_CANVAS_RATIO = 10  # of the longer side to the shorter one
 MAX_MARGIN = 45.0  # percent of the canvas, so that two opposite ones leave some of it
 EachOrAll = Literal["each", "all"]
@@ -342,7 +343,7 @@ class Export(_Checked):
     """Opacity of the shadow, in percent."""
     format: Literal["png", "webp", "jpeg"] = "png"
     """'png' and 'webp' are lossless; 'jpeg' is small and has no transparency."""
-    max_edge: Annotated[int, Range(0, MAX_CANVAS), WHOLE] = 0
+    max_edge: Annotated[int, Range(0, MAX_EDGE), WHOLE] = 0
     """The most pixels on the file's longer side; larger ones are scaled down. 0 is no limit."""
     max_kb: Annotated[int, Range(0, 100_000), WHOLE] = 0
     """The most kB that a JPEG or WebP may have; its quality is lowered as far as needed, and WebP is lossless only if

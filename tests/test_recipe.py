@@ -51,7 +51,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "background_blur": st.floats(0.1, 20),
     "crop": st.booleans(),
     "crop_margin": st.floats(0, 100),
-    "canvas": st.sampled_from(["none", "1:1", "16:9", "1.91:1", "1000x1500"]) | st.integers(16, 8000),
+    "canvas": st.sampled_from(["none", "1:1", "16:9", "1.91:1", "1000x1500"]) | st.integers(16, 7000),
     "canvas_fill": st.floats(1, 200),
     "canvas_align": st.sampled_from(CHOICES["canvas_align"]),
     "canvas_margin": margin | st.tuples(margin, margin, margin, margin),
@@ -63,7 +63,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "shadow_blur": st.floats(0, 20),
     "shadow_opacity": st.floats(0, 100),
     "format": st.sampled_from(CHOICES["format"]),
-    "max_edge": st.integers(0, 8000),
+    "max_edge": st.integers(0, 30_000),
     "max_kb": st.integers(0, 100_000),
 }
 recipes = st.builds(

@@ -8,9 +8,10 @@ import numpy as np
 from segmentation.arrays import Alpha, Size
 from segmentation.messages import Message
 from segmentation.picture.compose import VISIBLE
-from segmentation.settings import MAX_CANVAS, Export
+from segmentation.settings import Export
 
 MAX_ENLARGED = 4.0  # times that a subject is enlarged to fill a canvas
+MAX_CANVAS_PIXELS = 50_000_000  # of a canvas made around a subject
 _NOTED = 1.5  # times from which enlarging is mentioned
 
 Box = tuple[float, float, float, float]
@@ -65,7 +66,7 @@ def layout_of(alpha: Alpha, export: Export, longest: int = 0, reduced: float = 1
         reduced: How many times smaller `alpha` is than the picture's own, in a preview.
     """
     subject = _visible(alpha, VISIBLE)
-    limit = min(edge or MAX_CANVAS**2 for edge in (longest, export.max_edge))
+    limit = min(edge or math.inf for edge in (longest, export.max_edge))
     if export.canvas == "none":
         return _cropped(subject, alpha.shape, export, limit)
     return _on_canvas(alpha, subject, export, limit, reduced)
@@ -101,7 +102,7 @@ def _with_effects(subject: Pixels, export: Export) -> Pixels:
     return min(lefts), min(tops), max(rights), max(bottoms)
 
 
-def _cropped(subject: Pixels, size: Size, export: Export, limit: int) -> Layout:
+def _cropped(subject: Pixels, size: Size, export: Export, limit: float) -> Layout:
     height, width = size
     part = (0, 0, width, height)
     if export.crop and subject != part:
@@ -121,7 +122,7 @@ def _cropped(subject: Pixels, size: Size, export: Export, limit: int) -> Layout:
     return Layout(file, part, (0, 0, file[1], file[0]), seen)
 
 
-def _on_canvas(alpha: Alpha, subject: Pixels, export: Export, limit: int, reduced: float) -> Layout:
+def _on_canvas(alpha: Alpha, subject: Pixels, export: Export, limit: float, reduced: float) -> Layout:
     outline = export.outline_width * max(subject[2] - subject[0], subject[3] - subject[1]) / 100
     left, top, right, bottom = subject[0] - outline, subject[1] - outline, subject[2] + outline, subject[3] + outline
     own = right - left, bottom - top  # across, down, as all pairs here
@@ -136,6 +137,10 @@ def _on_canvas(alpha: Alpha, subject: Pixels, export: Export, limit: int, reduce
         ratio = float(export.canvas.split(":")[0]) / float(export.canvas.split(":")[1])
         down = max(own[1] / shares[1], own[0] / shares[0] / ratio)
         canvas, scale = (down * ratio, down), 1.0
+        if canvas[0] * canvas[1] > MAX_CANVAS_PIXELS:
+            scale = math.sqrt(MAX_CANVAS_PIXELS / (canvas[0] * canvas[1]))
+            canvas = canvas[0] * scale, canvas[1] * scale
+            notes = (Message("The canvas was scaled down to {most} megapixels.", most=MAX_CANVAS_PIXELS // 10**6),)
     else:
         width, height = export.canvas.split("x")
         canvas = float(width), float(height)
@@ -148,7 +153,7 @@ def _on_canvas(alpha: Alpha, subject: Pixels, export: Export, limit: int, reduce
             )  # fmt: skip
         elif scale > _NOTED * reduced:
             notes = (Message("The subject was enlarged {times:.1f} times to fill the canvas.", times=scale / reduced),)
-    shrink = min(1.0, min(limit, MAX_CANVAS) / max(canvas))
+    shrink = min(1.0, limit / max(canvas))
     scale *= shrink
     file = tuple(max(1, _up(side * shrink)) for side in canvas)
     start = [before[i] * file[i] for i in (0, 1)]  # of the area within the margins

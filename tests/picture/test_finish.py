@@ -377,11 +377,19 @@ def test_a_picture_without_a_subject_has_a_file_all_the_same(frame: dict[str, An
         assert not pixels(Export(**frame, **effects), nothing).any()
 
 
+def test_a_canvas_around_a_large_subject_has_at_most_50_megapixels() -> None:
+    alpha = np.full((10, 20_000), 255, np.uint8)
+    layout = layout_of(alpha, Export(canvas="1:1", canvas_fill=100))
+    assert layout.notes == ("The canvas was scaled down to 50 megapixels.",)
+    assert layout.size == (7072, 7072)
+    assert layout.subject[2] - layout.subject[0] == pytest.approx(7071, abs=1)
+
+
 def test_haze_around_a_tiny_subject_makes_no_huge_picture() -> None:
     haze = np.full((900, 1200), 3, np.uint8)
     haze[400:403, 500:503] = 255
-    layout = layout_of(haze, Export(canvas="8000x8000"))
-    assert layout.place[2] - layout.place[0] <= 8010
+    layout = layout_of(haze, Export(canvas="7000x7000"))
+    assert layout.place[2] - layout.place[0] <= 7010
     assert layout.part[2] - layout.part[0] <= 1200
     cropped = layout_of(haze, Export(canvas="100x100", canvas_fill=10))
     assert cropped.part[2] - cropped.part[0] <= 35
@@ -397,7 +405,7 @@ def test_the_longest_side_is_limited(frame: dict[str, Any], background: str) -> 
     shown = pixels(Export(background=background, max_edge=48, **frame))
     assert max(shown.shape[:2]) == 48
     assert shown.shape[0] / shown.shape[1] == pytest.approx(whole.shape[0] / whole.shape[1], rel=0.03)
-    assert np.array_equal(pixels(Export(background=background, max_edge=8000, **frame)), whole)
+    assert np.array_equal(pixels(Export(background=background, max_edge=30_000, **frame)), whole)
     assert abs(shown.mean() - whole.mean()) < 6
 
 
