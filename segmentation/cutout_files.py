@@ -12,7 +12,7 @@ from segmentation.picture.export import save_picture, save_small, save_small_pic
 from segmentation.picture.layout import Box, layout_of
 from segmentation.picture.picture import Picture
 from segmentation.picture.png import save_png
-from segmentation.pipeline import Result
+from segmentation.pipeline import UNSURE, Result
 from segmentation.settings import Export
 
 SCREEN_SIDE = 1440  # pixels on the longer side of what a viewer shows before zooming
@@ -79,12 +79,15 @@ def save_stages(result: Result, folder: Path, stem: str) -> dict[str, Path]:
     """Write the planes of every stage as grey PNGs.
 
     Returns:
-        Stage -> file. The probability map has the network's resolution; there is a trimap only with matting.
+        Stage -> file. The probability map has the network's resolution; there is a trimap only with matting. The doubt,
+        one pixel a cell of the network, is there if it is worth a warning.
     """
     planes = {"probability": np.rint(result.probability * 255.0).astype(np.uint8), "mask": result.mask}
     if result.trimap is not None:
         planes["trimap"] = result.trimap
     planes["alpha"] = result.alpha
+    if result.doubt is not None and result.doubt_share > UNSURE:
+        planes["doubt"] = result.doubt.astype(np.uint8) * 255
     files = {stage: folder / f"{stem}.{stage}.png" for stage in planes}
     for stage, file in files.items():
         save_png(planes[stage], file)

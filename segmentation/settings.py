@@ -34,6 +34,8 @@ NETWORK_SETTINGS = ("mean", "std", "size", "contract")
 OUTPUT_ENDINGS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 Method = Literal["fast", "closed-form"]
+MaskMode = Literal["replace", "add", "subtract", "intersect"]
+Subjects = Literal["all", "each", "largest"]
 Background = Literal["transparent", "picture", "blur", "mask"]  # or a colour
 BACKGROUNDS: tuple[Background, ...] = get_args(Background)
 Canvas = Literal["none"]  # or its shape, or its size
@@ -204,6 +206,17 @@ def _classes(value: object) -> Classes:
     )
 
 
+def _model_id(value: object) -> object:
+    if value is None or (isinstance(value, str) and re.fullmatch(r"(?:[a-z0-9][a-z0-9._-]{0,63})?", value)):
+        return value or ""
+    raise SettingsError(
+        Message(
+            "{setting} must be the id of a model that takes clicks, such as slimsam-77, or empty, not {value}.",
+            setting="prompt_model", value=_short_repr(value),
+        )
+    )  # fmt: skip
+
+
 WHOLE = BeforeValidator(_whole)
 Edge = Annotated[int, Range(MIN_SIZE, MAX_SIZE), WHOLE]
 Level = Annotated[float, Range(-1000.0, 1000.0)]
@@ -269,6 +282,17 @@ class Settings(_Checked):
     """Remove specks, smooth the outline and make the mask binary."""
     decontaminate: bool = False
     """Remove the old background's colour from the edges even without matting; matting always does it."""
+    invert: bool = False
+    """Cut out the background instead of the subject."""
+    mask_mode: MaskMode = "replace"
+    """How a mask of your own joins the model's: 'replace' uses yours alone, and no model; 'add' takes what either has,
+    'subtract' removes yours from the model's, and 'intersect' takes what both have."""
+    subjects: Subjects = "all"
+    """Subjects that do not touch each other: 'all' in one cutout, 'each' in a cutout of its own, by size, or only the
+    'largest'."""
+    prompt_model: Annotated[str, BeforeValidator(_model_id)] = ""
+    """Id of a model that cuts out what it is pointed at, such as 'slimsam-77': clicks and boxes restrict the answer to
+    what it finds there. Empty: they choose among the subjects that were found."""
     classes: Annotated[Classes, BeforeValidator(_classes)] = "each"
     """Classes to join into one cutout, such as hair,hat; 'all' joins everything but the background, 'each' makes a
     cutout of every class found. For models that tell classes apart."""

@@ -1,5 +1,6 @@
 """Recipes: what is written is read back, whatever the settings; what is no recipe gets its sentence."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,16 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmentation import Settings, SettingsError
-from segmentation.recipe import DEFAULTS, Recipe, load_recipe, parse_value, save_recipe, write_value
+from segmentation import Correction, Point, Settings, SettingsError, Stroke
+from segmentation.recipe import (
+    DEFAULTS,
+    Recipe,
+    load_corrections,
+    load_recipe,
+    parse_value,
+    save_recipe,
+    write_value,
+)
 from segmentation.settings import (
     BACKGROUNDS,
     CHOICES,
@@ -40,6 +49,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "trust_mask": st.floats(0, 1),
     "post_process_mask": st.booleans(),
     "decontaminate": st.booleans(),
+    "invert": st.booleans(),
+    "mask_mode": st.sampled_from(CHOICES["mask_mode"]),
+    "subjects": st.sampled_from(CHOICES["subjects"]),
+    "prompt_model": st.sampled_from(["", "slimsam-77"]),
     "classes": st.sampled_from(EACH_OR_ALL)
     | st.lists(st.sampled_from(["hair", "hat", "7", "1e3", "a.b-c_d"]), max_size=4),
     "mean": st.none() | number | st.tuples(number, number, number),
@@ -86,7 +99,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(recipe=recipes)
 def test_a_written_recipe_is_read_back(folder: Path, recipe: Recipe) -> None:
     save_recipe(recipe, folder / "settings.yaml")
-    assert load_recipe(folder / "settings.yaml") == (recipe, None)
+    assert load_recipe(folder / "settings.yaml") == (recipe, None, {})
 
 
 @settings(max_examples=100, deadline=None)
@@ -187,7 +200,7 @@ def test_typed_values_of_another_kind_are_refused_by_name(name: str, text: str, 
 def load(folder: Path, text: str) -> tuple[Recipe, Path | None]:
     path = folder / "settings.yaml"
     path.write_text(text, encoding="utf-8")
-    return load_recipe(path)
+    return load_recipe(path)[:2]
 
 
 def test_a_file_tells_how_to_use_it_and_names_every_setting(tmp_path: Path) -> None:
@@ -288,3 +301,48 @@ def test_numbers_keep_every_digit(tmp_path: Path) -> None:
     save_recipe(Recipe("u2netp", Settings(mean=mean)), tmp_path / "a.yaml")
     assert load_recipe(tmp_path / "a.yaml")[0].settings.mean == mean
     assert parse_value("mean", write_value(mean)) == mean
+
+
+STROKES = (Stroke("keep", 3.25, ((0.1, 1 / 3), (5.0, 6.0))), Stroke("solve", 2.0, ((1.0, 2.0),)))
+LONG = (Stroke("remove", 4.0, tuple((n * 0.1, n / 3) for n in range(2_000))),)
+
+
+def test_corrections_are_kept_by_the_pictures_name(tmp_path: Path) -> None:
+    said = {
+        "a: b.jpg": Correction(STROKES, (Point(1.0, 2.0, keep=False),), (1.0, 2.0, 3.0, 4.5)),
+        "no": Correction(LONG),
+        "c.jpg": Correction(mask=tmp_path / "c-mask.png", trimap=tmp_path / "c-trimap.png"),
+    }
+    save_recipe(Recipe("u2netp"), tmp_path / "settings.yaml", corrections=said)
+    assert load_recipe(tmp_path / "settings.yaml") == (Recipe("u2netp"), None, said)
+    assert load_corrections(tmp_path / "settings.yaml") == said
+    assert "points: [[0.1, 0.333" in (tmp_path / "settings.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.yaml"])
+def test_strokes_are_read_from_json_and_yaml(tmp_path: Path, name: str) -> None:
+    strokes = [stroke.as_json() for stroke in STROKES]
+    write = json.dumps if name.endswith("json") else yaml.safe_dump
+    for value, expected in (
+        (strokes, {"": Correction(STROKES)}),
+        ({"a.jpg": strokes}, {"a.jpg": Correction(STROKES)}),
+        ({"a.jpg": {"strokes": strokes, "box": [1, 2, 3, 4]}}, {"a.jpg": Correction(STROKES, box=(1, 2, 3, 4))}),
+    ):
+        (tmp_path / name).write_text(write(value), encoding="utf-8")
+        assert load_corrections(tmp_path / name) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("7", "has no strokes: it must be a list of them, or one for each picture"),
+        ("a.jpg: 7", "a.jpg: A correction may have strokes, points, a box"),
+        ("a.jpg: [{kind: keep}]", "a.jpg: Stroke 1 must have a radius"),
+        ("a.jpg: {mask: b.png, colour: 3}", "a.jpg: A correction may have"),
+        ("{", "cannot be read as settings"),
+    ],
+)
+def test_wrong_strokes_are_told_with_their_picture(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "strokes.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=sentence):
+        load_corrections(tmp_path / "strokes.yaml")

@@ -52,6 +52,13 @@ def resize_part(picture: RGB, size: Size, box: tuple[float, float, float, float]
     return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BICUBIC, box=inside))
 
 
+def resize_box(
+    plane: npt.NDArray[np.float32], size: Size, box: tuple[float, float, float, float]
+) -> npt.NDArray[np.float32]:
+    """A box (left, top, right, bottom; parts of pixels too) of a float32 plane at (height, width), bilinearly."""
+    return np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR, box=box))
+
+
 def shrunk(picture: Picture, longest: int) -> Picture:
     """The picture, shrunk if its longer side exceeds `longest` pixels."""
     scale = longest / max(picture.size)

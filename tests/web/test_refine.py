@@ -6,6 +6,7 @@ import shutil
 import time
 import weakref
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from segmentation.web.guard.uploads import sweep
 from segmentation.web.runs.archive import write_archive
 from segmentation.web.runs.predictions import PredictionCache, Predictions
 from segmentation.web.runs.run import Run
+from segmentation.web.runs.tuning import Target
 from tests.web.conftest import Server
 
 BRIGHT = "bright.onnx"
@@ -208,10 +210,44 @@ def test_what_is_tuned_is_not_swept_for_its_age(server: Server, photos: dict[str
     long_ago = time.time() - 3700
     for path in (folder, run.folder, again.folder):
         os.utime(path, (long_ago, long_ago))
-    assert server.service.preview(run, run.recipe) is not None  # a hand on the other picture
+    assert server.service.preview(run, 1, Target("1 ", run.recipe, None)) is not None  # a hand on the other picture
     sweep(3600)
     assert all(cutout.file.exists() for _, cutout in run.outcomes.cutouts)
     assert write_archive(run).exists()
+    server.service.shown.drop(run)
+
+
+@pytest.mark.parametrize("moves", ["before", "after"])
+def test_the_last_move_of_a_hand_is_tuned_although_the_one_before_is_late(
+    server: Server, small_photos: dict[str, Path], moves: str
+) -> None:
+    folder = server.uploads / ("d" * 63 + str(len(moves)))
+    folder.mkdir()
+    paths = [str(shutil.copy(small_photos[name], folder)) for name in ("cheetah", "chelsea")]
+    run = server.service.new_run(paths, Recipe.of(BRIGHT, {"alpha_matting": False}))
+    list(server.service.work.process(run, for_page=True))
+    handlers: dict[Any, Any] = {fn.api_name: fn for fn in server.page.fns.values()}
+    values = {block.elem_id: block.value for block in handlers["preview"].inputs[3:]}
+
+    def move(**changed: Any) -> None:
+        own = values | {"model": BRIGHT, "alpha_matting": False, "crop": True} | changed
+        handlers["preview"].fn("1 ", run, True, None, *own.values())
+
+    def tuning() -> Iterator[Any]:
+        return iter(handlers["tune"].fn(run, True, None))
+
+    move(crop_margin=5)
+    first = tuning()
+    if moves == "before":  # the first was sent before the second move, and is answered after
+        move(crop_margin=50)
+    next(first)
+    if moves == "after":
+        move(crop_margin=50)
+    for late in (first, tuning()):
+        list(late)
+    made_by = [made.recipe.export.crop_margin for made in run.outcomes.made_by.values()]
+    assert made_by == [run.recipe.export.crop_margin, 50]
+    assert run.tuning.done == run.tuning.current.number == 2
     server.service.shown.drop(run)
 
 

@@ -1,14 +1,17 @@
 """The controls of a recipe, read into a `Recipe` and filled from one."""
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 import gradio as gr
 
+from segmentation.corrections import NOTHING, Correction, parsed, read_correction
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.matting.classes import NO_CLASSES, check_classes
 from segmentation.messages import Message
+from segmentation.models.choice import promptable_of
 from segmentation.models.patch import patched
 from segmentation.models.registry import Registry
 from segmentation.models.spec import ModelSpec
@@ -110,6 +113,7 @@ class Controls:
         self._add(AUTO, gr.Checkbox(EXTRA[AUTO], label=i18n(AUTO), info=info(AUTO), elem_id=AUTO))
         self._radio("matting_method", LABELS["matting_method"])
         self._slider("trust_mask")
+        self._radio("mask_mode", LABELS["mask_mode"], visible=False)
 
     def background(self) -> None:
         """What lies behind the subject."""
@@ -172,7 +176,10 @@ class Controls:
         self._number("max_kb", visible=False)
 
     def network(self) -> None:
-        """Post-processing of the mask, and the network's input."""
+        """What counts as subject, post-processing of the mask, and the network's input."""
+        self._radio("subjects", LABELS["subjects"])
+        self._prompt_model()
+        self._checkbox("invert")
         self._checkbox("post_process_mask")
         for name in TEXT_FIELDS:
             self._add(
@@ -182,6 +189,18 @@ class Controls:
                     elem_id=name,
                 ),
             )  # fmt: skip
+
+    def _prompt_model(self) -> None:
+        """Which promptable model says what a click means, if any is on offer."""
+        choices = [(named(spec), spec.id) for spec in self._registry().values() if spec.prompt]
+        self._add(
+            "prompt_model",
+            gr.Dropdown(
+                [(i18n("prompt_model_none"), ""), *choices], value=DEFAULTS["prompt_model"],
+                label=i18n("prompt_model"), info=info("prompt_model"), elem_id="prompt_model", visible=bool(choices),
+                allow_custom_value=True,  # of a link; checked when pictures are cut out
+            ),
+        )  # fmt: skip
 
     def hide_irrelevant(self) -> None:
         """Hide controls made meaningless by another choice, in the browser alone. Call it after all are laid out."""
@@ -307,6 +326,8 @@ class Controls:
             model = models.default.id
         try:
             recipe = Recipe.of(model, {name: parse_value(name, text) for name, text in texts.items()})
+            if recipe.settings.prompt_model:
+                promptable_of(models, recipe.settings.prompt_model)
             known = self.classes_of(model)
             spec = self._spec(model)
             check_classes(recipe.settings.classes, known, spec.title if spec else model)
@@ -326,6 +347,8 @@ class Controls:
         try:
             if not self._is_usable(stored.get("model")):
                 stored.pop("model", None)
+            if not getattr(models.find(str(stored.get("prompt_model"))), "prompt", None):
+                stored.pop("prompt_model", None)
             self.read([(default | stored)[name] for name in self.by_name])
         except (SegmentationError, TypeError, AttributeError):
             return default
@@ -339,12 +362,28 @@ def _chips(chosen: Classes | Sequence[str]) -> list[str]:
     return list(chosen)
 
 
-def link(recipe: Recipe) -> str:
+def link(recipe: Recipe, correction: Correction = NOTHING) -> str:
     """The query string of a link that carries a recipe: the model, and what differs from the defaults.
 
     Each server chooses its default model at start, so a link that left it out could mean another one tomorrow.
+
+    Args:
+        recipe: The recipe.
+        correction: Strokes, points and box of the picture that the link is about.
     """
-    return urlencode({"model": recipe.model} | {name: write_value(value) for name, value in recipe.changed.items()})
+    said = {name: json.dumps(part, separators=(",", ":")) for name, part in correction.as_json().items()}
+    values = {name: write_value(value) for name, value in recipe.changed.items()}
+    return urlencode({"model": recipe.model} | values | said)
+
+
+def linked_correction(query: Mapping[str, str]) -> tuple[Correction, str]:
+    """What a link says about the first picture, and a message if that cannot be used ("" if it can)."""
+    said: dict[str, Any] = {name: query[name] for name in ("strokes", "points", "box") if name in query}
+    said |= {"candidate": parsed(query["candidate"])} if "candidate" in query else {}
+    try:
+        return read_correction(said), ""
+    except SettingsError as error:
+        return NOTHING, Message("This link's strokes cannot be used. {problem}", problem=error.message)
 
 
 def choices_of(registry: Registry) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from segmentation.messages import Message
 STAGES = {
     "decode": Message("reading"),
     "network": Message("finding the subject"),
+    "prompt": Message("finding what you point at"),
     "mask": Message("making the mask"),
     "matting": Message("matting the outline"),
     "colours": Message("cleaning the edge colours"),
