@@ -140,7 +140,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "background_fit": {"background": "picture"},
     "crop_margin": {"crop": True},
     "canvas_fill": {"canvas": "1:1"},
-    "canvas_align": {"canvas": "1:1"},
+    "canvas_align": {"canvas": "1:3"},
     "canvas_margin": {"canvas": "1:1"},
     "outline_colour": {"outline_width": 4.0},
     "shadow_angle": {"shadow": "drop"},
@@ -176,6 +176,8 @@ def steep(path: Path) -> Path:
 def test_a_flag_about_the_file_does_what_the_setting_does(coloured: Path, out: Path, tmp_path: Path, name: str) -> None:
     (flag, value), beside = FLAGS[name], {"classes": "all"} | NEEDED.get(name, {})
     Image.fromarray(colours.face()[60:100, 60:100]).save(tmp_path / "square.png")
+    grain = np.random.default_rng(0).integers(0, 5, (200, 160, 3), np.uint8)  # for something to blur
+    Image.fromarray(colours.face() // 8 * 7 + grain).save(coloured)
     for given, file in ((beside | {name: value}, "with.yaml"), (beside, "without.yaml")):
         save_recipe(Recipe.of("colours", given), tmp_path / file, "square.png")
     assert cut(coloured, "-o", out / "flag", "--settings", tmp_path / "without.yaml", flag, model=None) == 0
