@@ -76,6 +76,12 @@ class Page:
                     self.own = OwnPlanes(service, controls)
                 with gr.Accordion(i18n("section_background"), open=False, elem_id="section_background"):
                     controls.background()
+                with gr.Accordion(i18n("section_canvas"), open=False, elem_id="section_canvas"):
+                    controls.canvas()
+                with gr.Accordion(i18n("section_effects"), open=False, elem_id="section_effects"):
+                    controls.effects()
+                with gr.Accordion(i18n("section_output"), open=False, elem_id="section_output"):
+                    controls.output()
                 with gr.Accordion(i18n("section_network"), open=False, elem_id="section_network"):
                     controls.network()
                 self.reset_button = gr.Button(i18n("reset"), elem_id="reset", size="sm")

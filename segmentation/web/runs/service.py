@@ -19,7 +19,7 @@ from segmentation.messages import Message
 from segmentation.models.inspection.inspection import Inspection
 from segmentation.network.machine import available_cores
 from segmentation.network.session import Session
-from segmentation.picture.export import NO_BACKDROP
+from segmentation.picture.composition import NO_BACKDROP
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Picture
 from segmentation.pipeline import Prediction, point_at
