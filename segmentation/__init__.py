@@ -41,15 +41,17 @@ from segmentation.models.registry import Registry, load_registry
 from segmentation.models.spec import ModelSpec
 from segmentation.network.pool import SessionPool
 from segmentation.network.session import Session, load_session
+from segmentation.picture.export import save_export
 from segmentation.picture.load import load_image
 from segmentation.picture.own_planes import load_mask, load_trimap
 from segmentation.picture.picture import Picture
 from segmentation.picture.png import save_png
 from segmentation.pipeline import Prediction, Result, predict, refine, segment, subjects_of
-from segmentation.settings import Settings
+from segmentation.settings import Export, Settings
 
 __all__ = [
     "Correction",
+    "Export",
     "ImageError",
     "Inspection",
     "MattingError",
@@ -81,6 +83,7 @@ __all__ = [
     "read_points",
     "read_strokes",
     "refine",
+    "save_export",
     "save_png",
     "segment",
     "subjects_of",

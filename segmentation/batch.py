@@ -14,10 +14,8 @@ from segmentation.messages import Message
 from segmentation.network.watchdog import Cancelled
 from segmentation.outputs import Namer, Outputs, cutout_names
 from segmentation.parallel import Events, in_parallel
-from segmentation.picture.export import (
-    export_box,
-    save_export,
-)
+from segmentation.picture.export import save_export
+from segmentation.picture.layout import layout_of
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits, Picture
 from segmentation.pipeline import (
@@ -209,10 +207,10 @@ class _Job:
         warnings = save_export(picture, result.foreground, result.alpha, file, self.export, self.backdrop)
         if self.outputs:
             self.outputs.wrote(index, file)
-        box = export_box(result.alpha, self.export)
+        layout = layout_of(result.alpha, self.export)
         small, screen, stages = None, None, dict[str, Path]()
         if self.thumbnails:
             small = save_thumbnail(picture, result, file, self.export, self.backdrop, self.thumbnails)
         if self.stages:
             screen, stages = save_for_viewer(picture, result, file, self.export, self.backdrop)
-        return Cutout(label, file, box, small, screen, stages), warnings
+        return Cutout(label, file, layout.box, small, screen, stages, layout.density), warnings

@@ -1,6 +1,7 @@
 """The model and settings of a run as one value: stored, shared by link, saved beside the cutouts, and repeatable."""
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -97,11 +98,21 @@ def parse_value(name: str, text: str) -> Any:
         return parse_numbers(name, text)
     if name == "size":
         return parse_size(text)
+    if name == "canvas_margin":
+        return _numbers_or_text(name, text)
     if name in ("classes", "prompt_model"):  # a class may be called 7
         return text
     if isinstance(DEFAULTS[name], bool):
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
     return number_or_text(text)
+
+
+def _numbers_or_text(name: str, text: str) -> Any:
+    try:
+        numbers = parse_numbers(name, text)
+    except SettingsError:  # `Export` says what is wrong with the text
+        return text
+    return DEFAULTS[name] if numbers is None else numbers
 
 
 def number_or_text(text: str) -> int | float | str:
@@ -112,6 +123,24 @@ def number_or_text(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without the numbers of base 60, so that 16:9 is no 969."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (
+            tag,
+            re.compile(rf"(?!.*:)(?:{pattern.pattern})", pattern.flags)
+            if tag.endswith((":int", ":float"))
+            else pattern,
+        )
+        for tag, pattern in resolvers
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 class _OnOneLine(list[Any]):
@@ -220,7 +249,7 @@ def _read(path: Path) -> Any:
         try:
             return json.loads(text)  # which is YAML too, and read in no time
         except ValueError:
-            return yaml.safe_load(text)
+            return yaml.load(text, _Loader)  # noqa: S506 - it is a SafeLoader
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: not UTF-8, or 2020-99-99
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:120]
         raise SettingsError(

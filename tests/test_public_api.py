@@ -29,6 +29,7 @@ def test_all_is_sorted_and_names_the_whole_public_api() -> None:
 def test_the_public_api_is_this() -> None:
     assert segmentation.__all__ == [
         "Correction",
+        "Export",
         "ImageError",
         "Inspection",
         "MattingError",
@@ -60,6 +61,7 @@ def test_the_public_api_is_this() -> None:
         "read_points",
         "read_strokes",
         "refine",
+        "save_export",
         "save_png",
         "segment",
         "subjects_of",

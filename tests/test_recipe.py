@@ -25,6 +25,7 @@ from segmentation.settings import (
     CHOICES,
     EACH_OR_ALL,
     MAX_ERODE_SIZE,
+    MAX_MARGIN,
     MAX_SIZE,
     MIN_SIZE,
     Export,
@@ -37,6 +38,7 @@ ERODE = "alpha_matting_erode_size"
 number = st.floats(-1000, 1000)
 divisor = number.filter(lambda n: n != 0)
 size = st.integers(MIN_SIZE, MAX_SIZE)
+margin = st.floats(0, MAX_MARGIN)
 colour = st.integers(0, 0xFFFFFF).map(lambda n: f"#{n:06x}")
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "alpha_matting": st.booleans(),
@@ -60,9 +62,22 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "background": st.sampled_from(BACKGROUNDS) | colour,
     "background_fit": st.sampled_from(CHOICES["background_fit"]),
     "background_blur": st.floats(0.1, 20),
-    "format": st.sampled_from(CHOICES["format"]),
     "crop": st.booleans(),
     "crop_margin": st.floats(0, 100),
+    "canvas": st.sampled_from(["none", "1:1", "16:9", "1.91:1", "1000x1500"]) | st.integers(16, 7000),
+    "canvas_fill": st.floats(1, 200),
+    "canvas_align": st.sampled_from(CHOICES["canvas_align"]),
+    "canvas_margin": margin | st.tuples(margin, margin, margin, margin),
+    "outline_width": st.floats(0, 20),
+    "outline_colour": colour,
+    "shadow": st.sampled_from(CHOICES["shadow"]),
+    "shadow_angle": st.floats(0, 360),
+    "shadow_distance": st.floats(0, 50),
+    "shadow_blur": st.floats(0, 20),
+    "shadow_opacity": st.floats(0, 100),
+    "format": st.sampled_from(CHOICES["format"]),
+    "max_edge": st.integers(0, 30_000),
+    "max_kb": st.integers(0, 100_000),
 }
 recipes = st.builds(
     Recipe.of,
@@ -136,6 +151,12 @@ def test_values_are_written_as_people_type_them(value: Any, text: str) -> None:
         ("alpha_matting", "True", True),
         ("alpha_matting", "0", False),
         ("crop", "1", True),
+        ("canvas", "1000", 1000),
+        ("canvas", "16:9", "16:9"),
+        ("canvas_margin", "5,5,12,5", (5, 5, 12, 5)),
+        ("canvas_margin", "0,5", 0.5),
+        ("canvas_margin", "", 0.0),
+        ("canvas_margin", "wide", "wide"),
         ("size", "512x768", (512, 768)),
         ("mean", "0.5, 0.5, 0.5", (0.5, 0.5, 0.5)),
         ("std", "", None),
@@ -196,6 +217,11 @@ def test_a_file_may_leave_settings_out(tmp_path: Path) -> None:
     assert backdrop is None
 
 
+def test_the_shape_of_a_canvas_is_no_number_of_base_60(tmp_path: Path) -> None:
+    recipe, _ = load(tmp_path, "model: modnet\ncanvas: 16:9\ncanvas_margin: [5, 0x2, 1_0, 1.5]\n")
+    assert recipe.export == Export(canvas="16:9", canvas_margin=(5, 2, 10, 1.5))
+
+
 def test_a_backdrop_lies_beside_its_recipe(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "settings.yaml"
     path.parent.mkdir()
@@ -244,7 +270,7 @@ def test_what_is_no_recipe_gets_its_sentence(tmp_path: Path, text: str, sentence
     with pytest.raises(SettingsError, match=sentence) as caught:
         load(tmp_path, text)
     assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+    assert len(str(caught.value)) < 650 + len(str(tmp_path))
 
 
 def test_a_picture_in_place_of_a_recipe_gets_its_sentence(tmp_path: Path, photos: dict[str, Path]) -> None:

@@ -38,6 +38,8 @@ _TYPES: dict[str, Any] = {
     "std": float | list[float] | None,
     "size": int | list[int] | None,
     "background": str,
+    "canvas": str,
+    "canvas_margin": float | list[float],
 }
 _FILE = {"path": "/path/that/the/upload/returned/cat.jpg", "meta": {"_type": "gradio.FileData"}}
 _EXAMPLES: dict[str, Any] = {

@@ -16,10 +16,12 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from segmentation import Session, load_image, save_export, segment
+from segmentation.__main__ import main
 from segmentation.batch import Outcome
 from segmentation.cutout_files import Cutout
 from segmentation.pipeline import Prediction
-from segmentation.recipe import Recipe
+from segmentation.recipe import Recipe, save_recipe, write_value
 from segmentation.report import Report
 from segmentation.web.guard.uploads import sweep
 from segmentation.web.runs.archive import write_archive
@@ -53,6 +55,39 @@ def test_other_settings_give_the_bytes_of_a_whole_run_without_the_network(
     assert all("network" in entry["seconds"] for entry in first)
     assert not any("network" in entry["seconds"] for entry in report)
     assert {entry["run"] for entry in report} == {begun[0]}
+
+
+@pytest.mark.parametrize(
+    "finish",
+    [
+        {"canvas": "300x400", "canvas_margin": [2, 4, 6, 8], "shadow": "both", "outline_width": 2.0, "format": "webp"},
+        {"canvas": "3:2", "background": "blur", "shadow": "drop", "format": "jpeg", "max_kb": 12, "max_edge": 300},
+    ],
+)
+def test_a_finished_product_has_the_same_bytes_wherever_it_was_made(
+    client: Client,
+    server: Server,
+    photos: dict[str, Path],
+    begun: tuple[str, list[str]],
+    tmp_path: Path,
+    u2netp: Session,
+    finish: dict[str, Any],
+) -> None:
+    photo = photos["cheetah"]
+    (whole,), _ = client.predict(images=[handle_file(photo)], **finish, api_name="/segment")
+    (refined,), _ = client.predict(run=begun[0], pictures=[0], **finish, api_name="/refine")
+    recipe = Recipe.of("u2netp", finish)
+    save_recipe(recipe, tmp_path / "settings.yaml")
+    by_file = ["--settings", str(tmp_path / "settings.yaml")]
+    by_flags = [f"--{name.replace('_', '-')}={write_value(value)}" for name, value in recipe.changed.items()]
+    files = [Path(whole), Path(refined)]
+    for place, flags in enumerate((by_file, ["--model", "u2netp", *by_flags])):
+        assert main(["cut", str(photo), "-o", str(tmp_path / str(place)), *flags]) == 0
+        files.append(tmp_path / str(place) / f"cheetah-cutout{recipe.export.ending}")
+    picture = load_image(photo)
+    result = segment(picture, u2netp)
+    save_export(picture, result.foreground, result.alpha, tmp_path / "library", recipe.export)
+    assert {file.read_bytes() for file in files} == {(tmp_path / "library").read_bytes()}
 
 
 def test_pictures_are_chosen_by_their_numbers(client: Client, begun: tuple[str, list[str]]) -> None:

@@ -13,8 +13,9 @@ def viewer_value(run: Run, say: Say) -> dict[str, Any]:
     """The cutouts of a run so far, and the pictures that failed.
 
     Paths are in the upload folder, whose files Gradio serves to anyone who knows the path. A box is the left, top,
-    right and bottom of the written part, in a picture of size (height, width). A correction is what the visitor says
-    about the picture now, of which its cutout may not yet have all: it has as many strokes as were applied.
+    right and bottom of the written part, in a picture of size (height, width); a canvas may reach beyond it. The
+    density is the file's pixels across a pixel of the picture. A correction is what the visitor says about the picture
+    now, of which its cutout may not yet have all: it has as many strokes as were applied.
     """
     outcomes = run.outcomes.by_picture
     reports = {index: outcome.report for index, outcome in outcomes.items()}
@@ -35,6 +36,7 @@ def viewer_value(run: Run, say: Say) -> dict[str, Any]:
             ),
             "warnings": [say(text) for text in reports[index].warnings],
             "box": cutout.box,
+            "density": cutout.density,
             "size": (reports[index].height, reports[index].width),
             "stages": _stages(cutout.stages),
             "correction": run.corrections.get(index).as_json(),

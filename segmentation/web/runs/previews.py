@@ -13,13 +13,15 @@ from segmentation.cutout_files import Cutout, save_stages
 from segmentation.errors import SettingsError
 from segmentation.matting.mask import to_mask
 from segmentation.matting.trimap import auto_erode_size
-from segmentation.picture.export import Box, export_box, save_export
+from segmentation.picture.export import export_box, save_export
+from segmentation.picture.layout import Box
 from segmentation.picture.picture import Limits
 from segmentation.picture.resize import resize
 from segmentation.pipeline import Prediction, nothing_found, refine, subjects_of
 from segmentation.recipe import Recipe
 from segmentation.settings import Settings, with_values
 from segmentation.web.runs.outcomes import key_of
+from segmentation.web.runs.predictions import PREVIEW_SIDE
 from segmentation.web.runs.run import Run
 
 MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved more coarsely, so that previews stay fast
@@ -89,10 +91,13 @@ def make_preview(
     results = {each.label: each for each in subjects_of(replace(whole, label=label), settings)}
     result = results.get(cutout.label, next(iter(results.values())))
     stem = f"preview-{uuid.uuid4().hex}"
-    # lossless WebP only takes longer to write
-    export = recipe.export if recipe.export.format == "jpeg" else with_values(recipe.export, format="png")
+    # lossless WebP only takes longer to write, and a smaller picture fits sooner
+    kind = "jpeg" if recipe.export.format == "jpeg" else "png"
+    edge = min(recipe.export.max_edge or PREVIEW_SIDE, PREVIEW_SIDE)
+    export = with_values(recipe.export, format=kind, max_edge=edge, max_kb=0)
     file = run.folder / f"{stem}{export.ending}"
-    notes = save_export(small.picture, result.foreground, result.alpha, file, export, behind)
+    reduced = max(small.size) / max(small.picture.size)
+    notes = save_export(small.picture, result.foreground, result.alpha, file, export, behind, reduced=reduced)
     stages = save_stages(result, run.folder, stem)
     run.files.retire([file, *stages.values()])  # the full-size cutout replaces it in a moment
     return Preview(

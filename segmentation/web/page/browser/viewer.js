@@ -8,7 +8,7 @@ import { zooming } from "./zooming.js";
 
 /**
  * The value from viewer.py. Paths are in the upload folder; a box is the left, top, right and bottom of the written
- * part, in a picture of size [height, width].
+ * part, in a picture of size [height, width], beyond which a canvas may reach.
  * @typedef {object} Value
  * @property {string} run which run is shown
  * @property {number} since when it was first shown: anything older is stale
@@ -30,6 +30,7 @@ import { zooming } from "./zooming.js";
  * @property {string[]} warnings
  * @property {[number, number, number, number]} box
  * @property {[number, number]} size
+ * @property {number} density pixels of the file across a pixel of the picture
  * @property {Record<string, string>} stages stage -> path
  * @property {import("./strokes.js").Correction} correction what was said about the picture
  * @property {number} revision which of the corrections sent that is
@@ -198,7 +199,10 @@ const render = () => {
     for (const node of Object.values(views)) node.hidden = true;
     return;
   }
-  shown.dataset.selected = item.key; // sent along by events.js
+  if (shown.dataset.selected !== item.key) {
+    shown.dataset.selected = item.key; // sent along by events.js
+    trigger("select", { key: item.key });
+  }
   const stages = STAGES.filter((name) => item.stages[name]);
   if (STAGES.includes(view) && !stages.includes(view)) view = "cutout";
   const [height, width] = item.size;
@@ -210,8 +214,8 @@ const render = () => {
   const staged = stages.includes(view) && !correct.isActive;
   sheet.dataset.view = correct.isActive ? "correct" : view;
   sheet.style.aspectRatio = `${boxWidth} / ${boxHeight}`;
-  const scale = items[at].size[1] / width; // full size relative to the preview
-  const natural = (boxWidth * scale) / window.devicePixelRatio; // CSS width at one screen pixel per picture pixel
+  const scale = (items[at].size[1] / width) * items[at].density; // pixels of the file across one of the picture shown
+  const natural = (boxWidth * scale) / window.devicePixelRatio; // CSS width at one screen pixel per pixel of the file
   // limits how far small pictures are enlarged
   const fit = Math.min(stage.clientWidth, (stage.clientHeight * boxWidth) / boxHeight, 4 * natural) || natural;
   pixels = natural / fit;
@@ -260,8 +264,8 @@ const render = () => {
     else link.href = url(path);
   }
   save.download = items[at].file_name;
-  // the alpha is that of the whole picture, and would not match a cropped cutout ("mask only" does)
-  saveAlpha.hidden = item.box[2] - item.box[0] !== width || item.box[3] - item.box[1] !== height;
+  // the alpha is that of the whole picture, and would not match a part of it or a canvas ("mask only" does)
+  saveAlpha.hidden = String(item.box) !== String([0, 0, width, height]);
   saveAlpha.download = `${items[at].file_name.replace(/\.\w+$/, "")}-alpha.png`;
   const { index, key, size, correction = NOTHING, revision = 0 } = items[at];
   correct.show({
@@ -286,7 +290,6 @@ const go = (place) => {
   render();
   film.children[at].scrollIntoView({ block: "nearest", inline: "nearest" });
   if (hasFocus) film.children[at].focus();
-  trigger("select");
 };
 
 const update = () => {
