@@ -48,6 +48,7 @@ bench: $(VENV)/.ready-dev  ## every benchmark, against rembg in its own environm
 	$(BIN)/python -m benchmarks.cold_start
 	$(BIN)/python -m benchmarks.gpu
 	$(BIN)/python -m benchmarks.tuning
+	$(BIN)/python -m benchmarks.finish
 	$(BIN)/python -m benchmarks.idle
 	$(BIN)/python -m benchmarks.isolation
 	$(BIN)/python -m benchmarks.contracts

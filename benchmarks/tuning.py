@@ -22,6 +22,7 @@ from segmentation.config import Config
 from segmentation.recipe import Recipe
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
+from segmentation.web.runs.tuning import Target
 
 REPEATS = 5
 
@@ -71,8 +72,8 @@ def measure(service: Service, file: Path, model: str, asked: dict[str, Any]) -> 
         *whole, run = cost(start, recipe)
         other = Recipe.of(model, asked | {"alpha_matting_foreground_threshold": 200 + turn})
         # the first preview of a picture also makes it small, once
-        *first, _ = cost(service.preview, run, recipe)
-        *preview, _ = cost(service.preview, run, other)
+        *first, _ = cost(service.preview, run, 0, Target("", recipe, None))
+        *preview, _ = cost(service.preview, run, 0, Target("", other, None))
         *tuned, again = cost(tune, run, other)
         if turn:  # the first is not counted
             for kind, measured in (("whole", whole), ("tuned", tuned), ("first", first), ("preview", preview)):

@@ -34,7 +34,7 @@ def time_the_network() -> None:
     onnxruntime.InferenceSession.run = run
 
 
-def _memory(field: str) -> float:
+def memory(field: str) -> float:
     """MiB of a line of /proc/self/status; 0 where there is none."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
@@ -43,7 +43,8 @@ def _memory(field: str) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field)), 0.0)
 
 
-def _settle() -> None:
+def settle() -> None:
+    """Give back what memory can be, so that the next peak is that of what comes next."""
     gc.collect()
     try:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -55,22 +56,22 @@ def _settle() -> None:
 def serve(tasks: dict[str, Callable[..., Callable[[], Any]]]) -> None:
     """Answer requests until stdin closes. A task prepares itself, unmeasured, and returns what is to be measured."""
     global network_seconds
-    idle = _memory("VmRSS")  # libraries and networks loaded, nothing run yet
+    idle = memory("VmRSS")  # libraries and networks loaded, nothing run yet
     answers = sys.stdout
     sys.stdout = sys.stderr  # libraries print
     for line in sys.stdin:
         request = json.loads(line)
         work = tasks[request.pop("task")](**request)
-        _settle()
-        before, network_seconds = _memory("VmRSS"), 0.0
+        settle()
+        before, network_seconds = memory("VmRSS"), 0.0
         cpu, wall = time.process_time(), time.perf_counter()
         said = work()
         cost = {
             "cpu": time.process_time() - cpu,
             "wall": time.perf_counter() - wall,
             "network": network_seconds,
-            "peak": _memory("VmHWM") - idle,
-            "rise": _memory("VmHWM") - before,
+            "peak": memory("VmHWM") - idle,
+            "rise": memory("VmHWM") - before,
             "said": said if isinstance(said, int | float | str | list | dict) else None,
         }
         print(json.dumps(cost), file=answers, flush=True)

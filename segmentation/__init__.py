@@ -16,6 +16,16 @@ for _variable in ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED", "HF_HUB_DIS
     if not os.environ.get(_variable):
         os.environ[_variable] = "1"
 
+from segmentation.corrections import (
+    Correction,
+    Point,
+    Stroke,
+    check_inside,
+    read_box,
+    read_correction,
+    read_points,
+    read_strokes,
+)
 from segmentation.errors import (
     ImageError,
     MattingError,
@@ -31,18 +41,23 @@ from segmentation.models.registry import Registry, load_registry
 from segmentation.models.spec import ModelSpec
 from segmentation.network.pool import SessionPool
 from segmentation.network.session import Session, load_session
+from segmentation.picture.export import save_export
 from segmentation.picture.load import load_image
+from segmentation.picture.own_planes import load_mask, load_trimap
 from segmentation.picture.picture import Picture
 from segmentation.picture.png import save_png
-from segmentation.pipeline import Prediction, Result, predict, refine, segment
-from segmentation.settings import Settings
+from segmentation.pipeline import Prediction, Result, predict, refine, segment, subjects_of
+from segmentation.settings import Export, Settings
 
 __all__ = [
+    "Correction",
+    "Export",
     "ImageError",
     "Inspection",
     "MattingError",
     "ModelSpec",
     "Picture",
+    "Point",
     "Prediction",
     "Registry",
     "RegistryError",
@@ -53,13 +68,23 @@ __all__ = [
     "SessionPool",
     "Settings",
     "SettingsError",
+    "Stroke",
     "WeightsError",
+    "check_inside",
     "inspect_model",
     "load_image",
+    "load_mask",
     "load_registry",
     "load_session",
+    "load_trimap",
     "predict",
+    "read_box",
+    "read_correction",
+    "read_points",
+    "read_strokes",
     "refine",
+    "save_export",
     "save_png",
     "segment",
+    "subjects_of",
 ]

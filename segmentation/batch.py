@@ -1,31 +1,30 @@
 """Many pictures, decoded, segmented and encoded in parallel, each failing on its own; files, reports and ZIP."""
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segmentation.corrected import NO_MODEL, load_planes, needs_network, no_prediction, refined, sources_of
+from segmentation.corrections import NOTHING, Correction, check_inside
 from segmentation.cutout_files import Cutout, save_for_viewer, save_thumbnail
 from segmentation.errors import SegmentationError
 from segmentation.messages import Message
 from segmentation.network.watchdog import Cancelled
 from segmentation.outputs import Namer, Outputs, cutout_names
 from segmentation.parallel import Events, in_parallel
-from segmentation.picture.export import (
-    export_box,
-    save_export,
-)
+from segmentation.picture.export import save_export
+from segmentation.picture.layout import layout_of
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits, Picture
 from segmentation.pipeline import (
     OnStage,
     Prediction,
     Result,
-    found_maps,
     ignored_settings,
     nothing_found,
-    refine,
+    numbered,
 )
 from segmentation.predictor import Predictor
 from segmentation.report import Report, ReportDraft
@@ -53,6 +52,8 @@ class Outcome:
     report: Report
     prediction: Prediction | None = None
     """None if it failed before the prediction."""
+    correction: Correction = NOTHING
+    """What it was corrected by."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -76,6 +77,7 @@ def run_batch(
     namer: Namer | None = None,
     outputs: Outputs | None = None,
     indices: Collection[int] | None = None,
+    corrections: Mapping[int, Correction] | None = None,
 ) -> Generator[Step | Outcome | None, None, None]:
     """Steps as they begin and outcomes as they finish, in any order, while every picture is cut out.
 
@@ -98,6 +100,7 @@ def run_batch(
         namer: Names the files; `cutout_names` if not given.
         outputs: Checks each file before it is written to a user's folder, and records it afterwards.
         indices: Indices of the pictures to cut out; all if not given.
+        corrections: What a person says about pictures, by index.
     """
     export = export or Export()
     job = _Job(
@@ -109,8 +112,9 @@ def run_batch(
         thumbnails,
         stages,
         limits,
-        namer or cutout_names([source.name for source in sources], export.ending),
+        namer or cutout_names([source.name for source in sources], export.ending, settings.subjects == "each"),
         outputs,
+        corrections or {},
     )
 
     def work(index: int, events: Events[Step | Outcome]) -> None:
@@ -138,32 +142,41 @@ class _Job:
     limits: Limits
     namer: Namer
     outputs: Outputs | None
+    corrections: Mapping[int, Correction]
 
     def cut_out(self, index: int, source: Path, on_stage: OnStage, cancelled: Cancelled) -> Outcome:
         """One picture, from its file to its cutouts. Errors go into the report."""
-        provider, note = self.predictor.provider(index)
-        draft = ReportDraft(Report(source.name, self.predictor.model, provider, note))
+        correction = self.corrections.get(index, NOTHING)
+        has_network = needs_network(correction, self.settings)
+        about = (self.predictor.model, *self.predictor.provider(index)) if has_network else (NO_MODEL, NO_MODEL)
+        draft = ReportDraft(Report(source.name, *about))
         cutouts: list[Cutout] = []
         prediction: Prediction | None = None
         try:
             if self.outputs:  # before the work, not after
-                self.outputs.check(index, [self._file(index, label) for label in self.predictor.labels(index)])
+                self.outputs.check(index, [self._file(index, label) for label in self._labels(index, has_network)])
             with draft.timed("decode"):
                 picture = load_image(source, **self.limits._asdict())
             draft.read(picture.size, picture.notes)
-            prediction = self.predictor.predict(index, picture, on_stage, cancelled)
-            draft.predicted(prediction)
-            draft.add({}, "", ignored_settings(prediction, self.settings))
-            for label, probability in found_maps(prediction, self.settings).items():
-                result = refine(picture, probability, self.settings, on_stage, true_alpha=prediction.true_alpha)
-                draft.add(result.timings, label, result.warnings)
+            check_inside(correction, picture.size)
+            planes = load_planes(correction, picture.size, self.limits)
+            draft.add({}, "", planes.notes)
+            if has_network:
+                prediction = self.predictor.predict(index, picture, on_stage, cancelled, correction.prompt)
+                draft.predicted(prediction)
+                draft.add({}, "", ignored_settings(prediction, self.settings))
+            else:
+                prediction = no_prediction()
+            sources = sources_of(prediction, self.settings, planes, picture.size, picture.name)
+            for class_, result in refined(picture, sources, self.settings, correction, on_stage):
+                draft.add(result.timings, class_, result.warnings)
                 on_stage("encode")
                 with draft.timed("encode"):
-                    cutout, warnings = self._write(picture, result, index, label)
+                    cutout, warnings = self._write(picture, result, index, result.label)
                 cutouts.append(cutout)
-                draft.wrote(cutout.file.name, label, warnings)
+                draft.wrote(cutout.file.name, class_, warnings)
             if not cutouts:
-                draft.add({}, "", [nothing_found(self.settings)])
+                draft.add({}, "", [nothing_found(prediction, self.settings)])
         except SegmentationError as error:
             draft.failed(error.message)
         except MemoryError:
@@ -177,7 +190,12 @@ class _Job:
                     name=source.name, reason=error.strerror or type(error).__name__,
                 )
             )  # fmt: skip
-        return Outcome(index, source.name, tuple(cutouts), draft.report, prediction)
+        return Outcome(index, source.name, tuple(cutouts), draft.report, prediction, correction)
+
+    def _labels(self, index: int, has_network: bool) -> Sequence[str]:
+        """Labels of the cutouts that a picture may have, as far as they are known before the work."""
+        labels = self.predictor.labels(index) if has_network else [""]
+        return [numbered(label, 1) for label in labels] if self.settings.subjects == "each" else labels
 
     def _file(self, index: int, label: str) -> Path:
         return self.folder / self.namer(index, label)
@@ -189,10 +207,10 @@ class _Job:
         warnings = save_export(picture, result.foreground, result.alpha, file, self.export, self.backdrop)
         if self.outputs:
             self.outputs.wrote(index, file)
-        box = export_box(result.alpha, self.export)
+        layout = layout_of(result.alpha, self.export)
         small, screen, stages = None, None, dict[str, Path]()
         if self.thumbnails:
             small = save_thumbnail(picture, result, file, self.export, self.backdrop, self.thumbnails)
         if self.stages:
             screen, stages = save_for_viewer(picture, result, file, self.export, self.backdrop)
-        return Cutout(label, file, box, small, screen, stages), warnings
+        return Cutout(label, file, layout.box, small, screen, stages, layout.density), warnings

@@ -17,6 +17,7 @@ from segmentation.messages import Message
 MAX_STROKES = 500  # of one picture
 MAX_STROKE_POINTS = 20_000  # of all strokes of one picture
 MAX_POINTS = 100
+MAX_CANDIDATE = 1000
 MIN_RADIUS, MAX_RADIUS = 0.5, 2000.0  # pixels
 FARTHEST = 100_000.0  # pixels: strokes may leave the picture, but not for another planet
 
@@ -56,12 +57,28 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a promptable network is asked."""
+
+    points: tuple[Point, ...] = ()
+    box: Box | None = None
+    candidate: int = 1
+    """Which of its answers is taken: 1 is the one that it expects to be the best. Beyond the last, counting starts
+    over."""
+
+    def __bool__(self) -> bool:
+        return bool(self.points or self.box)
+
+
+@dataclass(frozen=True, slots=True)
 class Correction:
     """Everything a person says about one picture. The default says nothing."""
 
     strokes: tuple[Stroke, ...] = ()
     points: tuple[Point, ...] = ()
     box: Box | None = None
+    candidate: int = 1
+    """As in `Prompt`, for points and box."""
     mask: Path | None = None
     """A grey picture to use as the mask, or to join with the network's, as the settings say."""
     trimap: Path | None = None
@@ -71,9 +88,19 @@ class Correction:
         return self != NOTHING
 
     @property
-    def prompts(self) -> bool:
-        """Whether it points at a subject."""
-        return bool(self.points or self.box)
+    def prompt(self) -> Prompt:
+        """What it says to a promptable network; false if it does not point at anything."""
+        return Prompt(self.points, self.box, self.candidate)
+
+    def with_marks_of(self, other: "Correction") -> "Correction":
+        """Its own files, with the strokes, points and box of another."""
+        return replace(
+            self, strokes=other.strokes, points=other.points, box=other.box, candidate=other.candidate
+        )  # fmt: skip
+
+    def with_files(self, mask: Path | None, trimap: Path | None) -> "Correction":
+        """Its strokes, points and box, with these files."""
+        return replace(self, mask=mask, trimap=trimap)
 
     def scaled(self, factor: float) -> "Correction":
         """The same on a copy of the picture enlarged by `factor`; the files stay as they are."""
@@ -87,11 +114,12 @@ class Correction:
         return replace(self, strokes=strokes, points=points, box=box)
 
     def as_json(self) -> dict[str, Any]:
-        """What it says in strokes, points and box, by name; empty if nothing."""
+        """What it says in strokes, points, box and candidate, by name; empty if nothing."""
         parts: dict[str, Any] = {
             "strokes": [each.as_json() for each in self.strokes],
             "points": [each.as_json() for each in self.points],
             "box": list(self.box) if self.box else None,
+            "candidate": self.candidate if self.candidate > 1 else None,
         }
         return {name: value for name, value in parts.items() if value}
 
@@ -128,20 +156,22 @@ def read_strokes(value: object) -> tuple[Stroke, ...]:
 
 def _stroke(number: int, entry: Any) -> Stroke:
     if not isinstance(entry, Mapping) or not set(entry) <= {"kind", "radius", "points"}:
-        raise _wrong(number, "must have kind, radius and points, and nothing else")
+        raise _wrong(number, Message("must have kind, radius and points, and nothing else"))
     kind, radius, points = entry.get("kind"), entry.get("radius"), entry.get("points")
     if kind not in STROKE_KINDS:
-        raise _wrong(number, "must be of the kind keep, remove or solve")
+        raise _wrong(number, Message("must be of the kind keep, remove or solve"))
     if not isinstance(radius, int | float) or not _is_number(radius) or not MIN_RADIUS <= radius <= MAX_RADIUS:
-        raise _wrong(number, "must have a radius of {least} to {most} pixels", least=MIN_RADIUS, most=int(MAX_RADIUS))
+        raise _wrong(
+            number, Message("must have a radius of {least} to {most} pixels", least=MIN_RADIUS, most=int(MAX_RADIUS))
+        )
     pairs = points if isinstance(points, Sequence) and not isinstance(points, str) else ()
     if not pairs or not all(_is_pair(pair) for pair in pairs):
-        raise _wrong(number, "must have points [[x, y], ...] in pixels of the picture")
+        raise _wrong(number, Message("must have points [[x, y], ...] in pixels of the picture"))
     return Stroke(kind, float(radius), tuple((float(x), float(y)) for x, y in pairs))
 
 
-def _wrong(number: int, what: str, **values: object) -> SettingsError:
-    return SettingsError(Message("Stroke {number} {what}.", number=number, what=Message(what, **values)))
+def _wrong(number: int, what: Message) -> SettingsError:
+    return SettingsError(Message("Stroke {number} {what}.", number=number, what=what))
 
 
 def read_points(value: object) -> tuple[Point, ...]:
@@ -195,15 +225,34 @@ def read_box(value: object) -> Box | None:
     )  # fmt: skip
 
 
-def read_correction(value: object) -> Correction:
-    """What `Correction.as_json` gives, checked.
+def read_candidate(value: object) -> int:
+    """Which answer of a promptable network is taken, from JSON: a whole number from 1; None for 1.
 
     Raises:
-        SettingsError: As `read_strokes`, `read_points` and `read_box`.
+        SettingsError: It is not such a number.
     """
-    if not isinstance(value, Mapping) or not set(value) <= {"strokes", "points", "box"}:
-        raise SettingsError(Message("A correction may have strokes, points and a box, and nothing else."))
-    return Correction(read_strokes(value.get("strokes")), read_points(value.get("points")), read_box(value.get("box")))
+    if value is None:
+        return 1
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_CANDIDATE:
+        return value
+    raise SettingsError(Message("candidate must be a whole number from 1 to {most}.", most=MAX_CANDIDATE))
+
+
+def read_correction(value: object) -> Correction:
+    """What `Correction.as_json` gives, or its text, checked.
+
+    Raises:
+        SettingsError: As `read_strokes`, `read_points`, `read_box` and `read_candidate`.
+    """
+    value = parsed(value)
+    if not isinstance(value, Mapping) or not set(value) <= {"strokes", "points", "box", "candidate"}:
+        raise SettingsError(Message("A correction may have strokes, points, a box and a candidate, and nothing else."))
+    return Correction(
+        read_strokes(value.get("strokes")),
+        read_points(value.get("points")),
+        read_box(value.get("box")),
+        read_candidate(value.get("candidate")),
+    )
 
 
 def check_inside(correction: Correction, size: tuple[int, int]) -> None:
@@ -241,14 +290,20 @@ def check_inside(correction: Correction, size: tuple[int, int]) -> None:
 def _list(name: str, value: object) -> Sequence[Any]:
     if value is None or value == "":
         return ()
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            value = None
+    value = parsed(value)
     if isinstance(value, list | tuple):
         return value
     raise SettingsError(Message("{name} must be a JSON list.", name=name))
+
+
+def parsed(value: object) -> object:
+    """A value that may have come as JSON text; None if that cannot be read."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_number(value: object) -> bool:

@@ -8,15 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from segmentation.picture.encode import whole_file
-from segmentation.picture.export import (
-    Box,
-    save_picture,
-    save_small,
-    save_small_picture,
-)
+from segmentation.picture.export import save_picture, save_small, save_small_picture
+from segmentation.picture.layout import Box, layout_of
 from segmentation.picture.picture import Picture
 from segmentation.picture.png import save_png
-from segmentation.pipeline import Result
+from segmentation.pipeline import UNSURE, Result
 from segmentation.settings import Export
 
 SCREEN_SIDE = 1440  # pixels on the longer side of what a viewer shows before zooming
@@ -32,13 +28,15 @@ class Cutout:
     """Its class, if the network distinguishes several."""
     file: Path
     box: Box
-    """The part of the picture it shows; the whole picture if it was not cropped."""
+    """Its edges in pixels of the picture: all of it, a part, or a canvas that may reach beyond it."""
     thumbnail: Path | None = None
     screen: Path | None = None
     """The cutout at screen size, if it is larger than that."""
     stages: dict[str, Path] = field(default_factory=dict)
     """Pictures of the stages by name, if requested; "before" is the picture if browsers cannot show it,
     "before_screen" the picture at screen size if it is larger than that."""
+    density: float = 1.0
+    """Pixels of the file across a pixel of the picture, which a canvas or a limit may have scaled."""
 
     @property
     def all_files(self) -> list[Path]:
@@ -68,9 +66,10 @@ def save_for_viewer(
     if not (picture.kind in BROWSERS_SHOW and picture.is_whole):
         stages["before"] = folder / f"{stem}.before.png"
         save_picture(picture, stages["before"])
-    if max(picture.size) > SCREEN_SIDE:
+    if max(layout_of(result.alpha, export).size) > SCREEN_SIDE:
         screen = folder / f"{stem}.screen.webp"
         save_small(picture, result.foreground, result.alpha, screen, export, backdrop, SCREEN_SIDE)
+    if max(picture.size) > SCREEN_SIDE:
         stages["before_screen"] = folder / f"{stem}.before-screen.webp"
         save_small_picture(picture, stages["before_screen"], SCREEN_SIDE)
     return screen, stages
@@ -80,12 +79,15 @@ def save_stages(result: Result, folder: Path, stem: str) -> dict[str, Path]:
     """Write the planes of every stage as grey PNGs.
 
     Returns:
-        Stage -> file. The probability map has the network's resolution; there is a trimap only with matting.
+        Stage -> file. The probability map has the network's resolution; there is a trimap only with matting. The doubt,
+        one pixel a cell of the network, is there if it is worth a warning.
     """
     planes = {"probability": np.rint(result.probability * 255.0).astype(np.uint8), "mask": result.mask}
     if result.trimap is not None:
         planes["trimap"] = result.trimap
     planes["alpha"] = result.alpha
+    if result.doubt is not None and result.doubt_share > UNSURE:
+        planes["doubt"] = result.doubt.astype(np.uint8) * 255
     files = {stage: folder / f"{stem}.{stage}.png" for stage in planes}
     for stage, file in files.items():
         save_png(planes[stage], file)

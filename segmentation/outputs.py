@@ -21,10 +21,24 @@ Namer = Callable[[int, str], str]
 _SECONDS = 2.1  # the coarsest rounding of modification times by file systems, plus a little
 
 
-def cutout_names(names: Sequence[str], ending: str) -> Namer:
-    """`<stem>-cutout` for each picture, or `<stem>-<class>-cutout` if the network has several classes."""
+def cutout_names(names: Sequence[str], ending: str, numbered: bool = False) -> Namer:
+    """`<stem>-cutout` for each picture, or `<stem>-<class>-cutout` if the network has several classes.
+
+    Args:
+        names: The pictures' names.
+        ending: The extension of the files.
+        numbered: The labels end in the number of a subject, which then ends the name: `<stem>-cutout-2`. Elsewhere it
+            could make it that of another picture.
+    """
     stems = safe_stems(names)
-    return lambda index, label: f"{stems[index]}{f'-{label}' if label else ''}-cutout{ending}"
+
+    def name(index: int, label: str) -> str:
+        if not numbered:
+            return f"{stems[index]}{f'-{label}' if label else ''}-cutout{ending}"
+        class_, _, number = label.rpartition("-")
+        return f"{stems[index]}{f'-{class_}' if class_ else ''}-cutout{f'-{number}' if number else ''}{ending}"
+
+    return name
 
 
 def safe_stems(names: Sequence[str]) -> list[str]:

@@ -1,29 +1,35 @@
 """Settings and a picture in, every stage of a cutout out: `predict` runs the network, `refine` everything after it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, Mask, ProbabilityMap, Size, Trimap
+from segmentation.corrections import Box, Point, Prompt, Stroke
 from segmentation.errors import SessionError, SettingsError
 from segmentation.matting.alpha import FAST_UNKNOWN, Matte, estimate_alpha
 from segmentation.matting.classes import NO_CLASSES, NOT_FOUND, check_classes, chosen_maps, labels_of, listed
 from segmentation.matting.estimators import ESTIMATORS
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha, to_mask
+from segmentation.matting.strokes import Canvas, draw_stroke, marks_of, seed
+from segmentation.matting.subjects import choose, find_subjects
 from segmentation.matting.trimap import auto_erode_size, to_certain_trimap
 from segmentation.messages import Message
 from segmentation.network.override import overridden, squashed
+from segmentation.network.prompt.ask import Pointed, ask, embed
+from segmentation.network.prompt.embedding import Embedding
 from segmentation.network.reading import to_probability
 from segmentation.network.session import Runner, Session
 from segmentation.network.tensor import to_tensor
 from segmentation.network.watchdog import Cancelled
 from segmentation.picture.compose import VISIBLE, compose_cutout, multiply_opacity
 from segmentation.picture.picture import Picture
+from segmentation.picture.resize import resize
 from segmentation.settings import Settings
 
 NO_TRUST = Message("With this matting method, trust_mask only counts where the model is in doubt beyond an outline.")
@@ -58,11 +64,50 @@ class Prediction:
     """Names of all classes that the network tells apart; empty if it has only one."""
     true_alpha: bool = False
     """Whether the maps are opacity, as matting networks give it, rather than votes."""
+    is_networks: bool = True
+    """Whether a network ran; none does where a mask or trimap replaces its answer."""
+    asks: str = ""
+    """Title of the model if it is promptable: it has no maps, and cuts out what it is pointed at."""
+    embedding: Embedding | None = field(default=None, repr=False)
+    """The picture as a promptable network sees it, that of the model or another."""
+    pointed: Pointed | None = field(default=None, repr=False)
+    """What was pointed at. The maps are not restricted to it yet; see `found_maps`."""
+
+    @property
+    def all_warnings(self) -> tuple[str, ...]:
+        """Its own warnings, and those about what was pointed at."""
+        return (*self.warnings, *(self.pointed.warnings if self.pointed else ()))
 
     @property
     def nbytes(self) -> int:
-        """Size of the maps in bytes."""
-        return sum(plane.nbytes for plane in self.maps.values())
+        """Size of maps and embedding in bytes."""
+        planes = [*self.maps.values(), *([self.pointed.map] if self.pointed else [])]
+        return sum(plane.nbytes for plane in planes) + (self.embedding.nbytes if self.embedding else 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """What is solved of a picture, so that further strokes cost only their neighbourhood: the `base` of `refine`."""
+
+    strokes: tuple[Stroke, ...]
+    """Those it contains."""
+    mask: Mask
+    trimap: Trimap | None
+    """None without matting."""
+    alpha: Alpha
+    """Before it is multiplied by the picture's own opacity."""
+    foreground: RGB
+    warnings: tuple[str, ...]
+    doubt: npt.NDArray[np.bool_] | None
+    doubt_share: float
+    marks: npt.NDArray[np.uint8] | None
+    """What the strokes say of each pixel; None without strokes."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the planes in bytes."""
+        planes = self.mask, self.trimap, self.alpha, self.foreground, self.doubt, self.marks
+        return sum(plane.nbytes for plane in planes if plane is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +132,8 @@ class Result:
     is decided, in or out, unless the network gives opacity."""
     doubt_share: float = 0.0
     """How much of the subject was in doubt and decided, 0..1, counting what was in doubt."""
+    solved: Solved | None = field(default=None, repr=False, compare=False)
+    """For `refine(..., base=...)` with further strokes."""
 
     @property
     def cutout(self) -> RGBA:
@@ -102,6 +149,9 @@ def predict(
     cancelled: Cancelled | None = None,
     *,
     runner: Runner | None = None,
+    points: Sequence[Point] = (),
+    box: Box | None = None,
+    candidate: int = 1,
 ) -> Prediction:
     """Run the network on a picture.
 
@@ -111,7 +161,10 @@ def predict(
         settings: Only mean, std, size and contract are used.
         on_stage: Called when the stage begins.
         cancelled: Polled while the network runs; returns True to cancel.
-        runner: Computes instead of the session, when a GPU is lent for this picture.
+        runner: Computes instead of the session, when a GPU is lent for this picture; not for promptable models.
+        points: Clicks on what is wanted, and on what is not; for promptable models. See `point_at`.
+        box: Around what is wanted; for promptable models.
+        candidate: Which answer of a promptable model is taken; 1 is the one that it expects to be the best.
 
     Raises:
         SettingsError: The model does not support this size or contract.
@@ -121,6 +174,22 @@ def predict(
     settings, timings = settings or Settings(), dict[str, float]()
     session = session.under(settings.contract)
     spec = overridden(session.input, settings)
+    if session.prompt:
+        with _stage("network", timings, on_stage):
+            embedded = embed(picture.rgb, session, spec, cancelled)
+        prediction = Prediction(
+            maps={},
+            model=session.spec.id,
+            provider=embedded.provider,
+            provider_note=embedded.provider_note,
+            network_memory=embedded.memory,
+            network_size=embedded.embedding.at.canvas,
+            timings=timings,
+            warnings=(*session.notes, *filter(None, [squashed(spec, session.input)])),
+            asks=session.spec.title,
+            embedding=embedded.embedding,
+        )
+        return point_at(picture, prediction, session, Prompt(tuple(points), box, candidate), on_stage, cancelled)
     with _stage("network", timings, on_stage):
         tensor, at = to_tensor(picture.rgb, spec)
         answer = (runner or session.run)(tensor, cancelled)
@@ -140,8 +209,55 @@ def predict(
     )
 
 
+def point_at(
+    picture: Picture,
+    prediction: Prediction,
+    session: Session,
+    prompt: Prompt,
+    on_stage: OnStage | None = None,
+    cancelled: Cancelled | None = None,
+    *,
+    settings: Settings | None = None,
+) -> Prediction:
+    """A prediction with what a promptable network says to points and a box.
+
+    Only what depends on the prompt is computed: the encoder runs if the prediction lacks the picture's embedding.
+    Of a promptable model, the answer is the subject. Of any other, the answer restricts the maps; where there are only
+    points to remove, what lies under them is taken out of the maps.
+
+    Args:
+        picture: The picture.
+        prediction: Its prediction, by this or another model.
+        session: The promptable network.
+        prompt: In pixels of the picture. An empty one takes the restriction away.
+        on_stage: Called when the stage begins.
+        cancelled: Polled while the network runs; returns True to cancel.
+        settings: Only mean, std and size are used, if the embedding is missing and the model its own.
+
+    Raises:
+        SettingsError: The model does not support this size.
+        SessionError: The network cannot be run, or its output is invalid.
+        RunCancelledError: The run was cancelled.
+    """
+    if not prompt:
+        return replace(prediction, pointed=None)
+    timings, embedding = dict(prediction.timings), prediction.embedding
+    with _stage("prompt", timings, on_stage):
+        if embedding is None or embedding.model != session.spec.id:
+            own = settings if settings and prediction.model == session.spec.id else Settings()
+            embedding = embed(picture.rgb, session, overridden(session.input, own), cancelled).embedding
+        pointed = ask(session, embedding, prompt, cancelled)
+        if pointed is None and not prediction.asks:
+            away = replace(prompt, points=tuple(replace(point, keep=True) for point in prompt.points))
+            removed = ask(session, embedding, away, cancelled)
+            pointed = removed and replace(removed, map=1 - removed.map, prompt=prompt)
+    return replace(prediction, timings=timings, embedding=embedding, pointed=pointed)
+
+
 def found_maps(prediction: Prediction, settings: Settings) -> dict[str, ProbabilityMap]:
     """The map of each cutout by its label: of each class that is found, or of those joined, if any of them is.
+
+    What was pointed at restricts them; of a promptable model, it is the only one.
 
     Args:
         prediction: The prediction.
@@ -151,13 +267,28 @@ def found_maps(prediction: Prediction, settings: Settings) -> dict[str, Probabil
         SettingsError: The network has no such class.
     """
     check_classes(settings.classes, prediction.classes, prediction.model)
+    pointed = prediction.pointed
+    if prediction.asks:
+        return {"": pointed.map} if pointed else {}
     maps = chosen_maps(prediction.maps, settings.classes, prediction.classes)
+    if pointed:
+        maps = {label: _restricted(plane, pointed.map) for label, plane in maps.items()}
     # no skirt in the picture, no cutout of a skirt
     return {label: plane for label, plane in maps.items() if not label or float(plane.max()) >= FOUND}
 
 
-def nothing_found(settings: Settings) -> Message:
+def _restricted(plane: ProbabilityMap, to: ProbabilityMap) -> ProbabilityMap:
+    """The lesser of two probabilities, at the first one's resolution."""
+    least: ProbabilityMap = np.minimum(plane, resize(to, (plane.shape[0], plane.shape[1]), "bilinear"))
+    return least
+
+
+def nothing_found(prediction: Prediction | None, settings: Settings) -> Message:
     """Why there is no cutout at all of a picture."""
+    if prediction and prediction.asks:
+        return Message(
+            "Click on the subject, or drag a box around it: {title} cuts out what you point at.", title=prediction.asks
+        )
     if isinstance(settings.classes, str):
         return NO_SUBJECT
     return Message(NOT_FOUND, classes=listed(settings.classes))
@@ -166,6 +297,10 @@ def nothing_found(settings: Settings) -> Message:
 def ignored_settings(prediction: Prediction, settings: Settings) -> list[Message]:
     """Sentences about settings that mean nothing to the network of a prediction, or beside the others."""
     ignored = [] if prediction.classes or settings.classes == "each" else [NO_CLASSES]
+    if prediction.asks and settings.prompt_model not in ("", prediction.model):
+        ignored.append(
+            Message("{title} is pointed at itself, so no other model is asked what you click.", title=prediction.asks)
+        )
     meant = settings.trust_mask not in (0, Settings().trust_mask)  # 0 switches that off
     if settings.alpha_matting and settings.matting_method in ESTIMATORS and meant:
         ignored.append(NO_TRUST)
@@ -174,52 +309,199 @@ def ignored_settings(prediction: Prediction, settings: Settings) -> list[Message
 
 def refine(
     picture: Picture,
-    probability: ProbabilityMap,
+    probability: ProbabilityMap | None,
     settings: Settings | None = None,
     on_stage: OnStage | None = None,
     *,
+    strokes: Sequence[Stroke] = (),
+    trimap: Trimap | None = None,
+    points: Sequence[Point] = (),
+    box: Box | None = None,
     mask: Mask | None = None,
     max_unknown: int = FAST_UNKNOWN,
     true_alpha: bool = False,
+    base: Solved | None = None,
 ) -> Result:
     """Everything after the network: mask, trimap, alpha, colours and cutout. Tunes settings without running it again.
 
     Args:
         picture: The picture.
-        probability: (h, w), 0..1, at any resolution, as returned by `predict`.
+        probability: (h, w), 0..1, at any resolution, as returned by `predict`. With None, the trimap alone is solved,
+            as in classic matting.
         settings: classes, mean, std, size and contract have no effect here.
         on_stage: Called when each stage begins.
+        strokes: What a person drew, in pixels of the picture; the later over the earlier.
+        trimap: (h, w) of the picture, BACKGROUND, UNKNOWN and FOREGROUND, to use as it is instead of one made from the
+            mask.
+        points: Clicks on subjects: those to keep, or else all, stay without those to remove.
+        box: Subjects mostly in it are kept.
         mask: The mask at the picture's size, to use instead of one made from the probability map.
         max_unknown: The most pixels that fast matting solves; lower it for a quicker preview.
         true_alpha: Whether the map is opacity rather than a vote, as the prediction says.
+        base: `Result.solved` of the same picture with the same other arguments, but only the first of these strokes,
+            or none: only the others are solved. The result is the same, byte for byte.
+
+    Raises:
+        SettingsError: No subject is under the points or in the box.
+        MattingError: There is only a trimap, without certain foreground or without certain background.
+        ValueError: There is neither probability map nor trimap, the trimap does not fit the picture, or the strokes do
+            not begin with those of the base.
     """
-    settings = settings or Settings()
+    settings, strokes = settings or Settings(), tuple(strokes)
     timings: dict[str, float] = {}
+    if trimap is not None and trimap.shape != picture.size:
+        raise ValueError("the trimap must have the picture's size")
+    if base is not None and strokes[: len(base.strokes)] != base.strokes:
+        raise ValueError("the strokes must begin with those of the base")
+    is_classic = probability is None
+    if probability is None:
+        if trimap is None:
+            raise ValueError("there must be a probability map or a trimap")
+        probability = (trimap / np.float32(255)).astype(np.float32)
+    meant = probability
+    if settings.invert:
+        meant, mask = 1 - probability, None if mask is None else ~mask
+        trimap = None if trimap is None else np.where(trimap == UNKNOWN, trimap, ~trimap)
+    is_found = trimap is not None or float(meant.max()) >= FOUND
+    seeds = 0
+    if trimap is not None:
+        trimap, seeds = seed(trimap, strokes)
+    if base is None or len(base.strokes) < seeds:
+        base = _solve(picture, meant, settings, timings, on_stage, trimap, mask, max_unknown, true_alpha, is_classic)
+        base = replace(base, strokes=strokes[:seeds])
+    solved = base
+    if len(base.strokes) < len(strokes):
+        with _stage("matting", timings, on_stage):
+            solved = _drawn(picture, base, strokes, settings, max_unknown, is_found)
+    alpha, warnings = solved.alpha, solved.warnings
+    if picture.opacity is not None:
+        alpha = multiply_opacity(alpha, picture.opacity)
+    if points or box:
+        alpha, missed = choose(alpha, points, box)
+        warnings += missed
+    if settings.subjects == "largest":
+        alpha = find_subjects(alpha).only(alpha, [1])
+    is_found = is_found or any(stroke.kind == "keep" for stroke in strokes)
+    if not is_found or not np.any(alpha >= VISIBLE):
+        warnings = (NO_SUBJECT,)  # the other warnings are about an outline that does not exist
+    return Result(
+        probability,
+        solved.mask,
+        solved.trimap if settings.alpha_matting else None,
+        alpha,
+        solved.foreground,
+        timings,
+        warnings,
+        doubt=solved.doubt,
+        doubt_share=solved.doubt_share,
+        solved=solved,
+    )
+
+
+def _solve(
+    picture: Picture,
+    probability: ProbabilityMap,
+    settings: Settings,
+    timings: dict[str, float],
+    on_stage: OnStage | None,
+    trimap: Trimap | None,
+    mask: Mask | None,
+    max_unknown: int,
+    true_alpha: bool,
+    is_classic: bool,
+) -> Solved:
     warnings: list[str] = []
     with _stage("mask", timings, on_stage):
         if mask is None:
             mask = to_mask(probability, picture.size, settings.post_process_mask)
-    trimap, alpha, colours = None, to_alpha(mask), picture.rgb
-    doubt, doubt_share = None, 0.0
+    colours, doubt, doubt_share = picture.rgb, None, 0.0
     if settings.alpha_matting:
         with _stage("matting", timings, on_stage):
-            trimap, matte = _matte(picture.rgb, probability, mask, settings, max_unknown, true_alpha, warnings)
+            trimap, matte = _matte(
+                picture.rgb, probability, mask, settings, trimap, max_unknown, true_alpha, is_classic, warnings
+            )
             alpha = np.rint(matte.alpha * 255.0).astype(np.uint8)
             colours = estimate_foreground(picture.rgb, matte.alpha)
             doubt, doubt_share = matte.doubt, matte.doubt_share
-    elif settings.decontaminate:
-        with _stage("colours", timings, on_stage):
-            colours = estimate_foreground(picture.rgb, np.divide(alpha, 255, dtype=np.float32))
-    if picture.opacity is not None:
-        alpha = multiply_opacity(alpha, picture.opacity)
-    if float(probability.max()) < FOUND or not np.any(alpha >= VISIBLE):
-        warnings = [NO_SUBJECT]  # the other warnings are about an outline that does not exist
-    return Result(
-        probability, mask, trimap, alpha, colours, timings, tuple(warnings), doubt=doubt, doubt_share=doubt_share
+    else:
+        alpha = to_alpha(mask)
+        if trimap is not None:
+            alpha = np.where(trimap == UNKNOWN, alpha, trimap)
+        if settings.decontaminate:
+            with _stage("colours", timings, on_stage):
+                colours = estimate_foreground(picture.rgb, np.divide(alpha, 255, dtype=np.float32))
+        trimap = None
+    return Solved((), mask, trimap, alpha, colours, tuple(warnings), doubt, doubt_share, None)
+
+
+def _drawn(
+    picture: Picture, base: Solved, strokes: tuple[Stroke, ...], settings: Settings, max_unknown: int, is_found: bool
+) -> Solved:
+    """What is solved after further strokes. If no subject was found, they begin with nothing."""
+    if not is_found and not base.strokes:
+        nothing = np.zeros_like(base.alpha)
+        base = replace(base, trimap=nothing, alpha=nothing, foreground=np.zeros_like(base.foreground), warnings=())
+    canvas = Canvas(
+        picture.rgb,
+        _as_certain(base.alpha) if base.trimap is None else base.trimap.copy(),
+        base.alpha.copy(),
+        base.foreground.copy() if settings.alpha_matting or settings.decontaminate else None,
+        marks_of(base.strokes, picture.size) if base.marks is None else base.marks.copy(),
+    )
+    for stroke in strokes[len(base.strokes) :]:
+        draw_stroke(canvas, stroke, settings, max_unknown)
+    return replace(
+        base,
+        strokes=strokes,
+        trimap=canvas.trimap,
+        alpha=canvas.alpha,
+        foreground=picture.rgb if canvas.foreground is None else canvas.foreground,
+        marks=canvas.marks,
     )
 
 
-def segment(picture: Picture, session: Session, settings: Settings | None = None, label: str | None = None) -> Result:
+def _as_certain(alpha: Alpha) -> Trimap:
+    """An opacity as a trimap: unknown where it is partial."""
+    return np.where((alpha == 0) | (alpha == 255), alpha, np.uint8(UNKNOWN))
+
+
+def subjects_of(result: Result, settings: Settings) -> list[Result]:
+    """A result for each subject, if the settings want a cutout of each, with numbered labels; or else the one result.
+
+    Timings and warnings, which are about all of them, stay with the first.
+
+    Args:
+        result: Of all subjects.
+        settings: Only subjects is used.
+    """
+    if settings.subjects != "each":
+        return [result]
+    subjects = find_subjects(result.alpha)
+    first, *others = [
+        replace(result, alpha=subjects.only(result.alpha, [number]), label=numbered(result.label, number))
+        for number in range(1, subjects.count + 1)
+    ] or [replace(result, label=numbered(result.label, 1))]
+    return [first, *(replace(other, timings={}, warnings=()) for other in others)]
+
+
+def numbered(label: str, number: int) -> str:
+    """Label of the cutout of a subject, such as "2", or "hair-2" for one of a class."""
+    return f"{label}-{number}" if label else str(number)
+
+
+def segment(
+    picture: Picture,
+    session: Session,
+    settings: Settings | None = None,
+    label: str | None = None,
+    *,
+    strokes: Sequence[Stroke] = (),
+    trimap: Trimap | None = None,
+    points: Sequence[Point] = (),
+    box: Box | None = None,
+    candidate: int = 1,
+    prompt_session: Session | None = None,
+) -> Result:
     """Cut the subject out of a picture.
 
     Args:
@@ -228,26 +510,48 @@ def segment(picture: Picture, session: Session, settings: Settings | None = None
         settings: The settings; the defaults of `Settings` if not given.
         label: The class to cut out, if the network distinguishes several and the settings join none; the first by
             default.
+        strokes: What a person drew on it, as for `refine`.
+        trimap: What is certain and what is to be solved, as for `refine`.
+        points: Clicks on subjects. A promptable model cuts out what they are on; of any other model's answer, the
+            subjects under them stay, as for `refine`.
+        box: Around subjects, likewise.
+        candidate: Which answer of a promptable model is taken; 1 is the one that it expects to be the best.
+        prompt_session: A promptable network that says what points and box mean, to restrict the model's answer to it.
 
     Raises:
         SettingsError: The model does not support this size, or lacks one of the classes to join; or there is a label,
-            and classes to join.
+            and classes to join; or a promptable model is not told what is wanted.
         SessionError: The network cannot be run, or has no such class.
     """
     settings = settings or Settings()
     known = session.under(settings.contract).output.class_names
     check_classes(settings.classes, known, session.spec.title)
     label = _label(settings, known, label, session.spec.title)
-    prediction = predict(picture, session, settings)
-    maps = chosen_maps(prediction.maps, settings.classes, known)
+    prompt = Prompt(tuple(points), box, candidate)
+    prediction = predict(picture, session, settings, points=prompt.points, box=box, candidate=candidate)
+    if prompt_session and not prediction.asks:
+        prediction = point_at(picture, prediction, prompt_session, prompt)
+    maps = found_maps(prediction, settings)
+    if prediction.asks and not maps:
+        raise SettingsError(nothing_found(prediction, settings))
     nothing: ProbabilityMap = np.zeros(prediction.network_size, np.float32)
-    result = refine(picture, maps.get(label, nothing), settings, true_alpha=prediction.true_alpha)
+    is_answered = prediction.pointed is not None
+    result = refine(
+        picture,
+        maps.get(label, nothing),
+        settings,
+        strokes=strokes,
+        trimap=trimap,
+        points=() if is_answered else points,
+        box=None if is_answered else box,
+        true_alpha=prediction.true_alpha,
+    )
     return replace(
         result,
         label=label,
         timings=prediction.timings | result.timings,
         warnings=(
-            *picture.notes, *prediction.warnings, *ignored_settings(prediction, settings), *result.warnings,
+            *picture.notes, *prediction.all_warnings, *ignored_settings(prediction, settings), *result.warnings,
         ),
     )  # fmt: skip
 
@@ -273,25 +577,29 @@ def _matte(
     probability: ProbabilityMap,
     mask: Mask,
     settings: Settings,
+    trimap: Trimap | None,
     max_unknown: int,
     true_alpha: bool,
+    is_classic: bool,
     warnings: list[str],
 ) -> tuple[Trimap, Matte]:
     """Trimap and matte; deviations from the settings are appended to `warnings`."""
     erode_size = settings.alpha_matting_erode_size
     if erode_size == "auto":
         erode_size = auto_erode_size((mask.shape[0], mask.shape[1]), (probability.shape[0], probability.shape[1]))
-    trimap, eroded_by = to_certain_trimap(
-        mask,
-        settings.alpha_matting_foreground_threshold,
-        settings.alpha_matting_background_threshold,
-        erode_size,
-    )
+    is_given, eroded_by = trimap is not None, erode_size
+    if trimap is None:
+        trimap, eroded_by = to_certain_trimap(
+            mask,
+            settings.alpha_matting_foreground_threshold,
+            settings.alpha_matting_background_threshold,
+            erode_size,
+        )
     matte = estimate_alpha(
         rgb,
         trimap,
-        mask=mask,
-        output=None if settings.post_process_mask else probability,
+        mask=None if is_classic else mask,
+        output=None if settings.post_process_mask or is_given else probability,
         trust=settings.trust_mask,
         method=settings.matting_method,
         max_unknown=max_unknown,
@@ -299,7 +607,12 @@ def _matte(
     )
     warnings += matte.warnings
     if matte.doubt_share > UNSURE:
-        warnings.append(Message("The model is unsure about {share:.0%} of the subject.", share=matte.doubt_share))
+        warnings.append(
+            Message(
+                "The model is unsure about {share:.0%} of the subject: keep or remove it with a stroke.",
+                share=matte.doubt_share,
+            )
+        )
     if eroded_by < erode_size and matte.unknown:
         warnings.append(
             Message(
@@ -327,4 +640,4 @@ def _stage(name: str, timings: dict[str, float], on_stage: OnStage | None) -> It
         on_stage(name)
     start = time.perf_counter()
     yield
-    timings[name] = time.perf_counter() - start
+    timings[name] = timings.get(name, 0.0) + time.perf_counter() - start

@@ -80,7 +80,7 @@ class ReportDraft:
             provider_note=prediction.provider_note,
             network_mb=round(prediction.network_memory / 1e6),
         )
-        self.add(prediction.timings, warnings=prediction.warnings)
+        self.add(prediction.timings, warnings=prediction.all_warnings)
 
     def wrote(self, file: str, label: str, warnings: Iterable[str]) -> None:
         """Record that a cutout was written."""

@@ -34,8 +34,16 @@ NETWORK_SETTINGS = ("mean", "std", "size", "contract")
 OUTPUT_ENDINGS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 Method = Literal["fast", "closed-form", "knn", "lbdm", "rw", "lkm"]
+MaskMode = Literal["replace", "add", "subtract", "intersect"]
+Subjects = Literal["all", "each", "largest"]
 Background = Literal["transparent", "picture", "blur", "mask"]  # or a colour
 BACKGROUNDS: tuple[Background, ...] = get_args(Background)
+Canvas = Literal["none"]  # or its shape, or its size
+Shadow = Literal["none", "drop", "contact", "both"]
+MIN_CANVAS, MAX_CANVAS = 16, 7000  # pixels a side
+MAX_EDGE = 30_000  # pixels
+MAX_CANVAS_RATIO = 10  # of the longer side to the shorter one
+MAX_MARGIN = 45.0  # percent of the canvas, so that two opposite ones leave some of it
 EachOrAll = Literal["each", "all"]
 EACH_OR_ALL: tuple[EachOrAll, ...] = get_args(EachOrAll)
 Classes = EachOrAll | tuple[str, ...]
@@ -95,9 +103,31 @@ def _levels(value: object, check: ValidatorFunctionWrapHandler, info: Validation
 
 
 def _background(value: object) -> object:
+    if value in BACKGROUNDS or (colour := _hex(value)):
+        return value if value in BACKGROUNDS else colour
+    raise SettingsError(
+        Message(
+            "background must be {backgrounds} or a colour such as #ffffff, not {value}.",
+            backgrounds=", ".join(BACKGROUNDS),
+            value=_short_repr(value),
+        )
+    )
+
+
+def _colour(value: object, info: ValidationInfo) -> object:
+    if colour := _hex(value):
+        return colour
+    raise SettingsError(
+        Message(
+            "{setting} must be a colour such as #ffffff, not {value}.",
+            setting=info.field_name,
+            value=_short_repr(value),
+        )
+    )
+
+
+def _hex(value: object) -> str | None:
     """#rrggbb from any notation that people and colour pickers use: #f00, rgb(255, 0, 0), rgba(255, 0, 0, 1)."""
-    if value in BACKGROUNDS:
-        return value
     text = value.strip().lower() if isinstance(value, str) and len(value) < 60 else ""
     if short := re.fullmatch(r"#([0-9a-f])([0-9a-f])([0-9a-f])", text):
         return "#" + "".join(digit * 2 for digit in short.groups())
@@ -107,13 +137,44 @@ def _background(value: object) -> object:
         levels = [float(part) for part in parts.groups() if part.count(".") < 2 and part != "."]
         if len(levels) == 3 and max(levels) <= 255:
             return "#" + "".join(f"{round(level):02x}" for level in levels)
+    return None
+
+
+def _canvas(value: object) -> object:
+    """Such as "4:5" for a shape, "1000x1500" for a size; one number is the size of a square."""
+    text = "".join(str(value).lower().split())[:40] if type(value) in (str, int) else ""
+    if text in ("", "none") and isinstance(value, str):
+        return "none"
+    if shape := re.fullmatch(r"([0-9]{1,4}(?:\.[0-9]{1,4})?):([0-9]{1,4}(?:\.[0-9]{1,4})?)", text):
+        across, down = map(float, shape.groups())
+        if 0 < max(across, down) <= MAX_CANVAS_RATIO * min(across, down):
+            return text
+    elif sides := re.fullmatch(r"([0-9]{1,6})(?:[x×]([0-9]{1,6}))?", text):
+        width, height = int(sides[1]), int(sides[2] or sides[1])
+        if MIN_CANVAS <= min(width, height) <= max(width, height) <= MAX_CANVAS:
+            return f"{width}x{height}"
     raise SettingsError(
         Message(
-            "background must be {backgrounds} or a colour such as #ffffff, not {value}.",
-            backgrounds=", ".join(BACKGROUNDS),
-            value=_short_repr(value),
+            "{setting} must be none, a shape such as 4:5 (at most {ratio}:1), or width x height such as 1000x1500 "
+            "({low} to {high} pixels each), not {value}.",
+            setting="canvas", ratio=MAX_CANVAS_RATIO, low=MIN_CANVAS, high=MAX_CANVAS, value=_short_repr(value),
         )
-    )
+    )  # fmt: skip
+
+
+def _margins(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    margins = tuple(value) if isinstance(value, list | tuple) else (value,)
+    try:
+        return check(margins[0] if len(margins) == 1 else margins)
+    except ValidationError:
+        raise SettingsError(
+            Message(
+                "{setting} must be one number from 0 to {high:g}, or four (top, right, bottom, left), not {value}.",
+                setting="canvas_margin",
+                high=MAX_MARGIN,
+                value=_short_repr(value),
+            )
+        ) from None
 
 
 def _pairs(value: object) -> object:
@@ -145,9 +206,23 @@ def _classes(value: object) -> Classes:
     )
 
 
+def _model_id(value: object) -> object:
+    if value is None or (isinstance(value, str) and re.fullmatch(r"(?:[a-z0-9][a-z0-9._-]{0,63})?", value)):
+        return value or ""
+    raise SettingsError(
+        Message(
+            "{setting} must be the id of a model that takes clicks, such as slimsam-77, or empty, not {value}.",
+            setting="prompt_model", value=_short_repr(value),
+        )
+    )  # fmt: skip
+
+
 WHOLE = BeforeValidator(_whole)
 Edge = Annotated[int, Range(MIN_SIZE, MAX_SIZE), WHOLE]
 Level = Annotated[float, Range(-1000.0, 1000.0)]
+Percent = Annotated[float, Range(0.0, MAX_MARGIN)]
+Margins = Annotated[Percent | tuple[Percent, Percent, Percent, Percent], WrapValidator(_margins)]
+Colour = Annotated[str, BeforeValidator(_colour)]
 Levels = Annotated[Level | tuple[Level, Level, Level] | None, WrapValidator(_levels)]
 
 _SENTENCES = {
@@ -208,6 +283,17 @@ class Settings(_Checked):
     """Remove specks, smooth the outline and make the mask binary."""
     decontaminate: bool = False
     """Remove the old background's colour from the edges even without matting; matting always does it."""
+    invert: bool = False
+    """Cut out the background instead of the subject."""
+    mask_mode: MaskMode = "replace"
+    """How a mask of your own joins the model's: 'replace' uses yours alone, and no model; 'add' takes what either has,
+    'subtract' removes yours from the model's, and 'intersect' takes what both have."""
+    subjects: Subjects = "all"
+    """Subjects that do not touch each other: 'all' in one cutout, 'each' in a cutout of its own, by size, or only the
+    'largest'."""
+    prompt_model: Annotated[str, BeforeValidator(_model_id)] = ""
+    """Id of a model that cuts out what it is pointed at, such as 'slimsam-77': clicks and boxes restrict the answer to
+    what it finds there. Empty: they choose among the subjects that were found."""
     classes: Annotated[Classes, BeforeValidator(_classes)] = "each"
     """Classes to join into one cutout, such as hair,hat; 'all' joins everything but the background, 'each' makes a
     cutout of every class found. For models that tell classes apart."""
@@ -238,7 +324,7 @@ class Settings(_Checked):
 
 
 class Export(_Checked):
-    """How a cutout is written: background, crop and format.
+    """How a cutout is written: background, crop or canvas, outline, shadow, and the file itself.
 
     Raises:
         SettingsError: A value is out of range.
@@ -251,25 +337,63 @@ class Export(_Checked):
     """'fill' covers everything with the backdrop and crops it; 'fit' shows all of it."""
     background_blur: Annotated[float, Range(0.1, 20.0, step=0.1)] = 2.0
     """Strength of the blur, in percent of the picture's longer side."""
-    format: Literal["png", "webp", "jpeg"] = "png"
-    """'png' and 'webp' are lossless; 'jpeg' is small and has no transparency."""
     crop: bool = False
-    """Crop to the subject."""
+    """Crop to the subject with its outline and shadow. A canvas does without."""
     crop_margin: Annotated[float, Range(0.0, 100.0)] = 5.0
     """Margin around the cropped subject, in percent of its longer side."""
+    canvas: Annotated[Canvas | str, BeforeValidator(_canvas)] = "none"
+    """Put the subject on a canvas: its shape such as '4:5', or its width x height in pixels such as '1000x1500'. 'none'
+    leaves it in the picture."""
+    canvas_fill: Annotated[float, Range(1.0, 200.0, useful=100)] = 85.0
+    """Share of the canvas's width or height that the subject fills, in percent; above 100 it is cropped."""
+    canvas_align: Literal["box", "mass", "bottom"] = "box"
+    """'box' centres the subject's outermost edges, 'mass' its centre of mass; 'bottom' stands all subjects on one
+    line."""
+    canvas_margin: Margins = 0.0
+    """Margins to keep free besides, in percent of the canvas's width or height: one number, or top, right, bottom,
+    left."""
+    outline_width: Annotated[float, Range(0.0, 20.0, step=0.1, useful=5)] = 0.0
+    """Width of an outline around the subject, as on a sticker, in percent of its longer side; 0 is none."""
+    outline_colour: Colour = "#ffffff"
+    """Colour of the outline, such as '#ffffff'."""
+    shadow: Shadow = "none"
+    """'none', 'drop' (falls behind the subject), 'contact' (lies under it, where it touches the ground), or 'both'."""
+    shadow_angle: Annotated[float, Range(0.0, 360.0)] = 60.0
+    """Where the drop shadow falls, in degrees: 0 is right, 90 is down, 180 is left."""
+    shadow_distance: Annotated[float, Range(0.0, 50.0, step=0.1, useful=20)] = 3.0
+    """How far the drop shadow falls, in percent of the subject's longer side."""
+    shadow_blur: Annotated[float, Range(0.0, 20.0, step=0.1, useful=10)] = 2.5
+    """Softness of the shadow, in percent of the subject's longer side."""
+    shadow_opacity: Annotated[float, Range(0.0, 100.0)] = 50.0
+    """Opacity of the shadow, in percent."""
+    format: Literal["png", "webp", "jpeg"] = "png"
+    """'png' and 'webp' are lossless; 'jpeg' is small and has no transparency."""
+    max_edge: Annotated[int, Range(0, MAX_EDGE), WHOLE] = 0
+    """The most pixels on the file's longer side; larger ones are scaled down. 0 is no limit."""
+    max_kb: Annotated[int, Range(0, 100_000), WHOLE] = 0
+    """The most kB that a JPEG or WebP may have; its quality is lowered as far as needed, and WebP is lossless only if
+    that fits. 0 is no limit."""
 
     @property
     def colour(self) -> tuple[int, int, int] | None:
         """The colour behind the subject as red, green, blue, 0..255; None if the background is not a colour."""
-        if not self.background.startswith("#"):
-            return None
-        red, green, blue = bytes.fromhex(self.background[1:])
-        return red, green, blue
+        return rgb_of(self.background) if self.background.startswith("#") else None
+
+    @property
+    def margins(self) -> tuple[float, float, float, float]:
+        """The margins of the canvas: top, right, bottom, left, in percent."""
+        return self.canvas_margin if isinstance(self.canvas_margin, tuple) else (self.canvas_margin,) * 4
 
     @property
     def ending(self) -> str:
         """The file name's extension."""
         return {"jpeg": ".jpg"}.get(self.format, f".{self.format}")
+
+
+def rgb_of(colour: str) -> tuple[int, int, int]:
+    """Red, green, blue (0..255) of #rrggbb."""
+    red, green, blue = bytes.fromhex(colour[1:])
+    return red, green, blue
 
 
 def _annotated(type_: Any) -> Iterator[Any]:
@@ -322,7 +446,7 @@ def parse_numbers(name: str, text: str | None) -> float | tuple[float, ...] | No
 
 
 def _parts(text: str) -> list[str]:
-    """The numbers in a text, with decimal points. No setting takes two numbers, so 0,485 is one."""
+    """The numbers in a text, with decimal points. No setting takes two numbers or six, so 0,485 is one."""
     if "." in text or "," not in text:
         return re.split(r"[,;\s]+", text)
     if re.search(r"[;\s]", text):

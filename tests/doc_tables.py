@@ -22,7 +22,7 @@ def models() -> str:
         tasks = ", ".join(spec.tasks)
         rows.append(
             f"| {source} | {spec.about} | {tasks} | {spec.tier} | {size}{'+' if spec.input.dynamic else ''} "
-            f"| {(spec.weights.size or 0) / 1e6:.1f} | {licence} | {COMMERCIAL[spec.licence.commercial]} |"
+            f"| {spec.weights.total / 1e6:.1f} | {licence} | {COMMERCIAL[spec.licence.commercial]} |"
         )
     return "\n".join(rows)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import yaml
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from segmentation.models.spec import InputSpec, Licence, ModelSpec, OutputSpec, Weights
@@ -48,6 +49,22 @@ def brightness(path: Path, size: tuple[int | str, int | str] = (64, 64), kind: i
         [helper.make_node("ReduceMean", ["image"], ["matte"], axes=[1], keepdims=1)],
         {"image": (kind, (1, 3, *size))},
         {"matte": (kind, (1, 1, *size))},
+    )
+
+
+def brightness_without(path: Path, lost: tuple[slice, slice], size: tuple[int, int] = (64, 64)) -> Path:
+    """As `brightness`, but blind in one part: nothing is foreground there."""
+    plane = np.ones((1, 1, *size), np.float32)
+    plane[..., lost[0], lost[1]] = 0
+    return write_graph(
+        path,
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1),
+            helper.make_node("Mul", ["mean", "seen"], ["matte"]),
+        ],
+        {"image": (TensorProto.FLOAT, (1, 3, *size))},
+        {"matte": (TensorProto.FLOAT, (1, 1, *size))},
+        {"seen": plane},
     )
 
 
@@ -182,6 +199,18 @@ def make_spec(
         input=InputSpec(**{"size": (64, 64), **input_}),
         output=OutputSpec(**(output or {})),
     )
+
+
+def write_registry(file: Path, *specs: ModelSpec) -> Path:
+    """A registry file with these entries, whose weights lie in the models folder."""
+    entries = []
+    for spec in specs:
+        entry = spec.model_dump(mode="json", include={"id", "title", "weights", "input", "output"}, exclude_none=True)
+        weights = {name: entry["weights"][name] for name in ("file", "size", "sha256")}
+        entry |= {"about": "A test.", "tasks": ["general"], "licence": "mit", "weights": weights | {"sources": []}}
+        entries.append(entry)
+    file.write_text(yaml.safe_dump({"schema_version": 1, "models": entries}), encoding="utf-8")
+    return file
 
 
 def scores(path: Path, count: int = 3) -> Path:

@@ -76,6 +76,7 @@ class LoopbackHub:
         self.address = ""
         self.down = False  # answers 503 to everything
         self.slow = threading.Event()  # while set, GET of LFS files waits for it to be cleared
+        self.held: set[str] = set()  # ids of repositories whose files waited for that
         self._lfs: dict[str, bytes] = {}
 
     def add(self, repo_id: str, source: Path | dict[str, bytes], branch: str = "main", **options: Any) -> Repository:
@@ -270,7 +271,8 @@ class _Handler(Quiet):
 
     def cdn(self, path: str) -> None:
         content = self.hub._lfs[path]
-        if self.command == "GET":
+        if self.command == "GET" and self.hub.slow.is_set():
+            self.hub.held.add("/".join(path.split("/")[2:4]))
             while self.hub.slow.is_set():
                 threading.Event().wait(0.02)
         start = 0

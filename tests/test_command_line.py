@@ -17,7 +17,7 @@ from PIL import Image
 from segmentation import Settings, load_image
 from segmentation.matting import estimators
 from segmentation.models.patch import NODE
-from segmentation.recipe import DEFAULTS, Recipe, save_recipe
+from segmentation.recipe import DEFAULTS, EXPORT, SETTINGS, Recipe, save_recipe
 from segmentation.settings import Export
 from tests import colours, graphs
 
@@ -106,6 +106,10 @@ FLAGS = {
     "trust_mask": ("--trust-mask=0.05", 0.05),
     "post_process_mask": ("--post-process-mask", True),
     "decontaminate": ("--decontaminate", True),
+    "invert": ("--invert", True),
+    "mask_mode": ("--mask-mode=subtract", "subtract"),
+    "subjects": ("--subjects=largest", "largest"),
+    "prompt_model": ("--prompt-model=slimsam-77", "slimsam-77"),
     "classes": ("--classes=hat,Hair", ("hair", "hat")),
     "mean": ("--mean=-0.1,0.2,0.3", (-0.1, 0.2, 0.3)),
     "std": ("--std=0.1,0.2,1", (0.1, 0.2, 1.0)),
@@ -114,9 +118,22 @@ FLAGS = {
     "background": ("--background=rgb(1, 2, 3)", "#010203"),
     "background_fit": ("--background-fit=fit", "fit"),
     "background_blur": ("--background-blur=7.5", 7.5),
-    "format": ("--format=webp", "webp"),
     "crop": ("--crop", True),
     "crop_margin": ("--crop-margin=50", 50.0),
+    "canvas": ("--canvas=120x80", "120x80"),
+    "canvas_fill": ("--canvas-fill=50", 50.0),
+    "canvas_align": ("--canvas-align=bottom", "bottom"),
+    "canvas_margin": ("--canvas-margin=1,2,13,4", (1.0, 2.0, 13.0, 4.0)),
+    "outline_width": ("--outline-width=4", 4.0),
+    "outline_colour": ("--outline-colour=#f00", "#ff0000"),
+    "shadow": ("--shadow=both", "both"),
+    "shadow_angle": ("--shadow-angle=200", 200.0),
+    "shadow_distance": ("--shadow-distance=10", 10.0),
+    "shadow_blur": ("--shadow-blur=6", 6.0),
+    "shadow_opacity": ("--shadow-opacity=90", 90.0),
+    "format": ("--format=webp", "webp"),
+    "max_edge": ("--max-edge=70", 70),
+    "max_kb": ("--max-kb=1", 1),
 }
 """A flag for every setting, with the value that it stands for."""
 
@@ -124,6 +141,15 @@ NEEDED: dict[str, dict[str, Any]] = {
     "background_blur": {"background": "blur"},
     "background_fit": {"background": "picture"},
     "crop_margin": {"crop": True},
+    "canvas_fill": {"canvas": "1:1"},
+    "canvas_align": {"canvas": "1:3"},
+    "canvas_margin": {"canvas": "1:1"},
+    "outline_colour": {"outline_width": 4.0},
+    "shadow_angle": {"shadow": "drop"},
+    "shadow_distance": {"shadow": "drop"},
+    "shadow_blur": {"shadow": "drop"},
+    "shadow_opacity": {"shadow": "drop"},
+    "max_kb": {"background": "#102030", "format": "jpeg"},
     "decontaminate": {"alpha_matting": False},
 }
 """Without these a setting has no effect."""
@@ -148,7 +174,24 @@ def steep(path: Path) -> Path:
     )
 
 
-@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("name", EXPORT)
+def test_a_flag_about_the_file_does_what_the_setting_does(coloured: Path, out: Path, tmp_path: Path, name: str) -> None:
+    (flag, value), beside = FLAGS[name], {"classes": "all"} | NEEDED.get(name, {})
+    Image.fromarray(colours.face()[60:100, 60:100]).save(tmp_path / "square.png")
+    grain = np.random.default_rng(0).integers(0, 5, (200, 160, 3), np.uint8)  # for something to blur
+    Image.fromarray(colours.face() // 8 * 7 + grain).save(coloured)
+    for given, file in ((beside | {name: value}, "with.yaml"), (beside, "without.yaml")):
+        save_recipe(Recipe.of("colours", given), tmp_path / file, "square.png")
+    assert cut(coloured, "-o", out / "flag", "--settings", tmp_path / "without.yaml", flag, model=None) == 0
+    assert cut(coloured, "-o", out / "file", "--settings", tmp_path / "with.yaml", model=None) == 0
+    assert cut(coloured, "-o", out / "without", "--settings", tmp_path / "without.yaml", model=None) == 0
+    by_flag, by_file, without = (next((out / folder).glob("[!.]*")) for folder in ("flag", "file", "without"))
+    assert by_flag.name == by_file.name
+    assert by_flag.read_bytes() == by_file.read_bytes()
+    assert by_flag.read_bytes() != without.read_bytes()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
 def test_a_flag_does_what_the_setting_does(models: Path, out: Path, tmp_path: Path, name: str) -> None:
     flag, value = FLAGS[name]
     steep(models / "steep.onnx")
@@ -168,7 +211,8 @@ def test_a_flag_does_what_the_setting_does(models: Path, out: Path, tmp_path: Pa
     (by_flag,), (by_file,), (without,) = (list((out / folder).glob("[!.]*")) for folder in ("flag", "file", "without"))
     assert by_flag.name == by_file.name
     assert by_flag.read_bytes() == by_file.read_bytes()
-    if name not in ("matting_method", "classes"):  # small pictures are solved the same, and this model has no classes
+    # small pictures are solved the same, this model has no classes, and there is one subject and no click on it
+    if name not in ("matting_method", "classes", "mask_mode", "subjects", "prompt_model"):
         assert by_flag.read_bytes() != without.read_bytes()
 
 

@@ -28,11 +28,14 @@ def test_all_is_sorted_and_names_the_whole_public_api() -> None:
 
 def test_the_public_api_is_this() -> None:
     assert segmentation.__all__ == [
+        "Correction",
+        "Export",
         "ImageError",
         "Inspection",
         "MattingError",
         "ModelSpec",
         "Picture",
+        "Point",
         "Prediction",
         "Registry",
         "RegistryError",
@@ -43,15 +46,25 @@ def test_the_public_api_is_this() -> None:
         "SessionPool",
         "Settings",
         "SettingsError",
+        "Stroke",
         "WeightsError",
+        "check_inside",
         "inspect_model",
         "load_image",
+        "load_mask",
         "load_registry",
         "load_session",
+        "load_trimap",
         "predict",
+        "read_box",
+        "read_correction",
+        "read_points",
+        "read_strokes",
         "refine",
+        "save_export",
         "save_png",
         "segment",
+        "subjects_of",
     ]
 
 

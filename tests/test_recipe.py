@@ -1,5 +1,6 @@
 """Recipes: what is written is read back, whatever the settings; what is no recipe gets its sentence."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,22 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmentation import Settings, SettingsError
-from segmentation.recipe import DEFAULTS, Recipe, load_recipe, parse_value, save_recipe, write_value
+from segmentation import Correction, Point, Settings, SettingsError, Stroke
+from segmentation.recipe import (
+    DEFAULTS,
+    Recipe,
+    load_corrections,
+    load_recipe,
+    parse_value,
+    save_recipe,
+    write_value,
+)
 from segmentation.settings import (
     BACKGROUNDS,
     CHOICES,
     EACH_OR_ALL,
     MAX_ERODE_SIZE,
+    MAX_MARGIN,
     MAX_SIZE,
     MIN_SIZE,
     Export,
@@ -28,6 +38,7 @@ ERODE = "alpha_matting_erode_size"
 number = st.floats(-1000, 1000)
 divisor = number.filter(lambda n: n != 0)
 size = st.integers(MIN_SIZE, MAX_SIZE)
+margin = st.floats(0, MAX_MARGIN)
 colour = st.integers(0, 0xFFFFFF).map(lambda n: f"#{n:06x}")
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "alpha_matting": st.booleans(),
@@ -38,6 +49,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "trust_mask": st.floats(0, 1),
     "post_process_mask": st.booleans(),
     "decontaminate": st.booleans(),
+    "invert": st.booleans(),
+    "mask_mode": st.sampled_from(CHOICES["mask_mode"]),
+    "subjects": st.sampled_from(CHOICES["subjects"]),
+    "prompt_model": st.sampled_from(["", "slimsam-77"]),
     "classes": st.sampled_from(EACH_OR_ALL)
     | st.lists(st.sampled_from(["hair", "hat", "7", "1e3", "a.b-c_d"]), max_size=4),
     "mean": st.none() | number | st.tuples(number, number, number),
@@ -47,9 +62,22 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "background": st.sampled_from(BACKGROUNDS) | colour,
     "background_fit": st.sampled_from(CHOICES["background_fit"]),
     "background_blur": st.floats(0.1, 20),
-    "format": st.sampled_from(CHOICES["format"]),
     "crop": st.booleans(),
     "crop_margin": st.floats(0, 100),
+    "canvas": st.sampled_from(["none", "1:1", "16:9", "1.91:1", "1000x1500"]) | st.integers(16, 7000),
+    "canvas_fill": st.floats(1, 200),
+    "canvas_align": st.sampled_from(CHOICES["canvas_align"]),
+    "canvas_margin": margin | st.tuples(margin, margin, margin, margin),
+    "outline_width": st.floats(0, 20),
+    "outline_colour": colour,
+    "shadow": st.sampled_from(CHOICES["shadow"]),
+    "shadow_angle": st.floats(0, 360),
+    "shadow_distance": st.floats(0, 50),
+    "shadow_blur": st.floats(0, 20),
+    "shadow_opacity": st.floats(0, 100),
+    "format": st.sampled_from(CHOICES["format"]),
+    "max_edge": st.integers(0, 30_000),
+    "max_kb": st.integers(0, 100_000),
 }
 recipes = st.builds(
     Recipe.of,
@@ -71,7 +99,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(recipe=recipes)
 def test_a_written_recipe_is_read_back(folder: Path, recipe: Recipe) -> None:
     save_recipe(recipe, folder / "settings.yaml")
-    assert load_recipe(folder / "settings.yaml") == (recipe, None)
+    assert load_recipe(folder / "settings.yaml") == (recipe, None, {})
 
 
 @settings(max_examples=100, deadline=None)
@@ -123,6 +151,12 @@ def test_values_are_written_as_people_type_them(value: Any, text: str) -> None:
         ("alpha_matting", "True", True),
         ("alpha_matting", "0", False),
         ("crop", "1", True),
+        ("canvas", "1000", 1000),
+        ("canvas", "16:9", "16:9"),
+        ("canvas_margin", "5,5,12,5", (5, 5, 12, 5)),
+        ("canvas_margin", "0,5", 0.5),
+        ("canvas_margin", "", 0.0),
+        ("canvas_margin", "wide", "wide"),
         ("size", "512x768", (512, 768)),
         ("mean", "0.5, 0.5, 0.5", (0.5, 0.5, 0.5)),
         ("std", "", None),
@@ -166,7 +200,7 @@ def test_typed_values_of_another_kind_are_refused_by_name(name: str, text: str, 
 def load(folder: Path, text: str) -> tuple[Recipe, Path | None]:
     path = folder / "settings.yaml"
     path.write_text(text, encoding="utf-8")
-    return load_recipe(path)
+    return load_recipe(path)[:2]
 
 
 def test_a_file_tells_how_to_use_it_and_names_every_setting(tmp_path: Path) -> None:
@@ -181,6 +215,11 @@ def test_a_file_may_leave_settings_out(tmp_path: Path) -> None:
     recipe, backdrop = load(tmp_path, "model: modnet\nsize: [256, 512]\nmean: [0.5, 0, 1]\ncrop: yes\n")
     assert recipe == Recipe("modnet", Settings(size=(256, 512), mean=(0.5, 0.0, 1.0)), Export(crop=True))
     assert backdrop is None
+
+
+def test_the_shape_of_a_canvas_is_no_number_of_base_60(tmp_path: Path) -> None:
+    recipe, _ = load(tmp_path, "model: modnet\ncanvas: 16:9\ncanvas_margin: [5, 0x2, 1_0, 1.5]\n")
+    assert recipe.export == Export(canvas="16:9", canvas_margin=(5, 2, 10, 1.5))
 
 
 def test_a_backdrop_lies_beside_its_recipe(tmp_path: Path) -> None:
@@ -231,7 +270,7 @@ def test_what_is_no_recipe_gets_its_sentence(tmp_path: Path, text: str, sentence
     with pytest.raises(SettingsError, match=sentence) as caught:
         load(tmp_path, text)
     assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+    assert len(str(caught.value)) < 650 + len(str(tmp_path))
 
 
 def test_a_picture_in_place_of_a_recipe_gets_its_sentence(tmp_path: Path, photos: dict[str, Path]) -> None:
@@ -262,3 +301,48 @@ def test_numbers_keep_every_digit(tmp_path: Path) -> None:
     save_recipe(Recipe("u2netp", Settings(mean=mean)), tmp_path / "a.yaml")
     assert load_recipe(tmp_path / "a.yaml")[0].settings.mean == mean
     assert parse_value("mean", write_value(mean)) == mean
+
+
+STROKES = (Stroke("keep", 3.25, ((0.1, 1 / 3), (5.0, 6.0))), Stroke("solve", 2.0, ((1.0, 2.0),)))
+LONG = (Stroke("remove", 4.0, tuple((n * 0.1, n / 3) for n in range(2_000))),)
+
+
+def test_corrections_are_kept_by_the_pictures_name(tmp_path: Path) -> None:
+    said = {
+        "a: b.jpg": Correction(STROKES, (Point(1.0, 2.0, keep=False),), (1.0, 2.0, 3.0, 4.5)),
+        "no": Correction(LONG),
+        "c.jpg": Correction(mask=tmp_path / "c-mask.png", trimap=tmp_path / "c-trimap.png"),
+    }
+    save_recipe(Recipe("u2netp"), tmp_path / "settings.yaml", corrections=said)
+    assert load_recipe(tmp_path / "settings.yaml") == (Recipe("u2netp"), None, said)
+    assert load_corrections(tmp_path / "settings.yaml") == said
+    assert "points: [[0.1, 0.333" in (tmp_path / "settings.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.yaml"])
+def test_strokes_are_read_from_json_and_yaml(tmp_path: Path, name: str) -> None:
+    strokes = [stroke.as_json() for stroke in STROKES]
+    write = json.dumps if name.endswith("json") else yaml.safe_dump
+    for value, expected in (
+        (strokes, {"": Correction(STROKES)}),
+        ({"a.jpg": strokes}, {"a.jpg": Correction(STROKES)}),
+        ({"a.jpg": {"strokes": strokes, "box": [1, 2, 3, 4]}}, {"a.jpg": Correction(STROKES, box=(1, 2, 3, 4))}),
+    ):
+        (tmp_path / name).write_text(write(value), encoding="utf-8")
+        assert load_corrections(tmp_path / name) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("7", "has no strokes: it must be a list of them, or one for each picture"),
+        ("a.jpg: 7", "a.jpg: A correction may have strokes, points, a box"),
+        ("a.jpg: [{kind: keep}]", "a.jpg: Stroke 1 must have a radius"),
+        ("a.jpg: {mask: b.png, colour: 3}", "a.jpg: A correction may have"),
+        ("{", "cannot be read as settings"),
+    ],
+)
+def test_wrong_strokes_are_told_with_their_picture(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "strokes.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=sentence):
+        load_corrections(tmp_path / "strokes.yaml")

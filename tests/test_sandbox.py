@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from segmentation.sandbox.limits import Limits, held_bytes
 from segmentation.sandbox.process import Sandbox, SandboxError
 from segmentation.sandbox.protections import missing_protections, protections
 from segmentation.sandbox.shared import AREA_BYTES, Area
+from tests.waiting import until
 
 LIMITS = Limits(memory_mb=200, seconds=20, threads=2)
 linux = pytest.mark.skipif(bool(missing_protections()), reason=f"this system protects less: {missing_protections()}")
@@ -203,10 +203,7 @@ def test_a_process_ends_with_a_server_that_is_killed(target: str) -> None:
         assert server.stdout is not None
         pid = int(server.stdout.readline())
         server.kill()
-    deadline = time.monotonic() + 10
-    while _runs(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _runs(pid)
+    until(lambda: not _runs(pid))
 
 
 def _runs(pid: int) -> bool:

@@ -39,6 +39,10 @@ def test_the_defaults_are_those_of_the_node() -> None:
         "trust_mask": 0.003,
         "post_process_mask": False,
         "decontaminate": False,
+        "invert": False,
+        "mask_mode": "replace",
+        "subjects": "all",
+        "prompt_model": "",
         "classes": "each",
         "mean": None,
         "std": None,
@@ -220,9 +224,22 @@ def test_an_export_is_a_whole_transparent_png_by_default() -> None:
         "background": "transparent",
         "background_fit": "fill",
         "background_blur": 2.0,
-        "format": "png",
         "crop": False,
         "crop_margin": 5.0,
+        "canvas": "none",
+        "canvas_fill": 85.0,
+        "canvas_align": "box",
+        "canvas_margin": 0.0,
+        "outline_width": 0.0,
+        "outline_colour": "#ffffff",
+        "shadow": "none",
+        "shadow_angle": 60.0,
+        "shadow_distance": 3.0,
+        "shadow_blur": 2.5,
+        "shadow_opacity": 50.0,
+        "format": "png",
+        "max_edge": 0,
+        "max_kb": 0,
     }
     assert Export().colour is None
 
@@ -304,6 +321,32 @@ def test_what_is_no_colour_is_refused(value: Any) -> None:
         ({"crop_margin": float("inf")}, "crop_margin must be a number"),
         ({"crop_margin": 10**400}, "crop_margin must be a number"),
         ({"crop_margin": None}, "crop_margin must be a number"),
+        (
+            {"canvas": "square"},
+            "canvas must be none, a shape such as 4:5 .at most 10:1., or width x .* 'square'",
+        ),
+        ({"canvas": "11:1"}, "canvas must be none, a shape"),
+        ({"canvas": "0:1"}, "canvas must be none, a shape"),
+        ({"canvas": "1000x15"}, "canvas must be none, a shape .* .16 to 7000 pixels each."),
+        ({"canvas": "7001"}, "canvas must be none, a shape"),
+        ({"canvas": None}, "canvas must be none, a shape"),
+        ({"canvas": True}, "canvas must be none, a shape"),
+        ({"canvas": ["1:1"]}, "canvas must be none, a shape"),
+        ({"canvas_fill": 0}, "canvas_fill must be a number from 1 to 200, not 0"),
+        ({"canvas_align": "top"}, "canvas_align must be box, mass or bottom, not 'top'"),
+        ({"canvas_margin": -1}, "canvas_margin must be one number from 0 to 45, or four"),
+        ({"canvas_margin": (1, 2)}, "canvas_margin must be one number from 0 to 45, or four"),
+        ({"canvas_margin": (1, 2, 3, 46)}, r"canvas_margin must be .* .top, right, bottom, left., not \(1, 2, 3, 46\)"),
+        ({"canvas_margin": "5"}, "canvas_margin must be one number"),
+        ({"outline_width": 20.5}, "outline_width must be a number from 0 to 20"),
+        ({"outline_colour": "white"}, "outline_colour must be a colour such as #ffffff, not 'white'"),
+        ({"outline_colour": "blur"}, "outline_colour must be a colour"),
+        ({"shadow": True}, "shadow must be none, drop, contact or both, not True"),
+        ({"shadow_angle": 361}, "shadow_angle must be a number from 0 to 360"),
+        ({"shadow_opacity": 101}, "shadow_opacity must be a number from 0 to 100"),
+        ({"max_edge": 30_001}, "max_edge must lie between 0 and 30000"),
+        ({"max_edge": 10.5}, "max_edge must be a whole number from 0 to 30000, not 10.5"),
+        ({"max_kb": None}, "max_kb must be a whole number from 0 to 100000, not None"),
     ],
 )
 def test_an_export_out_of_its_range_is_refused_by_name(changes: dict[str, Any], sentence: str) -> None:
@@ -319,6 +362,34 @@ def test_an_export_at_the_ends_of_its_ranges_is_kept(kept: dict[str, Any]) -> No
     ((name, value),) = kept.items()
     assert getattr(Export(**kept), name) == value
     assert isinstance(getattr(Export(**kept), name), bool | float)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("none", "none"),
+        ("None", "none"),
+        ("", "none"),
+        ("1:1", "1:1"),
+        (" 16 : 9 ", "16:9"),
+        ("1.91:1", "1.91:1"),
+        ("1:10", "1:10"),
+        ("1000x1500", "1000x1500"),
+        ("1000 × 1500", "1000x1500"),
+        ("01000X1500", "1000x1500"),
+        (1000, "1000x1000"),
+        ("7000", "7000x7000"),
+    ],
+)
+def test_a_canvas_is_a_shape_or_a_size(given: Any, kept: str) -> None:
+    assert Export(canvas=given).canvas == kept
+
+
+def test_margins_are_one_number_or_four() -> None:
+    assert Export(canvas_margin=5).margins == (5, 5, 5, 5)
+    assert Export(canvas_margin=[1, 2, 3, 4.5]).margins == (1, 2, 3, 4.5)  # type: ignore[arg-type]
+    assert Export(canvas_margin=[7]).canvas_margin == 7  # type: ignore[arg-type]
+    assert Export(outline_colour="rgb(255, 0, 0)").outline_colour == "#ff0000"
 
 
 def test_every_setting_has_a_help_of_one_sentence() -> None:

@@ -8,18 +8,22 @@ from pathlib import Path
 from segmentation.batch import Outcome, run_batch
 from segmentation.commands.bars import Bars
 from segmentation.commands.command import Parsers
+from segmentation.commands.corrections import add_corrections, read_corrections
 from segmentation.config import DEVICES, Config
+from segmentation.corrected import needs_network
+from segmentation.corrections import NOTHING, Correction
 from segmentation.errors import SettingsError
 from segmentation.inputs import find_pictures
 from segmentation.matting.estimators import prepare
+from segmentation.models.choice import promptable_of
 from segmentation.models.finder import ModelFinder
 from segmentation.models.registry import Registry
 from segmentation.network.pool import threads_for
 from segmentation.network.session import load_configured
 from segmentation.outputs import Namer, Outputs
 from segmentation.picture.load import load_image
-from segmentation.predictor import from_session
-from segmentation.recipe import DEFAULTS, Recipe, load_recipe, parse_value, write_value
+from segmentation.predictor import Predictor, from_nothing, from_session
+from segmentation.recipe import DEFAULTS, Recipe, Saved, load_recipe, parse_value, write_value
 from segmentation.settings import OUTPUT_ENDINGS, help_text
 
 
@@ -42,6 +46,7 @@ def add(parsers: Parsers) -> None:
         help="id of a model, owner/name on the Hub, or path of a file (default: the first of the registry)",
     )
     cut.add_argument("--settings", type=Path, metavar="FILE", help="settings.yaml of an earlier run; flags override it")
+    add_corrections(cut)
     cut.add_argument("--device", choices=DEVICES, help="where to compute (default: SEGMATTE_DEVICE or auto)")
     cut.add_argument("--json", action="store_true", help="print the report as JSON")
     for name, default in DEFAULTS.items():
@@ -57,7 +62,9 @@ def add(parsers: Parsers) -> None:
 
 
 def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int:
-    recipe, backdrop = load_recipe(options.settings) if options.settings else (Recipe(registry.default.id), None)
+    recipe, backdrop, saved = Saved(Recipe(registry.default.id), None, {})
+    if options.settings:
+        recipe, backdrop, saved = load_recipe(options.settings)
     given = {
         name: value if isinstance(value, bool) else parse_value(name, value)
         for name, value in vars(options).items()
@@ -72,15 +79,14 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
         raise SettingsError("--background picture needs a picture: name it with --backdrop.")
     found = find_pictures(options.pictures)
     sources = found.pictures
-    for note in found.notes:
+    said = read_corrections(options, sources, saved)
+    for note in (*found.notes, *said.notes):
         print(note, file=sys.stderr)
     folder, namer, recipe = _target(options.output, sources, recipe, "format" in given)
-    with Bars() as bars:
-        spec = ModelFinder.of(config, registry).spec(recipe.model, bars.show)
-        threads = threads_for(spec, len(sources))
-        session = load_configured(spec, config, device=options.device, threads=threads, on_progress=bars.show)
+    corrections = [said.corrections.get(index, NOTHING) for index in range(len(sources))]
+    needing = [correction for correction in corrections if needs_network(correction, recipe.settings)]
+    predictor = _loaded(recipe, options, config, registry, needing) if needing else from_nothing(recipe.model)
     prepare(recipe.settings, lambda sentence: print(sentence, file=sys.stderr))
-    predictor = from_session(session, recipe.settings)
     folder.mkdir(parents=True, exist_ok=True)
     reports = {}
     events = run_batch(
@@ -93,6 +99,7 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
         limits=config.limits,
         namer=namer,
         outputs=Outputs(folder, sources, overwrite=options.overwrite),
+        corrections=said.corrections,
     )
     for event in events:
         if isinstance(event, Outcome):
@@ -107,6 +114,20 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
     if options.json:
         print(json.dumps([report.as_json() for _, report in sorted(reports.items())], indent=2))
     return int(any(report.error for report in reports.values()))
+
+
+def _loaded(
+    recipe: Recipe, options: argparse.Namespace, config: Config, registry: Registry, corrections: list[Correction]
+) -> Predictor:
+    with Bars() as bars:
+        spec = ModelFinder.of(config, registry).spec(recipe.model, bars.show)
+        threads = threads_for(spec, len(corrections))
+        session = load_configured(spec, config, device=options.device, threads=threads, on_progress=bars.show)
+        prompt_session = None
+        if recipe.settings.prompt_model and not spec.prompt and any(each.prompt for each in corrections):
+            asked = promptable_of(registry, recipe.settings.prompt_model)
+            prompt_session = load_configured(asked, config, device=options.device, on_progress=bars.show)
+    return from_session(session, recipe.settings, prompt_session=prompt_session)
 
 
 def _about(name: str, sentence: str) -> str:

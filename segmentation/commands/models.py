@@ -31,7 +31,7 @@ def add(parsers: Parsers) -> None:
 def _list(_: argparse.Namespace, config: Config, registry: Registry) -> int:
     for spec in registry.values():
         here = "here" if where_available(spec, config.models_folder) else "    "
-        size = f"{spec.weights.size / 1e6:6.0f} MB" if spec.weights.size else "         "
+        size = f"{spec.weights.total / 1e6:6.0f} MB" if spec.weights.total else "         "
         print(f"{spec.id:24} {size}  {here}  {spec.licence.name}: {spec.about}")
     return 0
 

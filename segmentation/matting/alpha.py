@@ -33,12 +33,14 @@ from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha
 from segmentation.matting.prior import MaskPrior, build_prior
 from segmentation.messages import Message
+from segmentation.picture.resize import resize
 from segmentation.settings import Method, Settings
 
 if TYPE_CHECKING:
     from segmentation.matting.band import Band, Plan
 
 Box = tuple[slice, slice]
+Weight = NDArray[np.float32]
 
 _DEFAULTS = Settings()
 FAST_PIXELS = 1_000_000
@@ -49,6 +51,7 @@ LEAST_PER_UNKNOWN = 400  # bytes of equations and factor, as a lower bound; the 
 SMALLEST_SCALE = 0.02  # below this, the memory limit is ignored
 REACH = 2  # pixels from one pixel to the farthest that its equation names
 NOTABLE = 0.05  # share of the unknown pixels above which stray regions are worth a warning
+NOTABLE_OF_DECIDED = 1.0  # what a decision cut off from one side keeps it: that is no deviation from the settings
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Matte:
     unknown: int  # pixels solved, at the working size
     iterations: int  # conjugate gradient steps; 0 if nothing was solved
     doubt: Flags | None = None  # where the network was in doubt over more than an outline, one pixel a cell
-    doubt_share: float = 0.0  # of the subject, counting what was in doubt; 0 for a network that gives opacity
+    doubt_share: float = 0.0  # of the subject, counting what was in doubt
 
 
 def estimate_alpha(
@@ -75,6 +78,7 @@ def estimate_alpha(
     max_unknown: int = FAST_UNKNOWN,
     max_bytes: int = MAX_BYTES,
     true_alpha: bool = False,
+    weight: Weight | None = None,
 ) -> Matte:
     """The opacity of the unknown pixels, solved by closed-form matting with the network's mask as a prior.
 
@@ -93,6 +97,7 @@ def estimate_alpha(
         max_unknown: The most pixels that "fast" solves; with more, it works at a smaller size.
         max_bytes: Memory limit; a larger band is solved at a smaller size, with a warning.
         true_alpha: The network gives opacity rather than a vote, so nothing is decided where it is in doubt.
+        weight: float32 (h, w), 0..1: how far `trust` applies at each pixel; everywhere by default.
 
     Returns:
         The matte, float32 0..1 at the picture's size; certain pixels are exactly 0 or 1.
@@ -112,15 +117,24 @@ def estimate_alpha(
         )
     if missing and mask is not None:
         return Matte(_as_opacity(mask), (_NOTHING_CERTAIN[tuple(missing)],), trimap.shape, 0, 0)
-    if mask is None or output is None or trust == 0:
-        return _solve(image, trimap, mask, None if mask is None else output, trust, method, max_unknown, max_bytes)
-    decision = decide(image, trimap, mask, output, trust, true_alpha)
+    if mask is None or output is None or trust == 0 or true_alpha:
+        known = None if mask is None else output
+        return _solve(image, trimap, mask, known, trust, method, max_unknown, max_bytes, weight=weight)
+    decision = decide(image, trimap, mask, output, trust)
     if decision is None:
-        return _solve(image, trimap, mask, output, trust, method, max_unknown, max_bytes)
-    # what a decision cut off from one side keeps that decision, which is no deviation from the settings
-    notable = 1.0 if decision.share else NOTABLE
+        return _solve(image, trimap, mask, output, trust, method, max_unknown, max_bytes, weight=weight)
     matte = _solve(
-        image, decision.trimap, decision.mask, decision.output, trust, method, max_unknown, max_bytes, notable
+        image,
+        decision.trimap,
+        decision.mask,
+        decision.output,
+        trust,
+        method,
+        max_unknown,
+        max_bytes,
+        NOTABLE_OF_DECIDED,
+        decision.detail,
+        weight,
     )
     return replace(matte, doubt=decision.doubt, doubt_share=decision.share)
 
@@ -135,6 +149,8 @@ def _solve(
     max_unknown: int,
     max_bytes: int,
     notable: float = NOTABLE,
+    trusted: float | None = None,
+    weight: Weight | None = None,
 ) -> Matte:
     from segmentation.matting.band import solve_band  # imports numba
 
@@ -151,7 +167,14 @@ def _solve(
     size = max(1, round(height * work.scale)), max(1, round(width * work.scale))
     warnings = [_too_large(size)] if work.scale < scale else []
 
-    prior = _prior(work.trimap, work.mask, mask.shape, output, box, trust) if mask is not None and trust > 0 else None
+    prior = (
+        _prior(work.trimap, work.mask, mask.shape, output, box, trust, trusted)
+        if mask is not None and trust > 0
+        else None
+    )
+    if prior is not None and weight is not None:
+        applies = resize(weight[box], (work.trimap.shape[0], work.trimap.shape[1]), "box")
+        prior = replace(prior, weight=prior.weight * applies[_is_unknown(work.trimap)])
     solution, iterations = solve_band(work.image, work.band, work.plan, prior)
     solved = (work.trimap == FOREGROUND).astype(np.float32)
     solved[work.band.ys, work.band.xs] = np.clip(solution, 0, 1)
@@ -340,7 +363,13 @@ def _shrink(image: RGB, trimap: Trimap, mask: Mask, scale: float) -> tuple[RGB, 
 
 
 def _prior(
-    trimap: Trimap, mask: Mask, picture: tuple[int, ...], output: ProbabilityMap | None, box: Box, trust: float
+    trimap: Trimap,
+    mask: Mask,
+    picture: tuple[int, ...],
+    output: ProbabilityMap | None,
+    box: Box,
+    trust: float,
+    trusted: float | None,
 ) -> MaskPrior:
     """The mask's prior on the unknown pixels in a box of the picture, at the working size."""
     cell = (1.0, 1.0) if output is None else _cell(picture, output)
@@ -350,7 +379,7 @@ def _prior(
         size = trimap.shape[axis]
         centres = start + (np.arange(size) + 0.5) * (stop - start) / size
         cell_of.append((centres / cell[axis]).astype(np.int64))
-    return build_prior(trimap, mask, trust, output, cell_of[0], cell_of[1])
+    return build_prior(trimap, mask, trust, output, cell_of[0], cell_of[1], trusted)
 
 
 def _cell(picture: tuple[int, ...], output: ProbabilityMap) -> tuple[float, float]:

@@ -1,12 +1,14 @@
 """Where a network is in doubt over more than an outline, and the decision there: in or out.
 
-A network cannot place an outline better than a cell, one pixel of its output. What it leaves uncertain within REACH
-cells of something certain is an outline. What lies farther is doubt, and would become a half-transparent ghost. It is
-decided by the equations of the matting on a picture of one pixel a cell, where the network's vote is joined by the
-colours that are typical of subject and background. Where the cells within REACH disagree, the picture shows an edge, or
-a subject that is mixed with its background, such as hair: there the matting decides, at full size.
+A network cannot place an outline better than a pixel of its output, and hair is as wide as several. What it leaves
+uncertain within REACH cells of something certain is an outline. What lies farther is doubt, and would become a
+half-transparent ghost. It is decided by the equations of the matting on a picture of one pixel a cell, where the
+network's vote is joined by the colours that are typical of subject and background. Where the cells within REACH
+disagree, the picture shows an edge, or a subject that is mixed with its background, such as hair: there the matting
+decides, at full size. So cells must not be small: an outline between two decisions that no edge supports would be hard
+where it should be gradual, and threads and leaves would be decided one by one.
 
-A network that gives opacity is trusted otherwise: its doubt is not decided, and only joined by the colours.
+The doubt of a network that gives opacity is opacity: it is not asked for here.
 """
 
 from dataclasses import dataclass
@@ -31,8 +33,8 @@ from segmentation.matting.prior import ROUGH, build_prior, detail
 from segmentation.picture.resize import resize, resize_window
 
 REACH = 2  # cells from a certain one up to which an uncertain one belongs to an outline
-CELL_TRUST = 10.0  # weight of the vote on a cell, relative to that of the mask on a pixel: a cell holds many
-FINEST = 320  # cells of the longer side; finer networks are judged on cells of this size
+CELL_TRUST = 30.0  # weight of the vote on a cell, relative to that of the mask on a pixel: a cell holds many
+FINEST = 160  # cells of the longer side, at most: two pixels of a network of 320
 LEVELS = 20, 240  # of a mask (0..255), between which it is uncertain: the defaults of the thresholds
 ROUNDS = 2  # the second takes the colours from the answer of the first
 STEP = 0.05  # typical step of opacity from one pixel of an output to the next, at least; a vote that drifts has less
@@ -52,13 +54,12 @@ class Decision:
     trimap: Trimap  # (h, w) of the picture
     mask: Mask  # (h, w) of the picture
     output: ProbabilityMap  # at the network's resolution
+    detail: float  # how far the network's own output resolves detail, see `prior.detail`
     doubt: Flags  # one pixel a cell
     share: float  # of the subject, counting what is in doubt
 
 
-def decide(
-    image: RGB, trimap: Trimap, mask: Mask, output: ProbabilityMap, trust: float, true_alpha: bool = False
-) -> Decision | None:
+def decide(image: RGB, trimap: Trimap, mask: Mask, output: ProbabilityMap, trust: float) -> Decision | None:
     """Trimap, mask and output in which doubt is decided; None if there is no doubt.
 
     Args:
@@ -67,7 +68,6 @@ def decide(
         mask: The network's mask, uint8 (h, w).
         output: The probability map that the mask was made from.
         trust: Weight of the mask on a pixel.
-        true_alpha: The network gives opacity, not a vote: nothing is decided, and `share` is 0.
     """
     size = _cells(mask.shape, output.shape)
     votes = resize(mask, size, "box")
@@ -76,7 +76,8 @@ def decide(
         return None
     certain = _certain(trimap, votes)
     core = _beyond_outlines(certain != UNKNOWN)
-    if not true_alpha:
+    resolved = detail(output)
+    if resolved >= 0.5:
         core &= ~_is_opacity(output, core)
     if not core.any() or not (certain == FOREGROUND).any() or not (certain == BACKGROUND).any():
         return None
@@ -84,14 +85,12 @@ def decide(
     doubt = (ndimage.distance_transform_edt(~core) <= REACH) & (certain == UNKNOWN)
     target = np.rint(255 * solved).astype(np.uint8)
     decided = np.where(doubt, np.uint8(UNKNOWN), _CERTAIN)
-    share = 0.0
-    if not true_alpha:
-        inside = doubt & (ndimage.minimum_filter(target, window) >= 128)
-        outside = doubt & (ndimage.maximum_filter(target, window) < 128)
-        for side, value in ((inside, FOREGROUND), (outside, BACKGROUND)):
-            target[side] = decided[side] = value
-        share = float(np.count_nonzero(doubt) / np.count_nonzero(doubt | (votes >= 128)))
-    return Decision(*_applied(decided, target, trimap, mask), _output(doubt, target, output), doubt, share)
+    inside = doubt & (ndimage.minimum_filter(target, window) >= 128)
+    outside = doubt & (ndimage.maximum_filter(target, window) < 128)
+    for side, value in ((inside, FOREGROUND), (outside, BACKGROUND)):
+        target[side] = decided[side] = value
+    share = float(np.count_nonzero(doubt) / np.count_nonzero(doubt | (votes >= 128)))
+    return Decision(*_applied(decided, target, trimap, mask), _output(doubt, target, output), resolved, doubt, share)
 
 
 def _cells(picture: tuple[int, ...], output: tuple[int, ...]) -> Size:
@@ -121,12 +120,10 @@ def _beyond_outlines(certain: Flags) -> Flags:
 
 
 def _is_opacity(output: ProbabilityMap, core: Flags) -> Flags:
-    """Where a network that resolves detail does so in what would be doubt: there its output is opacity, not a vote.
+    """Where a network that resolves detail does so in what would be doubt too: its output is opacity there, not a vote.
 
     Decided for each connected region of the core, by the roughness of most of its cells (see `prior.detail`).
     """
-    if detail(output) < 0.5:
-        return np.zeros_like(core)
     steps, turns, least = (np.zeros(output.shape, np.float32) for _ in range(3))
     uncertain = (output >= LEVELS[0] / 255) & (output <= LEVELS[1] / 255)
     for axis in (0, 1):
@@ -200,10 +197,18 @@ def _applied(decided: Trimap, target: Mask, trimap: Trimap, mask: Mask) -> tuple
         box.append(slice(int(at[0]) * pixels // cells, min(-(-(int(at[-1]) + 1) * pixels // cells), pixels)))
     window = box[0], box[1]
     trimap, mask = trimap.copy(), mask.copy()
-    values = resize_window(decided, _size(mask), window, "nearest")
-    doubtful = values != _CERTAIN
-    np.copyto(mask[window], resize_window(target, _size(mask), window, "bilinear"), where=doubtful)
-    np.copyto(trimap[window], values, where=doubtful & (trimap[window] == UNKNOWN))
+
+    def enlarged(cells: Flags) -> Flags:
+        return resize_window(cells * np.uint8(255), _size(mask), window, "bilinear") >= 128
+
+    np.copyto(
+        mask[window],
+        resize_window(target, _size(mask), window, "bilinear"),
+        where=enlarged(decided != _CERTAIN),
+    )
+    unknown = trimap[window] == UNKNOWN
+    for value in (BACKGROUND, FOREGROUND):
+        np.copyto(trimap[window], np.uint8(value), where=unknown & enlarged(decided == value))
     return trimap, mask
 
 

@@ -69,6 +69,7 @@ def build_prior(
     output: ProbabilityMap | None,
     cell_of_row: NDArray[np.int64],
     cell_of_column: NDArray[np.int64],
+    trusted: float | None = None,
 ) -> MaskPrior:
     """The prior on the unknown pixels of a trimap.
 
@@ -79,11 +80,15 @@ def build_prior(
         output: The network's output at its own resolution, 0..1; None if unknown.
         cell_of_row: (h,) the row of `output` that each row lies in.
         cell_of_column: (w,) the column of `output` that each column lies in.
+        trusted: How far the network resolves detail, if `output` is no longer all its own; `detail(output)` if None.
     """
     unknown = trimap == UNKNOWN
     target = mask[unknown] / 255.0
     weight = trust * (2 * target - 1) ** 2
-    trusted = 0.0 if output is None else detail(output)
+    if output is None:
+        trusted = 0.0
+    elif trusted is None:
+        trusted = detail(output)
     if output is None or trusted == 0.0:
         return MaskPrior(weight, target, None)
     rows, columns = output.shape

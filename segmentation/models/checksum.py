@@ -41,18 +41,18 @@ def verify(path: Path, size: int | None, sha256: str | None) -> Path:
 
 
 def verify_all(path: Path, weights: Weights) -> Path:
-    """The path of the `.onnx` file, if it and the data files beside it are the pinned ones.
+    """The path of the `.onnx` file, if it and the files that it needs beside it are the pinned ones.
 
     Raises:
         DamagedError: One is missing or damaged.
     """
     verify(path, weights.size, weights.sha256)
-    for data in weights.data:
-        beside = path.parent / data.file
+    for part in weights.beside:
+        beside, kind = path.parent / part.file, "decoder" if part is weights.decoder else "data file"
         if not beside.is_file():
-            raise DamagedError(f"lacks its data file {data.file}")
+            raise DamagedError(f"lacks its {kind} {part.file}")
         try:
-            verify(beside, data.size, data.sha256)
+            verify(beside, part.size, part.sha256)
         except DamagedError as damage:
-            raise DamagedError(f"has a data file {data.file} that {damage}") from damage
+            raise DamagedError(f"has a {kind} {part.file} that {damage}") from damage
     return path

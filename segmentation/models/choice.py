@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import get_args
 
+from segmentation.errors import SettingsError
+from segmentation.messages import Message
 from segmentation.models.spec import ModelSpec, Task, Tier
 
 TASKS: tuple[Task, ...] = tuple(task for task in get_args(Task) if task != "local")
@@ -52,7 +54,30 @@ def default_candidates(
         for spec in models
         if "general" in spec.tasks
         and not spec.licence.needs_acceptance
-        and _MEMORY_OF_WEIGHTS * (spec.weights.size or 0) <= memory
+        and _MEMORY_OF_WEIGHTS * spec.weights.total <= memory
         and seconds(spec) < DEFAULT_SECONDS
     ]
     return sorted(fitting, key=lambda spec: (TIERS.index(spec.tier), seconds(spec)), reverse=True)
+
+
+def promptable_of(models: Mapping[str, ModelSpec], model_id: str) -> ModelSpec:
+    """The model of this id, if it is promptable.
+
+    Args:
+        models: By id.
+        model_id: The setting `prompt_model`.
+
+    Raises:
+        RegistryError: There is no such model.
+        SettingsError: It is not promptable.
+    """
+    spec = models[model_id]
+    if spec.prompt is None:
+        others = ", ".join(other.id for other in models.values() if other.prompt)
+        raise SettingsError(
+            Message(
+                "{title} does not take clicks. Choose one of these models for them: {models}.",
+                title=spec.title, models=others or "-",
+            )
+        )  # fmt: skip
+    return spec

@@ -130,7 +130,14 @@ def _filled(repository: HubRepository, file: HubFile) -> HubFile:
 
 def registered_twin(spec: ModelSpec, registry: Iterable[ModelSpec]) -> ModelSpec | None:
     """The registered model whose `.onnx` file is the same."""
-    return next((model for model in registry if model.registered and model.weights.sha256 == spec.weights.sha256), None)
+    return next(
+        (
+            model
+            for model in registry
+            if model.registered and not model.prompt and model.weights.sha256 == spec.weights.sha256
+        ),
+        None,
+    )
 
 
 def _licence(repository: HubRepository, models: tuple[ModelSpec, ...]) -> Licence:

@@ -29,7 +29,7 @@ def folder_models(folder: Path, taken: Collection[str] = ()) -> list[ModelSpec]:
         taken: Paths in it that belong to registered models.
     """
     models = []
-    for path, title in _files(folder):
+    for path, title in _files(folder, taken):
         file = path.relative_to(folder).as_posix()
         if file in taken:
             continue
@@ -58,16 +58,19 @@ def folder_state(config: Config) -> str:
     return digest.hexdigest()[:16]
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, str]]:
+def _files(folder: Path, taken: Collection[str]) -> Iterator[tuple[Path, str]]:
     """Every `.onnx` file that may be a model, with its title."""
     for path in _onnx_files(folder):
         yield path, path.stem
     for inner in sorted(_folders(folder)):
         paths = [*_onnx_files(inner), *_onnx_files(inner / "onnx")]
+        paths = [path for path in paths if path.relative_to(folder).as_posix() not in taken]
         files = [SizedFile(path.relative_to(inner).as_posix(), 0) for path in paths]
         bases = networks(variants(files))
         if work_together(bases):
-            _log_once(f"{inner.name}: its networks work together ({', '.join(bases)}), which is not supported yet.")
+            _log_once(
+                f"{inner.name}: its networks work together ({', '.join(bases)}); such models need a registry entry."
+            )
             continue
         for path, file in zip(paths, files, strict=True):
             yield path, _title(inner.name, file.path)

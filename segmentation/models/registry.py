@@ -79,7 +79,7 @@ class Registry(Mapping[str, ModelSpec]):
 
     def with_folder(self, folder: Path) -> "Registry":
         """This registry plus every other model of the models folder; see `folder_models`."""
-        taken = {spec.weights.file for spec in self._models.values()}
+        taken = {file for spec in self._models.values() for file in spec.weights.networks}
         return Registry([*self._models.values(), *folder_models(folder, taken)])
 
 
@@ -247,8 +247,10 @@ def _model(entry: dict[str, Any], defaults: dict[str, Any], licences: dict[str, 
         raise ValueError("weights: size and sha256 are needed (a file without them belongs in the models folder)")
     if "sources" not in merged["weights"]:
         raise ValueError("weights.sources: is needed (an empty list: the file is in the models folder)")
-    if "/" in spec.weights.file and spec.weights.sources:
-        raise ValueError("weights.file: must be a name without folders, unless it is in the models folder already")
+    if "/" in spec.weights.file and spec.weights.sources and not spec.weights.decoder:
+        raise ValueError(
+            "weights.file: must be a name without folders, unless it is in the models folder already, or has a decoder"
+        )
     if spec.input.size is None:
         raise ValueError("input.size: is needed")
     return spec

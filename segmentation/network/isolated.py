@@ -112,7 +112,7 @@ class IsolatedEngine:
                 raise self._run_error(self._nonsense(), tensor) from error
             return Answer(array, provider, note)
 
-    def give_back(self, _name: str, _output: str, _last: LastInput | None) -> bool:
+    def give_back(self, _output: str, _last: LastInput | None) -> bool:
         """End the process, unless it is computing; the next run starts another.
 
         Returns:

@@ -95,4 +95,4 @@ class SessionPool:
 
 def _bytes_held(spec: ModelSpec) -> int:
     """A rough estimate of weights, packed copies and runtime: u2netp (4.6 MB) holds 100 MB, ISNet (88 MB) 470 MB."""
-    return 4 * (spec.weights.size or 200 << 20) + (80 << 20)
+    return 4 * (spec.weights.total or 200 << 20) + (80 << 20)

@@ -1,12 +1,13 @@
 """A network on the best execution provider that can run it, recovering when the GPU runs out of memory."""
 
 import logging
+import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,16 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """Several outputs of a network, and where they were computed; see `Answer`."""
+
+    outputs: Mapping[str, npt.NDArray[Any]]
+    provider: str
+    provider_note: str
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class _Loaded:
     """One load of the network."""
 
@@ -50,8 +61,15 @@ class _Loaded:
     """It is on the CPU because the GPU ran out of memory."""
 
 
-LastInput: TypeAlias = tuple[tuple[int, ...], np.dtype[Any]]
-"""Shape and dtype of the latest input."""
+LastInput: TypeAlias = Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
+"""Shape and dtype of each input of the latest run, by name."""
+
+Computed = TypeVar("Computed")
+
+
+def shapes_of(feeds: Mapping[str, npt.NDArray[Any]]) -> LastInput:
+    """What to remember of a run's inputs."""
+    return {name: (array.shape, array.dtype) for name, array in feeds.items()}
 
 
 class RecoveringEngine:
@@ -127,20 +145,40 @@ class RecoveringEngine:
             SessionError: The run failed (unsupported size, memory, time).
             RunCancelledError: It was cancelled.
         """
-        return self._run(name, output, tensor, False, cancelled)
+        computed, loaded = self._run(
+            lambda engine: engine.run(name, output, tensor, False, cancelled), tensor.shape
+        )  # fmt: skip
+        return Answer(computed, loaded.engine.provider, loaded.note)
+
+    def run_many(
+        self, feeds: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str], cancelled: Cancelled | None = None
+    ) -> Answers:
+        """Compute several outputs of several inputs.
+
+        Args:
+            feeds: The inputs by name.
+            outputs: Names of the outputs.
+            cancelled: Polled during the run; returns True to cancel.
+
+        Raises:
+            SessionError: As `run`.
+            RunCancelledError: It was cancelled.
+        """
+        shape = max((array.shape for array in feeds.values()), key=math.prod)
+        computed, loaded = self._run(lambda engine: engine.run_many(feeds, outputs, False, cancelled), shape)
+        return Answers(dict(zip(outputs, computed, strict=True)), loaded.engine.provider, loaded.note)
 
     @property
     def held_bytes(self) -> int:
         """Bytes of memory that this process holds; 0 if unknown."""
         return resident_bytes()
 
-    def give_back(self, name: str, output: str, last: LastInput | None) -> bool:
+    def give_back(self, output: str, last: LastInput | None) -> bool:
         """Release the memory of the activations, which takes a run; or retry the GPU after it ran out of memory.
 
         Args:
-            name: Name of the input.
-            output: Name of the output.
-            last: The input of the latest run; None if there was none since this was called.
+            output: Name of an output.
+            last: The inputs of the latest run; None if there was none since this was called.
 
         Returns:
             Whether there was anything to release.
@@ -156,7 +194,12 @@ class RecoveringEngine:
             return True
         if loaded is None or not loaded.engine.gives_back:
             return False
-        self._run(name, output, np.zeros(*last), True, None)
+        zeros = {name: np.zeros(*shape) for name, shape in last.items()}
+        if len(zeros) == 1:
+            ((name, tensor),) = zeros.items()
+            self._run(lambda engine: engine.run(name, output, tensor, True), tensor.shape)
+        else:
+            self._run(lambda engine: engine.run_many(zeros, [output], True), ())
         return True
 
     # ----------------------------------------------------------------------------------------------------- loading
@@ -238,23 +281,23 @@ class RecoveringEngine:
             finally:
                 self._turns.release(self._callers)
 
-    def _run(self, name: str, output: str, tensor: Tensor, give_back: bool, cancelled: Cancelled | None) -> Answer:
+    def _run(self, compute: Callable[[Engine], Computed], shape: tuple[int, ...]) -> tuple[Computed, _Loaded]:
         with self._turns:
             failed = self._loads
             if self._loaded is not None:
                 try:
-                    return self._compute(name, output, tensor, give_back, cancelled)
+                    return self._compute(compute, shape)
                 except OutOfMemoryError as error:
-                    self._log(tensor, error)
+                    self._log(shape, error)
         with self._alone():  # outside that block, so that no traceback holds the memory to be freed
             if self._loads == failed:  # else another run of the same batch has dropped it already
                 self._drop()
             try:
-                return self._compute(name, output, tensor, give_back, cancelled)
+                return self._compute(compute, shape)
             except OutOfMemoryError as error:
-                self._log(tensor, error)
+                self._log(shape, error)
             self._drop()
-            what = Message("The GPU has too little free memory for this model at {shape}", shape=tensor.shape)
+            what = Message("The GPU has too little free memory for this model at {shape}", shape=shape)
             if self._device != "auto":
                 raise SessionError(
                     Message(
@@ -263,18 +306,16 @@ class RecoveringEngine:
                     )
                 )
             self._load_on_the_cpu(f"{what}.", ran_out=True)
-            return self._compute(name, output, tensor, give_back, cancelled)
+            return self._compute(compute, shape)
 
-    def _log(self, tensor: Tensor, error: OutOfMemoryError) -> None:
-        log.warning(
-            "%s at %s: %s", self._title, tensor.shape, str(error)
-        )  # a stored log record must not hold the error
+    def _log(self, shape: tuple[int, ...], error: OutOfMemoryError) -> None:
+        log.warning("%s at %s: %s", self._title, shape, str(error))  # a stored log record must not hold the error
 
-    def _compute(self, name: str, output: str, tensor: Tensor, give_back: bool, cancelled: Cancelled | None) -> Answer:
+    def _compute(self, compute: Callable[[Engine], Computed], shape: tuple[int, ...]) -> tuple[Computed, _Loaded]:
         loaded = self._loaded or self._load()
         try:
             with self._instead_of_the_gpu if loaded.ran_out else nullcontext():  # one at a time, to save memory
-                computed = loaded.engine.run(name, output, tensor, give_back, cancelled)
+                return compute(loaded.engine), loaded
         except (OutOfMemoryError, RunCancelledError):
             raise
         except RunTimeoutError as error:
@@ -289,7 +330,6 @@ class RecoveringEngine:
             raise SessionError(
                 Message(
                     "{title} could not be run at {shape}: {reason} If you set a size, try another or leave it empty.",
-                    title=self._title, shape=tensor.shape, reason=reason(error),
+                    title=self._title, shape=shape, reason=reason(error),
                 )
             ) from error  # fmt: skip
-        return Answer(computed, loaded.engine.provider, loaded.note)

@@ -3,10 +3,12 @@
 import copy
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+import numpy.typing as npt
 
 from segmentation.arrays import Tensor
 from segmentation.config import Config, Device
@@ -21,7 +23,8 @@ from segmentation.network.contract import input_contract, output_contract
 from segmentation.network.gpu.options import GpuOptions
 from segmentation.network.isolated import IsolatedEngine
 from segmentation.network.machine import resident_bytes
-from segmentation.network.recovery import Answer, LastInput, RecoveringEngine
+from segmentation.network.prompt.contract import PromptContract, prompt_contract
+from segmentation.network.recovery import Answer, Answers, LastInput, RecoveringEngine, shapes_of
 from segmentation.network.watchdog import Cancelled
 from segmentation.settings import MAX_SIZE
 
@@ -30,6 +33,8 @@ OWN_MODELS_MB = 4096  # default memory limit for all unregistered models togethe
 
 _MOST_VALUES = 4 * MAX_SIZE**2  # of an output
 
+
+Computed = TypeVar("Computed")
 
 Runner: TypeAlias = Callable[[Tensor, Cancelled | None], Answer]
 """Computes a network's output for a tensor of its input contract: `Session.run`, or a GPU lent for one picture."""
@@ -43,6 +48,7 @@ class _Use:
     measured: bool = False  # by a run
     ended: float = field(default_factory=time.monotonic)
     last: LastInput | None = None  # None if there was no run since the memory was released
+    last_prompt: LastInput | None = None  # the same of a decoder
 
 
 class Session:
@@ -56,6 +62,7 @@ class Session:
         input: Its input contract, completed from the graph.
         output: How to read its output, completed from the graph.
         notes: Sentences about guesses in these, to show with the result.
+        prompt: How to ask a promptable network, which is run by `encode` and `decode`; None for others.
     """
 
     def __init__(
@@ -83,20 +90,28 @@ class Session:
         Raises:
             SessionError: The device is unavailable, or the file does not fit the contract.
         """
-        if problem := file_problem(path):
-            raise SessionError(
-                Message(
-                    "{title}: {file} cannot be loaded: {problem}", title=spec.title, file=path.name, problem=problem
-                )
-            )
+        decoder = path.parent / spec.weights.decoder.file if spec.weights.decoder else None
+        for file in filter(None, (path, decoder)):
+            if problem := file_problem(file):
+                raise SessionError(
+                    Message(
+                        "{title}: {file} cannot be loaded: {problem}",
+                        title=spec.title, file=file.name, problem=problem,
+                    )
+                )  # fmt: skip
         self._own_spec, self._contract, self.path = spec, "", path
         before = resident_bytes() if spec.registered else 0
-        fixed_size = not spec.input.dynamic
+        fixed_size = not spec.input.dynamic and spec.prompt is None
         self._engine: RecoveringEngine | IsolatedEngine
+        self._decoder: RecoveringEngine | None = None
         if spec.registered:
-            self._engine = RecoveringEngine(
-                path, spec.title, device, threads, gpu, fixed_size=fixed_size, small=spec.is_small, seconds=seconds
+            self._engine, *others = (
+                RecoveringEngine(
+                    file, spec.title, device, threads, gpu, fixed_size=fixed_size, small=spec.is_small, seconds=seconds
+                )
+                for file in filter(None, (path, decoder))
             )
+            self._decoder = others[0] if others else None
         else:
             self._engine = IsolatedEngine(
                 path, spec.title, device, threads, gpu, fixed_size=fixed_size, seconds=seconds, memory_mb=own_models_mb
@@ -107,11 +122,25 @@ class Session:
 
     def _take_contract(self, spec: ModelSpec) -> None:
         self.spec = spec
+        self.prompt: PromptContract | None = None
+        if spec.prompt:
+            self._take_prompt_contract(spec)
+            return
         self.input = input_contract(spec, self._engine.inputs)
         contract = output_contract(spec, self._engine.outputs, self.input.layout)
         self.output, self.notes = contract.spec, (*spec.notes, *contract.notes)
         assert self.input.name is not None, "completed by the contract"
         self._names = self.input.name, contract.name
+
+    def _take_prompt_contract(self, spec: ModelSpec) -> None:
+        own = [node for node in self._engine.inputs if node.name == spec.input.name]
+        self.input, self.output, self.notes = input_contract(spec, own or self._engine.inputs), spec.output, spec.notes
+        assert self.input.name is not None, "the registry checks it"
+        answering = self._decoder or self._engine
+        self._embeddings = [node.name for node in self._engine.outputs] if self._decoder else [self.input.name]
+        self.prompt = prompt_contract(spec, self._embeddings, answering.inputs, answering.outputs)
+        self._embeddings = [name for name in self._embeddings if name in self.prompt.carried]
+        self._names = self.input.name, self._embeddings[0] if self._decoder else self.prompt.logits
 
     @property
     def memory(self) -> int:
@@ -147,22 +176,76 @@ class Session:
             RunCancelledError: It was cancelled.
         """
         names = self._names[0], output or self._names[1]
-        measure = self.spec.registered and not self._use.measured
-        answer = self._first_run(names, tensor, cancelled) if measure else None
-        answer = answer or self._engine.run(*names, tensor, cancelled)
-        if not self.spec.registered:  # nothing else is in its process
-            self._use.memory = max(self._use.memory, self._engine.held_bytes)
-        if answer.output.size > _MOST_VALUES:
+        answer = self._used(lambda: self._engine.run(*names, tensor, cancelled), {names[0]: tensor})
+        self._check_size(answer.output)
+        return replace(answer, memory=self._use.memory)
+
+    def encode(self, tensor: Tensor, cancelled: Cancelled | None = None) -> Answers:
+        """What a promptable network keeps of a picture, by the names under which `decode` takes it.
+
+        Args:
+            tensor: A tensor of its input contract.
+            cancelled: Polled during the run; returns True to cancel.
+
+        Raises:
+            SessionError: The run failed (memory, time).
+            RunCancelledError: It was cancelled.
+        """
+        feeds = {self._names[0]: tensor}
+        if self._decoder is None:  # one graph: it runs with each prompt
+            return Answers(feeds, self.provider, self.provider_note, self._use.memory)
+        engine = self._engine
+        assert isinstance(engine, RecoveringEngine), "it is registered"
+        answers = self._used(lambda: engine.run_many(feeds, self._embeddings, cancelled), feeds)
+        return self._checked(answers)
+
+    def decode(self, feeds: Mapping[str, npt.NDArray[Any]], cancelled: Cancelled | None = None) -> Answers:
+        """The answer of a promptable network to a prompt: its logits and scores.
+
+        Args:
+            feeds: What `encode` returned, and the prompt.
+            cancelled: Polled during the run; returns True to cancel.
+
+        Raises:
+            SessionError: The run failed (memory, time).
+            RunCancelledError: It was cancelled.
+        """
+        assert self.prompt is not None, "it is promptable"
+        outputs = [self.prompt.logits, self.prompt.spec.scores]
+        engine = self._decoder or self._engine
+        assert isinstance(engine, RecoveringEngine), "it is registered"
+        if engine is self._decoder:
+            answers = engine.run_many(feeds, outputs, cancelled)
+            self._use.ended, self._use.last_prompt = time.monotonic(), shapes_of(feeds)
+        else:
+            answers = self._used(lambda: engine.run_many(feeds, outputs, cancelled), feeds)
+        return self._checked(answers)
+
+    def _checked(self, answers: Answers) -> Answers:
+        for array in answers.outputs.values():
+            self._check_size(array)
+        return replace(answers, memory=self._use.memory)
+
+    def _check_size(self, output: npt.NDArray[Any]) -> None:
+        if output.size > _MOST_VALUES:
             raise SessionError(
                 Message(
                     "{title} returns {values} values, too many for a mask.",
-                    title=self.spec.title, values=answer.output.size,
+                    title=self.spec.title, values=output.size,
                 )
             )  # fmt: skip
-        self._use.ended, self._use.last = time.monotonic(), (tensor.shape, tensor.dtype)
-        return replace(answer, memory=self._use.memory)
 
-    def _first_run(self, names: tuple[str, str], tensor: Tensor, cancelled: Cancelled | None) -> Answer | None:
+    def _used(self, run: Callable[[], Computed], feeds: Mapping[str, npt.NDArray[Any]]) -> Computed:
+        """Run, and take note of memory and time."""
+        measure = self.spec.registered and not self._use.measured
+        answer = self._first_run(run) if measure else None
+        answer = run() if answer is None else answer
+        if not self.spec.registered:  # nothing else is in its process
+            self._use.memory = max(self._use.memory, self._engine.held_bytes)
+        self._use.ended, self._use.last = time.monotonic(), shapes_of(feeds)
+        return answer
+
+    def _first_run(self, run: Callable[[], Computed]) -> Computed | None:
         """Run and measure: the activations stay allocated, so the process's growth is the most that one run needs.
 
         Returns:
@@ -172,7 +255,7 @@ class Session:
             if self._use.measured:
                 return None
             before = self._engine.held_bytes
-            answer = self._engine.run(*names, tensor, cancelled)
+            answer = run()
             self._use.memory += max(0, self._engine.held_bytes - before)
             self._use.measured = True
             return answer
@@ -204,8 +287,11 @@ class Session:
         """
         if time.monotonic() - self._use.ended < idle_seconds:
             return False
-        last, self._use.last = self._use.last, None
-        return self._engine.give_back(*self._names, last)
+        use, given = self._use, False
+        last, use.last, last_prompt, use.last_prompt = use.last, None, use.last_prompt, None
+        if self._decoder is not None and self.prompt is not None:
+            given = self._decoder.give_back(self.prompt.logits, last_prompt)
+        return self._engine.give_back(self._names[1], last) or given
 
 
 def load_session(

@@ -35,14 +35,22 @@ def place(spec: InputSpec, picture: Size) -> Placement:
         assert isinstance(size, int)  # the registry checks it
         edge = min(height, width) if spec.resize == "fit_short" else max(height, width)
         scale = min(size / edge, spec.max_size / max(height, width))
-        canvas = _whole_blocks(height * scale, spec), _whole_blocks(width * scale, spec)
+        if spec.resize == "fit_long" and spec.multiple_of == 1:
+            canvas = _nearest(height * scale, spec.max_size), _nearest(width * scale, spec.max_size)
+        else:
+            canvas = _whole_blocks(height * scale, spec), _whole_blocks(width * scale, spec)
         return Placement(canvas, 0, 0, *canvas)
     canvas = size if isinstance(size, tuple) else (size, size)
     scale = min(canvas[0] / height, canvas[1] / width)
-    inner = max(1, min(canvas[0], round(height * scale))), max(1, min(canvas[1], round(width * scale)))
+    inner = _nearest(height * scale, canvas[0]), _nearest(width * scale, canvas[1])
     centred = spec.resize == "letterbox_center"
     top, left = ((canvas[0] - inner[0]) // 2, (canvas[1] - inner[1]) // 2) if centred else (0, 0)
     return Placement(canvas, top, left, *inner)
+
+
+def _nearest(edge: float, most: int) -> int:
+    """The edge in whole pixels, a half rounded up, as SAM does (`get_preprocess_shape`)."""
+    return max(1, min(most, int(edge + 0.5)))
 
 
 def _whole_blocks(edge: float, spec: InputSpec) -> int:
@@ -55,7 +63,7 @@ def to_tensor(rgb: RGB, spec: InputSpec) -> tuple[Tensor, Placement]:
     """The network's input: the picture resized, placed, scaled and normalised, in the network's layout and dtype.
 
     Returns:
-        The tensor, (1, 3, h, w) or (1, h, w, 3), and the picture's place on it.
+        The tensor, (1, 3, h, w), (1, h, w, 3) or (h, w, 3), and the picture's place on it.
     """
     at = place(spec, rgb.shape[:2])
     small = resize(rgb, (at.height, at.width), spec.interpolation)
@@ -72,7 +80,7 @@ def to_tensor(rgb: RGB, spec: InputSpec) -> tuple[Tensor, Placement]:
         padded[(slice(None), *box)] = planes
         planes = padded
     tensor = planes if spec.layout == "NCHW" else planes.transpose(1, 2, 0)
-    return np.ascontiguousarray(tensor[None]), at
+    return np.ascontiguousarray(tensor if spec.layout == "HWC" else tensor[None]), at
 
 
 def _normalised(small: RGB, spec: InputSpec) -> npt.NDArray[Any]:

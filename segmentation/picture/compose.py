@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-from segmentation.arrays import RGB, RGBA, Alpha, Mask, Size
+from segmentation.arrays import RGB, RGBA, Alpha, Interpolation, Mask, Size
 from segmentation.picture.png import save_png_strips
 from segmentation.picture.resize import resize
 
 VISIBLE = 8  # alpha (of 255) from which a pixel counts as subject: below it is noise from the network
-
 _STRIP_PIXELS = 1 << 16  # composed at a time: a strip stays in the CPU cache until it is compressed
 
 
@@ -163,14 +162,28 @@ def _filled(plane: npt.NDArray[np.float32], known: npt.NDArray[np.float32]) -> n
     return known * plane + (1 - known) * filled
 
 
+def resize_cutout(colours: RGB, alpha: Alpha, size: Size, *, fast: bool = False) -> tuple[RGB, Alpha]:
+    """A cutout at (height, width), its colours averaged by opacity.
+
+    Args:
+        colours: The subject's own colours, (h, w, 3).
+        alpha: Its opacity, (h, w).
+        size: (height, width).
+        fast: Whether plain means of some of the pixels are good enough.
+    """
+    scale = min(size[0] / alpha.shape[0], size[1] / alpha.shape[1])
+    step = max(1, int(1 / scale) // 4) if fast else 1  # every fourth pixel in each direction is enough for the means
+    way: Interpolation = "box" if fast and scale < 1 else "bicubic"
+    seen, opacity = np.ascontiguousarray(colours[::step, ::step]), np.ascontiguousarray(alpha[::step, ::step])
+    small_alpha = resize(opacity, size, way)
+    small = resize(compose_over(seen, opacity, (0, 0, 0)), size, way).astype(np.float32)
+    small *= 255.0 / np.maximum(small_alpha, 1)[..., None]
+    return np.rint(np.minimum(small, 255)).astype(np.uint8), small_alpha
+
+
 def thumbnail(colours: RGB, alpha: Alpha, longest: int) -> RGBA:
     """A cutout shrunk to at most `longest` pixels on its longer side, its colours averaged by opacity."""
     height, width = alpha.shape
     scale = min(1.0, longest / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    step = max(1, int(1 / scale) // 4)  # every fourth pixel in each direction is enough for the means
-    seen, opacity = np.ascontiguousarray(colours[::step, ::step]), np.ascontiguousarray(alpha[::step, ::step])
-    small_alpha = resize(opacity, size, "box")
-    small = resize(compose_over(seen, opacity, (0, 0, 0)), size, "box").astype(np.float32)
-    small *= 255.0 / np.maximum(small_alpha, 1)[..., None]
-    return compose_cutout(np.rint(np.minimum(small, 255)).astype(np.uint8), small_alpha)
+    return compose_cutout(*resize_cutout(colours, alpha, size, fast=True))

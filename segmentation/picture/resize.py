@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from segmentation.arrays import Interpolation, Size
+from segmentation.arrays import RGB, Interpolation, Size
 from segmentation.picture.picture import STRIP_BYTES, Picture
 
 _RESAMPLING = {
@@ -43,6 +43,20 @@ def resize_window(
     box = columns.start * scale[1], rows.start * scale[0], columns.stop * scale[1], rows.stop * scale[0]
     shape = columns.stop - columns.start, rows.stop - rows.start
     return np.asarray(Image.fromarray(plane).resize(shape, _RESAMPLING[interpolation], box=box))
+
+
+def resize_part(picture: RGB, size: Size, box: tuple[float, float, float, float]) -> RGB:
+    """A part of a picture at (height, width), where the box is left, top, right, bottom in fractions of pixels."""
+    left, top, right, bottom = box
+    inside = max(0.0, left), max(0.0, top), min(float(picture.shape[1]), right), min(float(picture.shape[0]), bottom)
+    return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BICUBIC, box=inside))
+
+
+def resize_box(
+    plane: npt.NDArray[np.float32], size: Size, box: tuple[float, float, float, float]
+) -> npt.NDArray[np.float32]:
+    """A box (left, top, right, bottom; parts of pixels too) of a float32 plane at (height, width), bilinearly."""
+    return np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR, box=box))
 
 
 def shrunk(picture: Picture, longest: int) -> Picture:

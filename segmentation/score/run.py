@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from segmentation.arrays import Alpha
-from segmentation.errors import SegmentationError, SessionError
+from segmentation.errors import SegmentationError, SessionError, SettingsError
 from segmentation.messages import Message
 from segmentation.parallel import Events, in_parallel
 from segmentation.picture.picture import Limits, Picture
-from segmentation.pipeline import Prediction, found_maps, refine
+from segmentation.pipeline import Prediction, found_maps, nothing_found, refine
 from segmentation.predictor import Predictor
 from segmentation.score.pairs import Pair
 from segmentation.score.scores import Measured, measure
@@ -165,10 +165,12 @@ def _alpha(picture: Picture, prediction: Prediction, settings: Settings) -> Alph
                 model=prediction.model,
             )
         )
+    if prediction.asks:
+        raise SettingsError(nothing_found(prediction, settings))
     probability = next(iter(found_maps(prediction, settings).values()), None)
     if probability is None:
         return np.zeros(picture.size, np.uint8)
-    return refine(picture, probability, settings).alpha
+    return refine(picture, probability, settings, true_alpha=prediction.true_alpha).alpha
 
 
 def _sentence(error: Exception, name: str) -> str:

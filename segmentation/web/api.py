@@ -20,6 +20,7 @@ from segmentation.web.guard.readers import is_gone
 from segmentation.web.guard.uploads import named_path, named_paths
 from segmentation.web.runs.predictions import Predictions
 from segmentation.web.runs.run import Run
+from segmentation.web.runs.said import PARAMETERS, said_about
 from segmentation.web.runs.scoring import as_json, checked, fill
 from segmentation.web.runs.service import Service
 
@@ -37,34 +38,71 @@ _TYPES: dict[str, Any] = {
     "std": float | list[float] | None,
     "size": int | list[int] | None,
     "background": str,
+    "canvas": str,
+    "canvas_margin": float | list[float],
 }
 _FILE = {"path": "/path/that/the/upload/returned/cat.jpg", "meta": {"_type": "gradio.FileData"}}
 _EXAMPLES: dict[str, Any] = {
     "images": [_FILE], "backdrop": None, "run": "`run` from the report of /segment", "pictures": [0],
 }  # fmt: skip
+_FILES = list[gr.FileData | None] | gr.FileData | None
+_STROKES = """\
+For each picture a list of strokes, or null: [[{"kind": "keep", "radius": 8, "points": [[x, y], ...]}], null], with
+"remove" for background and "solve" for hair, in pixels of the picture. Send long ones as JSON text.
+"""
+_POINTS = """\
+For each picture a list of clicks, or null: [[{"x": 120, "y": 80, "keep": true}], null]. Only the subjects under them
+stay, or all without those under clicks with keep false.
+"""
+_SAID: dict[str, tuple[Any, Any, str]] = {
+    "strokes": (list[Any] | str | None, None, _STROKES),
+    "points": (list[Any] | str | None, None, _POINTS),
+    "box": (
+        list[Any] | str | None,
+        None,
+        "For each picture a box, or null: [[left, top, right, bottom], null]. Only subjects mostly in it stay.",
+    ),
+    "candidate": (
+        list[int | None] | int | None,
+        None,
+        "For each picture which answer of a model that is pointed at is taken; 1, its best, by default.",
+    ),
+    "mask": (_FILES, None, "For each picture its own mask, uploaded, or null: white is the subject. See mask_mode."),
+    "trimap": (
+        _FILES,
+        None,
+        "For each picture its own trimap, uploaded, or null: levels to 10 are background, from 245 foreground.",
+    ),
+}
+"""Parameters about each picture: type, default and text."""
+_AS_IN_SEGMENT = "As in /segment, with one entry for each of `pictures`."
 _ANSWER = tuple[list[gr.FileData], list[dict[str, Any]]]
 
 
 def add_api(demo: gr.Blocks, service: Service) -> None:
     """Add the public endpoints to a page. Call it inside the `Blocks` context."""
 
-    def segment(images: Any, model: Any, backdrop: Any, settings: dict[str, Any]) -> Iterator[Any]:
+    def segment(
+        images: Any, model: Any, backdrop: Any, settings: dict[str, Any], said: dict[str, Any]
+    ) -> Iterator[Any]:
         """Cut the subjects out of pictures. Returns the files and a report with one entry per picture."""
-        on_progress = progress_bar()
-        run = service.new_run(named_paths(images), Recipe.of(model, settings), named_path(backdrop), on_progress)
+        on_progress, paths = progress_bar(), named_paths(images)
+        corrections = said_about(range(len(paths)), said)
+        run = service.new_run(paths, Recipe.of(model, settings), named_path(backdrop), on_progress, corrections)
         yield from _files_and_reports(service, run, on_progress)
 
-    def refine(run: Any, pictures: Any, backdrop: Any, settings: dict[str, Any]) -> Iterator[Any]:
+    def refine(run: Any, pictures: Any, backdrop: Any, settings: dict[str, Any], said: dict[str, Any]) -> Iterator[Any]:
         """Make new cutouts from the predictions of an earlier /segment, with other settings. The network is not run.
 
-        Returns the same as /segment. Omitted settings take their defaults, not the values of that run; mean, std,
-        size and contract keep the values of that run.
+        Returns the same as /segment. Omitted settings take their defaults, not the values of that run, and omitted
+        strokes, points, boxes, masks and trimaps are none; mean, std, size and contract keep the values of that run.
         """
         on_progress = progress_bar()
         predictions = service.predictions.get(run)
         recipe = Recipe.of(predictions.recipe.model, settings)
-        indices = None if pictures is None else _numbers(pictures, predictions)
-        again = service.refinement(predictions, recipe, named_path(backdrop), indices, on_progress)
+        indices = sorted(predictions.by_picture) if pictures is None else _numbers(pictures, predictions)
+        corrections = said_about(indices, said)
+        again = service.refinement(predictions, recipe, named_path(backdrop), indices, on_progress, corrections)
         yield from _files_and_reports(service, again, on_progress)
 
     def score(
@@ -107,6 +145,7 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
                     service.offered.registry().default.id,
                     "Id of a model that /models lists, or owner/name on the Hub.",
                 ),
+                **_SAID,
                 "backdrop": (gr.FileData | None, None, "The background picture, also uploaded, for 'picture'."),
             },
         ),
@@ -115,6 +154,7 @@ def add_api(demo: gr.Blocks, service: Service) -> None:
             {
                 "run": (str, required, "`run` from the report of /segment."),
                 "pictures": (list[int] | None, None, "Numbers of the pictures in that report, from 0; null for all."),
+                **{name: (type_, default, _AS_IN_SEGMENT) for name, (type_, default, _) in _SAID.items()},
                 "backdrop": (gr.FileData | None, None, "As in /segment."),
             },
         ),
@@ -139,15 +179,17 @@ def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any,
     """An endpoint with its own parameters plus one per setting, so that defaults and texts are defined once.
 
     Args:
-        work: Called with the endpoint's own parameters by name, and all settings as one dict.
+        work: Called with the endpoint's own parameters by name, with all settings as one dict, and with what is said
+            about each picture as another.
         own: Type, default and text of the endpoint's own parameters.
     """
     types = {name: field.annotation for name, field in FIELDS.items()} | _TYPES
     described = own | {name: (types[name], default, help_text(name)) for name, default in DEFAULTS.items()}
     required = {name: entry for name, entry in described.items() if entry[1] is inspect.Parameter.empty}
-    # the backdrop last, since parameters that people set more often come first
-    ordered = required | {name: described[name] for name in described if name not in (*required, "backdrop")}
-    ordered |= {"backdrop": described["backdrop"]}
+    # these last, since parameters that people set more often come first, and places stay what they were
+    last = "backdrop", *PARAMETERS
+    ordered = required | {name: described[name] for name in described if name not in (*required, *last)}
+    ordered |= {name: described[name] for name in last}
     signature = inspect.Signature(
         [
             inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=type_)
@@ -161,7 +203,8 @@ def _endpoint(work: Callable[..., Iterator[Any]], own: dict[str, tuple[Any, Any,
         bound.apply_defaults()
         values = bound.arguments
         settings = {name: values.pop(name) for name in DEFAULTS}
-        yield from work(**{name: values[name] for name in own}, settings=settings)
+        said = {name: values.pop(name) for name in PARAMETERS}
+        yield from work(**{name: values[name] for name in own if name not in said}, settings=settings, said=said)
 
     endpoint = shown_errors(endpoint)
     lines = [f"    {name}: {' '.join(text.split())}" for name, (_, _, text) in ordered.items()]

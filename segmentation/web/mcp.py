@@ -17,6 +17,7 @@ from segmentation.recipe import DEFAULTS, Recipe
 from segmentation.web.api import files_of
 from segmentation.web.guard.gradio_seams.endpoints import add_endpoint, offer_as_tools
 from segmentation.web.guard.gradio_seams.files import new_upload
+from segmentation.web.runs.said import said_about
 from segmentation.web.runs.service import Service
 
 # No `from __future__ import annotations` here: Gradio reads the signature to describe the tool.
@@ -35,6 +36,11 @@ def add_mcp(demo: gr.Blocks, service: Service) -> None:
         model: str = service.offered.registry().default.id,
         alpha_matting: bool = DEFAULTS["alpha_matting"],
         classes: str = DEFAULTS["classes"],
+        subjects: str = DEFAULTS["subjects"],
+        invert: bool = DEFAULTS["invert"],
+        strokes: str = "",
+        points: str = "",
+        box: str = "",
     ) -> tuple[gr.FileData, dict[str, Any], list[gr.FileData]]:
         """Cut the subject out of a picture. Returns a PNG with a transparent background, a report, and further cutouts.
 
@@ -43,12 +49,21 @@ def add_mcp(demo: gr.Blocks, service: Service) -> None:
             model: Id of a model listed by the `models` tool, or owner/name of one on the Hugging Face Hub.
             alpha_matting: Solve for the opacity of the pixels around the outline, such as hair.
             classes: Of a model that tells classes apart: "hair,hat" or "all" for one cutout, "each" for several.
+            subjects: "all" in one cutout, "each" in its own, or only the "largest".
+            invert: Cut out the background instead.
+            strokes: Corrections as JSON, such as [{"kind": "keep", "radius": 8, "points": [[x, y], ...]}], or "remove".
+            points: Clicks on the subjects wanted, as JSON such as [{"x": 120, "y": 80, "keep": true}], in pixels.
+            box: Around the subject wanted, as JSON [left, top, right, bottom] in pixels.
         """
         if not at_work.acquire(blocking=False):
             raise gr.Error("The server is busy. Try again in a moment.", print_exception=False)
         try:
             path = _stored(image)
-            run = service.new_run([path], Recipe.of(model, {"alpha_matting": alpha_matting, "classes": classes}))
+            settings = {
+                "alpha_matting": alpha_matting, "classes": classes, "subjects": subjects, "invert": invert,
+            }  # fmt: skip
+            said = said_about([0], {"strokes": strokes, "points": points, "box": box})
+            run = service.new_run([path], Recipe.of(model, settings), corrections=said)
             for _ in service.work.process(run):
                 pass
             (report,) = run.outcomes.reports

@@ -13,8 +13,8 @@ from starlette.routing import BaseRoute, Route
 
 from segmentation.errors import SegmentationError
 from segmentation.picture.compose import compose_over
+from segmentation.picture.composition import WHITE
 from segmentation.picture.encode import save_jpeg
-from segmentation.picture.export import WHITE
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits
 from segmentation.picture.resize import shrunk

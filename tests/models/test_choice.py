@@ -8,6 +8,7 @@ import pytest
 from segmentation import Registry
 from segmentation.models.choice import TASKS, TIERS, by_tier, default_candidates
 from segmentation.models.spec import Licence, ModelSpec, Weights
+from segmentation.network.speed import gmacs
 
 FREE = Licence(id="free", name="Free", commercial="yes")
 STRICT = Licence(id="strict", name="Ask first", commercial="no", needs_acceptance=True)
@@ -80,7 +81,7 @@ def test_the_shipped_models_have_something_for_each_task(registry: Registry, tas
 def test_the_shipped_tiers_of_a_task_are_in_order_of_effort(registry: Registry) -> None:
     for task in TASKS:
         offered = by_tier(registry.values(), task, none_refused)
-        efforts = [offered[tier].gmacs or 0 for tier in TIERS if tier in offered]
+        efforts = [gmacs(offered[tier]) for tier in TIERS if tier in offered]
         assert efforts == sorted(efforts)
 
 
@@ -94,3 +95,4 @@ def test_newcomers_are_offered_these(registry: Registry) -> None:
     assert ids("products") == ["u2netp", "isnet-general-use", "birefnet-general"]
     assert ids("drawings") == ["isnet-anime"]
     assert ids("clothes") == ["u2net_cloth_seg"]
+    assert ids("prompt") == ["slimsam-77", "mobilesam"]

@@ -72,8 +72,8 @@ def entry(model_id: str, **changes: Any) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------- the shipped file
 
 
-def test_the_shipped_file_offers_nineteen_models_and_u2netp_first(registry: Registry) -> None:
-    assert len(registry) == 19
+def test_the_shipped_file_offers_nineteen_models_for_whole_pictures_and_u2netp_first(registry: Registry) -> None:
+    assert len([spec for spec in registry.values() if not spec.prompt]) == 19
     assert registry.default.id == "u2netp" == next(iter(registry))
 
 
@@ -107,6 +107,14 @@ def test_two_shipped_models_can_be_had_without_the_hub(registry: Registry) -> No
 
 def test_no_two_shipped_models_share_a_file(registry: Registry) -> None:
     assert len({spec.weights.file for spec in registry.values()}) == len(registry)
+
+
+def test_four_shipped_models_take_points_and_slimsam_is_the_first(registry: Registry) -> None:
+    promptable = [spec for spec in registry.values() if spec.prompt]
+    assert [spec.id for spec in promptable] == ["slimsam-77", "mobilesam", "efficientsam-ti-split", "efficientsam-ti"]
+    assert [len(spec.weights.networks) for spec in promptable] == [2, 2, 2, 1]
+    assert promptable[0].weights.total == 8882165 + 4903810
+    assert all(spec.tasks == ("prompt",) for spec in promptable)
 
 
 # ------------------------------------------------------------------------------------------------- what loads
@@ -232,7 +240,7 @@ MALFORMED: list[tuple[str, Any, str]] = [
     (WHEEL + "member", "/pack/tiny.onnx", "weights.sources.1.member"),
     (WHEEL + "member", "pack/tiny.bin", "weights.sources.1.member"),
     (WHEEL + "size", DELETE, "weights.sources.1.size"),
-    (I + "layout", "HWC", "input.layout"),
+    (I + "layout", "HCW", "input.layout"),
     (I + "channels", "RGBA", "input.channels"),
     (I + "dtype", "float64", "input.dtype"),
     (I + "scale", 0, "input.scale"),
@@ -282,6 +290,13 @@ MALFORMED: list[tuple[str, Any, str]] = [
     (O + "normalise", "zscore", "output.normalise"),
     (O + "normalize", "minmax", "output.normalize"),
     (M + "origin", {"doi": "10.1"}, "origin.doi"),
+    (M + "prompt", {"points": "p", "labels": "l"}, "prompt.scores"),
+    (M + "prompt", {"points": "p", "labels": "l", "scores": "s", "keep": "1"}, "prompt.keep"),
+    (M + "prompt", {"points": "p", "labels": "l", "scores": "s", "corners": [2]}, "prompt.corners"),
+    (M + "prompt", {"points": "p", "labels": "l", "scores": "s"}, "entry: .*promptable"),
+    (W + "decoder", {"file": "d.onnx", "size": 1, "sha256": "0" * 64}, "entry: .*decoder"),
+    (W + "decoder", {"file": "../d.onnx", "size": 1, "sha256": "0" * 64}, "weights.decoder.file"),
+    (M + "tasks", ["prompt"], "entry: .*prompt"),
 ]
 
 

@@ -26,6 +26,7 @@ from segmentation.network.gpu.probe import gpu_problem
 from segmentation.network.providers import CPU, CUDA, TENSORRT
 from tests import graphs
 from tests.network.simulated_gpu import Runs, out_of_memory, simulate_card
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the simulated driver has Linux's names")
 
@@ -54,13 +55,6 @@ def grey(level: float) -> Any:
 
 def output(session: Session, tensor: Any) -> npt.NDArray[Any]:
     return session.run(tensor).output
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.001)
 
 
 def together(

@@ -24,6 +24,7 @@ from segmentation.network.watchdog import RunCancelledError
 from segmentation.sandbox.process import Sandbox
 from segmentation.sandbox.protections import missing_protections
 from tests import graphs
+from tests.waiting import until
 
 linux = pytest.mark.skipif(bool(missing_protections()), reason=f"this system protects less: {missing_protections()}")
 
@@ -117,10 +118,12 @@ def test_a_session_dropped_from_the_pool_ends_its_process(tmp_path: Path) -> Non
 
 def test_a_crash_during_a_run_is_a_sentence_and_the_next_run_works(tmp_path: Path) -> None:
     session = own(graphs.endless(tmp_path / "own.onnx"))
-    process = sandbox(session)._process
+    process, engine = sandbox(session)._process, session._engine
+    assert isinstance(engine, IsolatedEngine)
 
     def kill() -> None:
-        time.sleep(0.2)
+        until(engine._lock.locked)
+        time.sleep(0.2)  # until it computes
         ctypes.CDLL(None).kill(process.pid, 11)
 
     threading.Thread(target=kill).start()

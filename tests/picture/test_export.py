@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 from segmentation import ImageError, Picture, SettingsError
 from segmentation.picture.compose import blur_background, compose_cutout, fit_backdrop, save_cutout
 from segmentation.picture.export import export_box, save_export, save_small
+from segmentation.picture.layout import layout_of
 from segmentation.picture.load import load_image
 from segmentation.settings import BACKGROUNDS, CHOICES, Export, with_values
 from tests.picture.profiles import WIDE, in_wide
@@ -160,7 +161,7 @@ def test_a_crop_is_the_subject_with_room_around_it(alpha: Array, margin: float, 
 @pytest.mark.parametrize("background", [*BACKGROUNDS, "#336699"])
 def test_a_cropped_file_is_a_part_of_the_whole_one(tmp_path: Path, background: str, kind: Any) -> None:
     export = Export(background=background, format=kind, crop=True, crop_margin=12.5)
-    left, top, right, bottom = export_box(ALPHA, export)
+    left, top, right, bottom = layout_of(ALPHA, export).part
     assert 0 < left < right < 80
     assert 0 < top < bottom < 60
     whole = written(tmp_path, with_values(export, crop=False))
@@ -228,7 +229,7 @@ def test_a_thumbnail_shows_the_file_made_smaller(tmp_path: Path, background: str
     assert np.abs(small.reshape(30, 40, -1) - truth).mean() < 3
 
 
-def test_a_thumbnail_of_a_crop_is_cropped(tmp_path: Path) -> None:
+def test_a_thumbnail_of_a_crop_shows_the_crop(tmp_path: Path) -> None:
     export = Export(crop=True, crop_margin=0)
     picture = Picture(np.zeros((120, 160, 3), np.uint8))
     save_small(
@@ -238,7 +239,7 @@ def test_a_thumbnail_of_a_crop_is_cropped(tmp_path: Path) -> None:
         tmp_path / "a.png",
         export,
         None,
-        80,
+        30,
     )
     small = read(tmp_path / "a.png")
     assert small.shape == (20, 30, 4)

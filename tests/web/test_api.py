@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from PIL import Image
 
 from segmentation import Settings, load_image, save_png, segment
 from segmentation.network.session import Session
+from tests.waiting import until
 from tests.web.conftest import Server
 
 BRIGHT = "bright.onnx"  # an own file in the models folder: brightness is foreground
@@ -106,9 +106,22 @@ def test_every_setting_of_the_mission_is_a_parameter_with_its_default(client: Cl
         "background": "transparent",
         "background_fit": "fill",
         "background_blur": 2.0,
-        "format": "png",
         "crop": False,
         "crop_margin": 5.0,
+        "canvas": "none",
+        "canvas_fill": 85.0,
+        "canvas_align": "box",
+        "canvas_margin": 0.0,
+        "outline_width": 0.0,
+        "outline_colour": "#ffffff",
+        "shadow": "none",
+        "shadow_angle": 60.0,
+        "shadow_distance": 3.0,
+        "shadow_blur": 2.5,
+        "shadow_opacity": 50.0,
+        "format": "png",
+        "max_edge": 0,
+        "max_kb": 0,
         "backdrop": None,
     }
     refining = endpoints["named_endpoints"]["/refine"]["parameters"]
@@ -216,17 +229,20 @@ def test_the_job_reports_stages_and_a_cancelled_job_stops(
         images=[handle_file(photos["astronaut"])] * 5, model="modnet", alpha_matting=False, api_name="/segment"
     )
     said: set[str] = set()
-    deadline = time.monotonic() + 60
-    while not any("astronaut.png: " in text for text in said) and time.monotonic() < deadline:
-        said |= {unit.desc for unit in job.status().progress_data or [] if unit.desc}
-        time.sleep(0.02)
-    assert any("astronaut.png: " in text for text in said)
+
+    def begins() -> bool:
+        said.update(unit.desc for unit in job.status().progress_data or [] if unit.desc)
+        return any("astronaut.png: " in text for text in said)
+
+    until(begins)
     runs = {path for path in server.uploads.glob("segmatte-run-*") if not any(path.iterdir())}
     assert job.cancel()
-    time.sleep(8)  # long enough for all five, had they gone on
+    turns = server.service.turns
+    until(lambda: not (turns._busy or turns._waiting))
+    time.sleep(1)  # had they gone on, the next would be at work
+    assert not turns._busy
     written = [sum(1 for _ in run.glob("*.png")) for run in runs]
     assert max(written) < 5
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("segment_")]
 
 
 def test_two_clients_at_once_get_their_own_pictures(server: Server, photos: dict[str, Path], tmp_path: Path) -> None:

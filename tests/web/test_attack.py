@@ -39,6 +39,7 @@ from segmentation.web.guard.uploads import sweep
 from segmentation.web.page.snippets import curl_code
 from segmentation.web.runs.service import Service
 from tests import graphs
+from tests.waiting import until
 from tests.web.conftest import Server
 from tests.web.test_app import ROOT, free_port, start
 from tests.web.test_guard import MARK, call, segment, upload
@@ -109,13 +110,9 @@ def test_a_job_that_nobody_reads_is_ended(server: Server, monkeypatch: pytest.Mo
         f"{server.url}/gradio_api/call/v2/segment", json={"images": files, "model": "modnet", "size": 1024}, timeout=30
     )
     event = posted.json()["event_id"]
-    begun, turns = time.monotonic(), server.service.turns
-    while not turns._busy:
-        assert time.monotonic() - begun < 30
-        time.sleep(0.01)
-    while turns._busy or turns._waiting:
-        assert time.monotonic() - begun < 30
-        time.sleep(0.05)
+    turns = server.service.turns
+    until(lambda: turns._busy)
+    until(lambda: not (turns._busy or turns._waiting))
     with httpx.stream("GET", f"{server.url}/gradio_api/call/segment/{event}", timeout=30) as stream:
         assert "nobody was reading" in "".join(stream.iter_text())
 
@@ -288,6 +285,37 @@ def test_json_of_too_many_parts_never_reaches_the_parser(server: Server, part: b
     assert time.monotonic() - begun < 5
 
 
+STROKES = json.dumps([{"kind": "keep", "radius": 4, "points": [[n * 0.37, n * 0.73] for n in range(19_000)]}])
+
+
+def test_long_strokes_pass_as_text_and_only_so() -> None:
+    doorman = Doorman(no_app, Config())
+    as_text = json.dumps({"images": [], "strokes": STROKES}).encode()
+    assert len(as_text) <= doorman._limit("/gradio_api/call/v2/segment")
+    assert doorman._too_many_parts(as_text) is None
+    assert doorman._too_many_parts(json.dumps({"images": [], "strokes": json.loads(STROKES)}).encode()) is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"1," * 100_000,
+        b'{"a":"' + b'\\"' * 10 + b'",' + b"[" * 2000,
+        ('{"a":"\\"",' + "[" * 2000 + '"').encode("utf-16"),
+        b'{"a":"\\' + b"[" * 2000 + b'"' + b"[" * 2000,
+    ],
+)
+def test_parts_cannot_hide_behind_strings(body: bytes) -> None:
+    assert Doorman(no_app, Config())._too_many_parts(body) is not None
+
+
+def test_strings_that_never_end_are_searched_once() -> None:
+    begun = time.monotonic()
+    Doorman(no_app, Config())._too_many_parts(b'"' + b'\\"' * 300_000)
+    Doorman(no_app, Config())._too_many_parts(b'"' * 600_000)
+    assert time.monotonic() - begun < 5
+
+
 def test_one_upload_named_a_thousand_times_is_refused(server: Server) -> None:
     own = upload(server, "a.png", png())
     many = {"images": [{"path": own, "meta": MARK}] * 1000, "model": "bright.onnx"}
@@ -312,22 +340,22 @@ def test_fifty_pictures_with_long_names_are_no_flood() -> None:
     assert doorman._too_many_parts(body) is None
 
 
+def is_closed(connection: socket.socket) -> bool:
+    connection.settimeout(0.05)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
 def test_silent_connections_are_closed_and_do_not_shut_others_out(tmp_path: Path) -> None:
     with here(tmp_path, connections=40) as url:
         host, port = url.removeprefix("http://").split(":")
         silent = [socket.create_connection((host, int(port)), timeout=5) for _ in range(80)]
         try:
-            time.sleep(2)
-            closed = 0
-            for connection in silent:
-                connection.settimeout(0.05)
-                try:
-                    closed += connection.recv(1) == b""
-                except TimeoutError:
-                    pass
-                except ConnectionResetError:
-                    closed += 1
-            assert closed >= 30
+            until(lambda: sum(map(is_closed, silent)) >= 30)
         finally:
             for connection in silent:
                 connection.close()

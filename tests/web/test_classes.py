@@ -20,7 +20,6 @@ from segmentation.report import Report
 from segmentation.web.page.controls import Controls
 from segmentation.web.runs.outcomes import Outcomes
 from segmentation.web.runs.predictions import PredictionCache, Predictions
-from segmentation.web.runs.view import View
 from tests import colours
 from tests.web.conftest import Server
 
@@ -201,14 +200,12 @@ def test_the_same_picture_stays_selected_when_its_classes_are_joined() -> None:
     outcomes = Outcomes(made_by)
     for index in range(3):
         outcomes.add(of(index, "hair", "hat"))
-    view = View(outcomes)
-    view.select("1 hat")
     outcomes.replace(of(1, "hair-hat"), made_by)
-    selected = view.selected
+    selected = outcomes.selected("1 hat")
     assert selected is not None
     assert (selected[0], selected[1].label) == (1, "hair-hat")
     outcomes.replace(of(1, "hair", "hat"), made_by)
-    selected = view.selected
+    selected = outcomes.selected("1 hat")
     assert selected is not None
     assert selected[1].label == "hat"
 

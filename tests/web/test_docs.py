@@ -23,6 +23,7 @@ from tests.models.hub_shapes import add_all
 from tests.web.conftest import Server
 
 API, MODELS, HOSTING = DOCS / "api.md", DOCS / "models.md", DOCS / "hosting.md"
+PRODUCTS = DOCS / "products.md"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), ROOT / "benchmarks" / "README.md"]
 LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "zh-CN": "Chinese", "ja": "Japanese"}
 
@@ -207,6 +208,22 @@ def test_the_command_line_examples_run(folder: Path, fetched: Callable[[str], Pa
     with Image.open(folder / "cutouts/cat-cutout.png") as cutout:
         assert cutout.mode == "RGBA"
     assert (folder / "scores.csv").read_text(encoding="utf-8").count("cat.jpg,") == 2
+
+
+def test_the_examples_of_finishing_products_run(server: Server, folder: Path, fetched: Callable[[str], Path]) -> None:
+    fetched("u2netp")
+    commands = block(PRODUCTS, "bash", "--canvas").replace("segmentation cut", "segmentation cut --model u2netp")
+    run(["bash", "-euc", commands], folder)
+    run([sys.executable, "-c", block(PRODUCTS, "python", "save_export")], folder)
+    code = block(PRODUCTS, "python", "gradio_client").replace("http://127.0.0.1:7860", server.url)
+    assert "cat-cutout.png" in run([sys.executable, "-c", code], folder)
+    made = {}
+    files = "shop/cat-cutout.jpg", "catalogue/cat-cutout.png", "sticker.webp", "lots/cat-cutout.png", "cat-wide.jpg"
+    for file in files:
+        with Image.open(folder / file) as image:
+            made[file] = image.mode, round(image.width / image.height, 2)
+    assert [made[file] for file in files] == [("RGB", 1), ("RGBA", 0.8), ("RGBA", 1), ("RGB", 1.38), ("RGB", 1.78)]
+    assert (folder / "shop/cat-cutout.jpg").stat().st_size <= 200_000
 
 
 def test_weights_are_fetched_as_shown(folder: Path, fetched: Callable[[str], Path]) -> None:

@@ -4,7 +4,6 @@ import ast
 import asyncio
 import inspect
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from gradio.data_classes import PredictBodyInternal
 
 from segmentation.web.guard.gradio_seams import endpoints, files, queue, server
 from segmentation.web.page.examples import NAMES, examples
+from tests.waiting import until
 from tests.web import test_attack, test_guard, test_mcp
 from tests.web.browser import test_page_truth
 from tests.web.conftest import Server
@@ -57,17 +57,9 @@ def test_an_upload_that_breaks_off_is_known_while_it_lasts_and_leaves_nothing(se
             "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
             '--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nxxxx'.encode()
         )
-        (partial,) = wait_for(lambda: set(server.uploads.iterdir()) - before)
+        (partial,) = until(lambda: set(server.uploads.iterdir()) - before)
         assert files.is_gradios(partial.name)
-    wait_for(lambda: not partial.exists())
-
-
-def wait_for(what: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 10
-    while not (found := what()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
+    until(lambda: not partial.exists())
 
 
 def test_an_address_is_refused_before_gradio_fetches_it(server: Server) -> None:

@@ -174,12 +174,9 @@ def test_a_compared_model_whose_run_was_replaced_is_not_gone_on_with(tmp_path: P
 def test_only_what_a_run_has_can_be_looked_at(key: Any) -> None:
     cutout = Cutout("", Path("a.png"), (0, 0, 1, 1))
     run = Run(Path(), Predictions([Path("a.jpg")], Recipe("m")), Recipe("m"))
+    assert run.outcomes.selected(key) is None
     run.outcomes.add(Outcome(0, "a.jpg", (cutout,), Report("a.jpg", "m", "")))
-    run.view.select(key)
-    assert run.view.selected == (0, cutout)
-    assert run.view._selected == ""
-    run.view.select("0 ")
-    assert run.view._selected == "0 "
+    assert run.outcomes.selected(key) == (0, cutout)
 
 
 def by_hand(server: Server, handler: str, values: dict[str, Any], event: Any = None) -> dict[str, Any]:

@@ -287,7 +287,7 @@ def test_a_process_that_dies_in_a_run_is_a_sentence_and_the_next_run_works(
     graphs.endless(models / name)
     pool = server.service.offered._pool
     hostile = Meanwhile(lambda: sentence_of(client, [picture], name))
-    while name not in pool.loaded():
+    while hostile.goes_on and name not in pool.loaded():
         assert good_cutout(other, picture) == expected
     engine = pool.loaded()[name]._engine
     assert isinstance(engine, IsolatedEngine)

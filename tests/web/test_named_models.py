@@ -32,6 +32,7 @@ from tests import graphs
 from tests.hub import LoopbackHub
 from tests.models.hub_shapes import add_all
 from tests.repositories import scene, write_repository
+from tests.waiting import until
 from tests.web.conftest import Server, served
 from tests.web.test_mcp import ask, data_url, texts
 
@@ -372,8 +373,7 @@ def test_a_visitor_downloads_one_model_at_a_time(hub: LoopbackHub, server: Serve
     hub.slow.set()
     try:
         first = client.submit(model="someone/slow", api_name="/inspect")
-        while not hub.downloads("/model.onnx"):
-            pass
+        until(lambda: "someone/slow" in hub.held)
         with pytest.raises(AppError, match="already downloading a model"):
             client.predict(model="someone/other", api_name="/inspect")
     finally:

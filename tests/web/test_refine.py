@@ -6,6 +6,7 @@ import shutil
 import time
 import weakref
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from segmentation import Session, load_image, save_export, segment
+from segmentation.__main__ import main
 from segmentation.batch import Outcome
 from segmentation.cutout_files import Cutout
 from segmentation.pipeline import Prediction
-from segmentation.recipe import Recipe
+from segmentation.recipe import Recipe, save_recipe, write_value
 from segmentation.report import Report
 from segmentation.web.guard.uploads import sweep
 from segmentation.web.runs.archive import write_archive
 from segmentation.web.runs.predictions import PredictionCache, Predictions
 from segmentation.web.runs.run import Run
+from segmentation.web.runs.tuning import Target
 from tests.web.conftest import Server
 
 BRIGHT = "bright.onnx"
@@ -61,6 +65,39 @@ def test_pymattings_methods_are_on_offer(client: Client, begun: tuple[str, list[
         "With this matting method, trust_mask only counts where the model is in doubt beyond an outline."
     ]
     assert Path(files[0]).read_bytes() != Path(begun[1][0]).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "finish",
+    [
+        {"canvas": "300x400", "canvas_margin": [2, 4, 6, 8], "shadow": "both", "outline_width": 2.0, "format": "webp"},
+        {"canvas": "3:2", "background": "blur", "shadow": "drop", "format": "jpeg", "max_kb": 12, "max_edge": 300},
+    ],
+)
+def test_a_finished_product_has_the_same_bytes_wherever_it_was_made(
+    client: Client,
+    server: Server,
+    photos: dict[str, Path],
+    begun: tuple[str, list[str]],
+    tmp_path: Path,
+    u2netp: Session,
+    finish: dict[str, Any],
+) -> None:
+    photo = photos["cheetah"]
+    (whole,), _ = client.predict(images=[handle_file(photo)], **finish, api_name="/segment")
+    (refined,), _ = client.predict(run=begun[0], pictures=[0], **finish, api_name="/refine")
+    recipe = Recipe.of("u2netp", finish)
+    save_recipe(recipe, tmp_path / "settings.yaml")
+    by_file = ["--settings", str(tmp_path / "settings.yaml")]
+    by_flags = [f"--{name.replace('_', '-')}={write_value(value)}" for name, value in recipe.changed.items()]
+    files = [Path(whole), Path(refined)]
+    for place, flags in enumerate((by_file, ["--model", "u2netp", *by_flags])):
+        assert main(["cut", str(photo), "-o", str(tmp_path / str(place)), *flags]) == 0
+        files.append(tmp_path / str(place) / f"cheetah-cutout{recipe.export.ending}")
+    picture = load_image(photo)
+    result = segment(picture, u2netp)
+    save_export(picture, result.foreground, result.alpha, tmp_path / "library", recipe.export)
+    assert {file.read_bytes() for file in files} == {(tmp_path / "library").read_bytes()}
 
 
 def test_pictures_are_chosen_by_their_numbers(client: Client, begun: tuple[str, list[str]]) -> None:
@@ -183,10 +220,44 @@ def test_what_is_tuned_is_not_swept_for_its_age(server: Server, photos: dict[str
     long_ago = time.time() - 3700
     for path in (folder, run.folder, again.folder):
         os.utime(path, (long_ago, long_ago))
-    assert server.service.preview(run, run.recipe) is not None  # a hand on the other picture
+    assert server.service.preview(run, 1, Target("1 ", run.recipe, None)) is not None  # a hand on the other picture
     sweep(3600)
     assert all(cutout.file.exists() for _, cutout in run.outcomes.cutouts)
     assert write_archive(run).exists()
+    server.service.shown.drop(run)
+
+
+@pytest.mark.parametrize("moves", ["before", "after"])
+def test_the_last_move_of_a_hand_is_tuned_although_the_one_before_is_late(
+    server: Server, small_photos: dict[str, Path], moves: str
+) -> None:
+    folder = server.uploads / ("d" * 63 + str(len(moves)))
+    folder.mkdir()
+    paths = [str(shutil.copy(small_photos[name], folder)) for name in ("cheetah", "chelsea")]
+    run = server.service.new_run(paths, Recipe.of(BRIGHT, {"alpha_matting": False}))
+    list(server.service.work.process(run, for_page=True))
+    handlers: dict[Any, Any] = {fn.api_name: fn for fn in server.page.fns.values()}
+    values = {block.elem_id: block.value for block in handlers["preview"].inputs[3:]}
+
+    def move(**changed: Any) -> None:
+        own = values | {"model": BRIGHT, "alpha_matting": False, "crop": True} | changed
+        handlers["preview"].fn("1 ", run, True, None, *own.values())
+
+    def tuning() -> Iterator[Any]:
+        return iter(handlers["tune"].fn(run, True, None))
+
+    move(crop_margin=5)
+    first = tuning()
+    if moves == "before":  # the first was sent before the second move, and is answered after
+        move(crop_margin=50)
+    next(first)
+    if moves == "after":
+        move(crop_margin=50)
+    for late in (first, tuning()):
+        list(late)
+    made_by = [made.recipe.export.crop_margin for made in run.outcomes.made_by.values()]
+    assert made_by == [run.recipe.export.crop_margin, 50]
+    assert run.tuning.done == run.tuning.current.number == 2
     server.service.shown.drop(run)
 
 

@@ -11,7 +11,7 @@ from segmentation.cutout_files import Cutout
 from segmentation.predictor import from_predictions
 from segmentation.recipe import Recipe
 from segmentation.report import Report
-from segmentation.web.runs.outcomes import Outcomes
+from segmentation.web.runs.outcomes import MadeBy, Outcomes
 from segmentation.web.runs.predictions import Predictions
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.tuning import Tuning
@@ -92,7 +92,7 @@ def test_what_a_cutout_was_made_by_follows_its_replacement() -> None:
     assert results.share_of(other) == (1, 3)
     assert results.backdrops == {Path("sea.jpg")}
     assert results.replace(outcome(1, "It failed."), (RECIPE, None)) is None  # the cutout stays
-    assert results.made_by[1] == other
+    assert results.made_by[1] == MadeBy(*other)
 
 
 def test_a_run_works_once_and_says_while_it_does(tmp_path: Path) -> None:

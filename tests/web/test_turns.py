@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from segmentation.web.runs.turns import Ticket, Turns
+from tests.waiting import until
 
 SECONDS = 0.03  # a picture
 
@@ -102,8 +103,7 @@ def test_a_run_that_does_not_move_keeps_no_place() -> None:
 
     thread = threading.Thread(target=hang)
     thread.start()
-    while not stuck.at_work:
-        time.sleep(0.001)
+    until(lambda: stuck.at_work)
     turns.abandon(stuck)
     with turns.ticket():  # another gets it
         assert turns.at_work == 1
@@ -129,13 +129,11 @@ def test_the_place_is_told_and_becomes_zero() -> None:
 
     threads = [threading.Thread(target=work, args=(first,))]
     threads[0].start()
-    while not first.at_work:
-        time.sleep(0.001)
+    until(lambda: first.at_work)
     for ticket in (second, third):
         threads.append(threading.Thread(target=work, args=(ticket,)))
         threads[-1].start()
-        while not ticket.waiting:
-            time.sleep(0.001)
+        until(lambda: ticket.waiting)  # noqa: B023  # called at once
     told = [ticket.ahead for ticket in (first, second, third)]
     assert told == [0, 1, 2]
     assert turns.at_work == 1

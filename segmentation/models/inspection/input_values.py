@@ -1,5 +1,6 @@
 """What goes into a graph, from what it says itself, what is declared, and what its family implies."""
 
+import re
 from collections.abc import Mapping
 from math import lcm
 from typing import Any
@@ -16,6 +17,8 @@ NORMALISATION = ("scale", "mean", "std")
 _DTYPES = ("float32", "float16", "uint8")
 _RAW = {"scale": 1.0, "mean": (0.0,) * 3, "std": (1.0,) * 3}
 _PLAIN = {"scale": 255.0, "mean": (0.0,) * 3, "std": (1.0,) * 3}
+
+_PROMPT = re.compile(r"point_?(coords|labels)|input_(points|labels|boxes)", re.IGNORECASE)  # names of inputs
 
 
 class Layers:
@@ -50,8 +53,14 @@ def fixed_edges(tensor: TensorFacts) -> tuple[int, int] | None:
 
 def input_problem(facts: GraphFacts) -> str:
     """A sentence on why no picture can be given to it; "" if one can."""
+    if any(tensor.name.startswith("image_embeddings") for tensor in facts.outputs):
+        return Message("It is the first part of a promptable network, which returns no mask. Such models need a "
+                       "registry entry.")  # fmt: skip
     if len(facts.inputs) != 1:
         names = ", ".join(tensor.name for tensor in facts.inputs[:8])
+        if any(_PROMPT.search(tensor.name) for tensor in facts.inputs):
+            return Message("It is a promptable network, or a part of one: it needs points or boxes ({names}). Such "
+                           "models need a registry entry.", names=names)  # fmt: skip
         return Message("It needs {count} inputs ({names}), but only a picture can be given.",
                        count=len(facts.inputs), names=names)  # fmt: skip
     tensor = facts.inputs[0]

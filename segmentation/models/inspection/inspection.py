@@ -9,7 +9,14 @@ from segmentation.messages import Message
 from segmentation.models.inspection.declared import NOTHING, Declared
 from segmentation.models.inspection.entry import entry_id, registry_entry
 from segmentation.models.inspection.facts import GraphFacts, Proposal
-from segmentation.models.inspection.propose import IN_WORDS, Confidence, confidence, propose, registered_twin
+from segmentation.models.inspection.propose import (
+    IN_WORDS,
+    Confidence,
+    confidence,
+    promptable,
+    propose,
+    registered_twin,
+)
 from segmentation.models.inspection.verdict import as_message, verdict
 from segmentation.models.spec import OWN_LICENCE, HubSource, ModelSpec
 from segmentation.models.variants import Variant
@@ -33,7 +40,10 @@ class Inspection:
     @property
     def verdict(self) -> tuple[Message, ...]:
         """Sentences for people: what it looks like, what will be done, what is unsure."""
-        return (*verdict(self.facts, self.proposal), *map(as_message, self.notes))
+        sentences = verdict(self.facts, self.proposal)
+        if self.spec.prompt:
+            sentences = (Message("It is a promptable model: it cuts out what you point at."), *sentences[1:])
+        return (*sentences, *map(as_message, self.notes))
 
     @property
     def usable_spec(self) -> ModelSpec:
@@ -111,7 +121,7 @@ def inspection_of(
     models = [model for model in registry if model.registered]
     repositories = [source.repo_id for source in spec.weights.sources if isinstance(source, HubSource)]
     twin = registered_twin(models, sha256=spec.weights.sha256, repo_id=next(iter(repositories), ""))
-    proposal = propose(facts, declared, twin)
+    proposal = promptable(spec) if spec.prompt else propose(facts, declared, twin)
     contract = proposal.contract
     update: dict[str, Any] = {"input": contract.input, "output": contract.output}
     if confidence(proposal) == "guessed":

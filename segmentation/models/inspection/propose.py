@@ -42,7 +42,7 @@ def registered_twin(models: Iterable[ModelSpec], *, sha256: str | None = None, r
         sha256: Of the file.
         repo_id: The repository it comes from.
     """
-    entries = [model for model in models if model.registered]
+    entries = [model for model in models if model.registered and not model.prompt]  # its parts are no models
     for model in entries:
         if sha256 and model.weights.sha256 == sha256:
             return model
@@ -103,6 +103,16 @@ def propose(facts: GraphFacts, declared: Declared, registered: ModelSpec | None 
             if not declared.input:  # else it follows the convention, by which the first counts
                 outputs.sources["index"] = "guess"
     return _proposal(inputs, outputs, family.name if family else "", () if registered else declared.doubts)
+
+
+def promptable(spec: ModelSpec) -> Proposal:
+    """The contract of a registered promptable model, whose graph alone would not tell it."""
+    sources: dict[str, Source] = {
+        f"{part}.{key}": "registry"
+        for part, values in (("input", InputSpec.model_fields), ("output", OutputSpec.model_fields))
+        for key in values
+    }
+    return Proposal(spec.contract, sources)
 
 
 def confidence(proposal: Proposal) -> Confidence:

@@ -4,7 +4,7 @@ import itertools
 import logging
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,6 +95,50 @@ class BoundEngine(Engine):
         finally:
             del call, waiting  # an error's reference cycle with them would keep this network alive
         return answer if at is None else answer[at : at + 1].copy()  # a view would keep the whole batch's output alive
+
+    def run_many(
+        self,
+        feeds: Mapping[str, npt.NDArray[Any]],
+        outputs: Sequence[str],
+        give_back: bool = False,
+        cancelled: Cancelled | None = None,
+    ) -> list[npt.NDArray[Any]]:
+        """See `Engine.run_many`. Buffers are bound for this run only. Not tried on a GPU."""
+        waiting: Future[list[npt.NDArray[Any]]] = Future()
+        self._worker.submit(self._answer_many, waiting, feeds, outputs, self.options(give_back), cancelled)
+        try:
+            with out_of_memory_by_name():
+                return waiting.result()
+        finally:
+            del waiting  # as in `run`
+
+    def _answer_many(self, waiting: "Future[list[npt.NDArray[Any]]]", *arguments: Any) -> None:
+        try:
+            answer = self._compute_many(*arguments)
+        except Exception as error:
+            waiting.set_exception(error.with_traceback(None))  # its frames would keep the network alive
+        else:
+            waiting.set_result(answer)
+
+    def _compute_many(
+        self,
+        feeds: Mapping[str, npt.NDArray[Any]],
+        outputs: Sequence[str],
+        options: onnxruntime.RunOptions,
+        cancelled: Cancelled | None,
+    ) -> list[npt.NDArray[Any]]:
+        io = self._session.io_binding()
+        for name, array in feeds.items():
+            value = self._session.create_ortvalue_from_shape_and_type(array.shape, array.dtype.type, "cuda")
+            value.update_inplace(np.ascontiguousarray(array))
+            io.bind_ortvalue_input(name, value)
+        for name in outputs:
+            io.bind_output(name, "cuda")
+        io.synchronize_inputs()
+        with watched(options, self._seconds, cancelled):
+            self._session.run_with_iobinding(io, options)
+        io.synchronize_outputs()
+        return io.copy_outputs_to_cpu()  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """See `Engine.close`."""

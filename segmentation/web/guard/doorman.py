@@ -51,6 +51,7 @@ _OPEN = [
 ]
 """All of Gradio's routes that page, clients and documentation use. All others, present or future, are closed."""
 _MCP = (frozenset({"GET", "POST", "DELETE"}), re.compile(rf"{_API}/mcp/?"))
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)  # of JSON; the last one may be cut off
 # calls of unknown endpoints get a specific message
 _CALL = re.compile(rf"{_API}/(?:call/v2|call|run|api)/(?!predict/?$)(?P<name>[^/?=]+)")
 # would make this server fetch an address on a client's behalf, or store a visitor's page permanently
@@ -59,6 +60,7 @@ _STREAM = re.compile(rf"{_API}/call/(?:v2/)?{_NAME}/(?P<event>[^/]+)")
 
 _MCP_BYTES = 4 << 20  # a language model sends a picture as text; the MCP server itself accepts no more
 _JSON_BYTES, _JSON_BYTES_PER_PICTURE = 48 << 10, 1 << 10  # mostly file names, each sent three times
+_TEXT_BYTES = 512 << 10  # more, within strings: long strokes come as text, which costs Gradio nothing
 _OBJECTS, _OBJECTS_PER_PICTURE, _LISTS = 200, 6, 1000  # parsing and searching each can take a millisecond
 _BODY_SECONDS, _ALL_BODY_SECONDS = 60.0, 900.0  # between two chunks of a body, and for the whole body
 _LOGIN_SECONDS, _LOGINS, _ALL_LOGINS = 60.0, 10, 100  # period, and wrong passwords in it: per address, and in total
@@ -206,12 +208,23 @@ class Doorman:
             return self.config.max_request_mb << 20
         if _MCP[1].fullmatch(path):
             return _MCP_BYTES
+        return self._json_bytes + _TEXT_BYTES
+
+    @property
+    def _json_bytes(self) -> int:
+        """Limit on JSON outside its strings, or with them if they are short."""
         return _JSON_BYTES + _JSON_BYTES_PER_PICTURE * self.config.max_pictures
 
     def _too_many_parts(self, body: bytes) -> Refusal | None:
-        objects, lists = body.count(b"{"), body.count(b"[")
-        if objects > _OBJECTS + _OBJECTS_PER_PICTURE * self.config.max_pictures or lists > _LISTS:
-            return Refusal(413, "The request has too many parts.")
+        # UTF-16 has null bytes, and its strings are not found here
+        parts = body if b"\0" in body else _STRING.sub(b'""', body)
+        objects, lists = parts.count(b"{"), parts.count(b"[")
+        if (
+            objects > _OBJECTS + _OBJECTS_PER_PICTURE * self.config.max_pictures
+            or lists > _LISTS
+            or len(parts) > self._json_bytes
+        ):
+            return Refusal(413, "The request has too many parts. Send long strokes as JSON text, in a string.")
         return None
 
 

@@ -73,6 +73,7 @@ class Comparison:
 
     def compare(
         self,
+        key: str,
         run: Run | None,
         earlier: list[Column],
         pictures: GalleryValue,
@@ -89,8 +90,9 @@ class Comparison:
         recipe, backdrop = self._controls.read(values)
         settings = with_values(recipe.settings, **{name: DEFAULTS[name] for name in NETWORK_SETTINGS})
         contracts = {recipe.model: recipe.settings.contract}
-        selected = run.view.selected if run else None
+        selected = run.outcomes.selected(key) if run else None
         paths = [str(run.predictions.sources[selected[0]])] if run and selected else Pictures.names(pictures)[:1]
+        said = {0: run.corrections.get(selected[0])} if run and selected else {}
         uploaded_files(paths, 1)  # report an invalid file once, not for each model
         columns = [Column(str(model).strip(), self._service.offered.offer(str(model).strip())) for model in models]
         self.forget([column for column in earlier if column.run is not run])
@@ -98,7 +100,7 @@ class Comparison:
         for column in columns:
             own = with_values(settings, contract=contracts.get(column.model, ""))
             try:
-                new = self._service.new_run(paths, Recipe(column.model, own, recipe.export), backdrop)
+                new = self._service.new_run(paths, Recipe(column.model, own, recipe.export), backdrop, None, said)
                 column.model = new.recipe.model  # a name on the Hub is pinned
                 column.offer = self._service.offered.offer(column.model)
                 for _ in self._service.work.process(new, for_page=True):

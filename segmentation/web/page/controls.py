@@ -1,14 +1,17 @@
 """The controls of a recipe, read into a `Recipe` and filled from one."""
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 import gradio as gr
 
+from segmentation.corrections import NOTHING, Correction, parsed, read_correction
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.matting.classes import NO_CLASSES, check_classes
 from segmentation.messages import Message
+from segmentation.models.choice import promptable_of
 from segmentation.models.patch import patched
 from segmentation.models.registry import Registry
 from segmentation.models.spec import ModelSpec
@@ -22,6 +25,8 @@ from segmentation.web.texts import LABELS, i18n, info
 COLOUR = "colour"  # a choice among the backgrounds on the page; elsewhere, the colour itself is the value
 AUTO = "auto_erode_size"  # a checkbox beside the slider on the page; elsewhere, "auto" is the value
 TEXT_FIELDS = NETWORK_SETTINGS
+TYPED = (*TEXT_FIELDS, "canvas_margin")  # several numbers in one text
+CANVASES = ("1:1", "4:5", "3:4", "3:2", "16:9", "1000x1000")  # that are offered; any other may be typed
 NOT_STORED = ("backdrop",)  # a path on the server
 EXTRA: dict[str, Any] = {AUTO: False, COLOUR: "#ffffff", "backdrop": None}
 
@@ -108,9 +113,10 @@ class Controls:
         self._add(AUTO, gr.Checkbox(EXTRA[AUTO], label=i18n(AUTO), info=info(AUTO), elem_id=AUTO))
         self._radio("matting_method", LABELS["matting_method"])
         self._slider("trust_mask")
+        self._radio("mask_mode", LABELS["mask_mode"], visible=False)
 
     def background(self) -> None:
-        """The background, and how the files are written."""
+        """What lies behind the subject."""
         first, *others = LABELS["background"].items()
         self._radio("background", dict([first, (COLOUR, "background_colour"), *others]))
         self._add(COLOUR, gr.ColorPicker(EXTRA[COLOUR], label=i18n(COLOUR), elem_id=COLOUR, visible=False))
@@ -125,12 +131,55 @@ class Controls:
         self._radio("background_fit", LABELS["background_fit"], visible=False)
         self._slider("background_blur", visible=False)
         self._checkbox("decontaminate")
-        self._radio("format", LABELS["format"])
+
+    def canvas(self) -> None:
+        """What part of the picture the file shows, or the canvas that the subject is put on."""
         self._checkbox("crop")
         self._slider("crop_margin", visible=False)
+        labels = [(i18n(key), choice) for choice, key in LABELS["canvas"].items()]
+        self._add(
+            "canvas",
+            gr.Dropdown(
+                [*labels, *((name, name) for name in CANVASES)],
+                value=DEFAULTS["canvas"], label=i18n("canvas"), info=info("canvas"), allow_custom_value=True,
+                elem_id="canvas",
+            ),
+        )  # fmt: skip
+        self._slider("canvas_fill", visible=False)
+        self._radio("canvas_align", LABELS["canvas_align"], visible=False)
+        self._add(
+            "canvas_margin",
+            gr.Textbox(
+                write_value(DEFAULTS["canvas_margin"]), label=i18n("canvas_margin"), info=info("canvas_margin"),
+                max_length=MAX_CONTRACT, elem_id="canvas_margin", visible=False,
+            ),
+        )  # fmt: skip
+
+    def effects(self) -> None:
+        """The subject's shadow and outline."""
+        self._radio("shadow", LABELS["shadow"])
+        for name in ("shadow_angle", "shadow_distance", "shadow_blur", "shadow_opacity"):
+            self._slider(name, visible=False)
+        self._slider("outline_width")
+        self._add(
+            "outline_colour",
+            gr.ColorPicker(
+                DEFAULTS["outline_colour"], label=i18n("outline_colour"), info=info("outline_colour"),
+                elem_id="outline_colour", visible=False,
+            ),
+        )  # fmt: skip
+
+    def output(self) -> None:
+        """The file's format and limits."""
+        self._radio("format", LABELS["format"])
+        self._number("max_edge")
+        self._number("max_kb", visible=False)
 
     def network(self) -> None:
-        """Post-processing of the mask, and the network's input."""
+        """What counts as subject, post-processing of the mask, and the network's input."""
+        self._radio("subjects", LABELS["subjects"])
+        self._prompt_model()
+        self._checkbox("invert")
         self._checkbox("post_process_mask")
         for name in TEXT_FIELDS:
             self._add(
@@ -141,16 +190,34 @@ class Controls:
                 ),
             )  # fmt: skip
 
+    def _prompt_model(self) -> None:
+        """Which promptable model says what a click means, if any is on offer."""
+        choices = [(named(spec), spec.id) for spec in self._registry().values() if spec.prompt]
+        self._add(
+            "prompt_model",
+            gr.Dropdown(
+                [(i18n("prompt_model_none"), ""), *choices], value=DEFAULTS["prompt_model"],
+                label=i18n("prompt_model"), info=info("prompt_model"), elem_id="prompt_model", visible=bool(choices),
+                allow_custom_value=True,  # of a link; checked when pictures are cut out
+            ),
+        )  # fmt: skip
+
     def hide_irrelevant(self) -> None:
         """Hide controls made meaningless by another choice, in the browser alone. Call it after all are laid out."""
-        for leader, names, shows in (
-            ("background", (COLOUR, "backdrop", "background_fit", "background_blur"), "showForBackground"),
-            ("crop", ("crop_margin",), "showForCrop"),
+        drop, canvas = ("shadow_angle", "shadow_distance"), ("canvas_fill", "canvas_align", "canvas_margin")
+        for leaders, names, shows in (
+            (("background",), (COLOUR, "backdrop", "background_fit", "background_blur"), "showForBackground"),
+            (("crop", "canvas"), ("crop", "crop_margin", *canvas), "showForCanvas"),
+            (("shadow",), (*drop, "shadow_blur", "shadow_opacity"), "showForShadow"),
+            (("outline_width",), ("outline_colour",), "showForOutline"),
+            (("format",), ("max_kb",), "showForFormat"),
         ):
-            self.by_name[leader].change(
-                None, self.by_name[leader], [self.by_name[name] for name in names], js=handler(shows), queue=False,
-                api_visibility="private",
-            )  # fmt: skip
+            given = [self.by_name[name] for name in leaders]
+            for leader in given:
+                leader.change(
+                    None, given, [self.by_name[name] for name in names], js=handler(shows), queue=False,
+                    api_visibility="private",
+                )  # fmt: skip
 
     def _add(self, name: str, component: Any) -> Any:
         self.by_name[name] = component
@@ -168,6 +235,15 @@ class Controls:
         )  # fmt: skip
         skip_validation(slider)
         self._add(name, slider)
+
+    def _number(self, name: str, *, visible: bool = True) -> None:
+        """A number to type; `Export` checks its range."""
+        self._add(
+            name,
+            gr.Number(
+                DEFAULTS[name], precision=0, label=i18n(name), info=info(name), elem_id=name, visible=visible
+            ),
+        )  # fmt: skip
 
     def _radio(self, name: str, choices: Mapping[str, str], *, visible: bool = True) -> None:
         self._add(
@@ -198,8 +274,10 @@ class Controls:
         """
         by_name = dict(zip(self.by_name, values, strict=True))
         settings = {name: by_name[name] for name in DEFAULTS} | {
-            name: parse_value(name, by_name[name]) for name in TEXT_FIELDS
+            name: parse_value(name, by_name[name]) for name in TYPED
         }
+        # what was emptied has no value
+        settings |= {name: DEFAULTS[name] for name in ("canvas", "max_edge", "max_kb") if by_name[name] is None}
         if by_name[AUTO]:
             settings["alpha_matting_erode_size"] = "auto"
         if by_name["background"] == COLOUR:
@@ -221,7 +299,7 @@ class Controls:
 
     def values_of(self, recipe: Recipe) -> dict[str, Any]:
         """The values of the controls for a recipe, by name; all but the backdrop."""
-        values = recipe.values | {name: write_value(recipe.values[name]) for name in TEXT_FIELDS}
+        values = recipe.values | {name: write_value(recipe.values[name]) for name in TYPED}
         values |= {"model": recipe.model, AUTO: values["alpha_matting_erode_size"] == "auto", COLOUR: EXTRA[COLOUR]}
         if values[AUTO]:
             values["alpha_matting_erode_size"] = DEFAULTS["alpha_matting_erode_size"]
@@ -248,6 +326,8 @@ class Controls:
             model = models.default.id
         try:
             recipe = Recipe.of(model, {name: parse_value(name, text) for name, text in texts.items()})
+            if recipe.settings.prompt_model:
+                promptable_of(models, recipe.settings.prompt_model)
             known = self.classes_of(model)
             spec = self._spec(model)
             check_classes(recipe.settings.classes, known, spec.title if spec else model)
@@ -267,6 +347,8 @@ class Controls:
         try:
             if not self._is_usable(stored.get("model")):
                 stored.pop("model", None)
+            if not getattr(models.find(str(stored.get("prompt_model"))), "prompt", None):
+                stored.pop("prompt_model", None)
             self.read([(default | stored)[name] for name in self.by_name])
         except (SegmentationError, TypeError, AttributeError):
             return default
@@ -280,12 +362,28 @@ def _chips(chosen: Classes | Sequence[str]) -> list[str]:
     return list(chosen)
 
 
-def link(recipe: Recipe) -> str:
+def link(recipe: Recipe, correction: Correction = NOTHING) -> str:
     """The query string of a link that carries a recipe: the model, and what differs from the defaults.
 
     Each server chooses its default model at start, so a link that left it out could mean another one tomorrow.
+
+    Args:
+        recipe: The recipe.
+        correction: Strokes, points and box of the picture that the link is about.
     """
-    return urlencode({"model": recipe.model} | {name: write_value(value) for name, value in recipe.changed.items()})
+    said = {name: json.dumps(part, separators=(",", ":")) for name, part in correction.as_json().items()}
+    values = {name: write_value(value) for name, value in recipe.changed.items()}
+    return urlencode({"model": recipe.model} | values | said)
+
+
+def linked_correction(query: Mapping[str, str]) -> tuple[Correction, str]:
+    """What a link says about the first picture, and a message if that cannot be used ("" if it can)."""
+    said: dict[str, Any] = {name: query[name] for name in ("strokes", "points", "box") if name in query}
+    said |= {"candidate": parsed(query["candidate"])} if "candidate" in query else {}
+    try:
+        return read_correction(said), ""
+    except SettingsError as error:
+        return NOTHING, Message("This link's strokes cannot be used. {problem}", problem=error.message)
 
 
 def choices_of(registry: Registry) -> list[tuple[str, str]]:

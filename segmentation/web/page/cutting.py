@@ -10,6 +10,7 @@ from segmentation.messages import Message
 from segmentation.web.events import progress_bar
 from segmentation.web.page.controls import Controls
 from segmentation.web.page.next_run import NextRun
+from segmentation.web.page.own_planes import OwnPlanes, Waiting
 from segmentation.web.page.pictures import GalleryValue, Pictures
 from segmentation.web.page.screen import Screen
 from segmentation.web.page.viewer import viewer_value
@@ -17,17 +18,22 @@ from segmentation.web.runs.run import NOTHING_YET, Run
 from segmentation.web.runs.service import Service
 from segmentation.web.texts import Say, speaker
 
+STARTING = Message("Starting")
+
 Updates = Iterator[dict[Any, Any]]
 
 
 class Cutting:
     """Handlers of Cut out, Stop, Retry and Apply to all."""
 
-    def __init__(self, service: Service, controls: Controls, screen: Screen, next_run: NextRun) -> None:
+    def __init__(self, service: Service, controls: Controls, screen: Screen, next_run: NextRun, own: OwnPlanes) -> None:
         """Take what they work with."""
         self._service, self._controls, self._screen, self._next_run = service, controls, screen, next_run
+        self._own = own
 
-    def run(self, pictures: GalleryValue, last: Run | None, request: gr.Request, *values: Any) -> Updates:
+    def run(
+        self, pictures: GalleryValue, last: Run | None, waiting: Waiting, request: gr.Request, *values: Any
+    ) -> Updates:
         """Cut out every picture, or those the last run has not done; each appears when it is done."""
         say, screen, service = speaker(request), self._screen, self._service
         recipe, backdrop = self._controls.read(values)
@@ -35,21 +41,24 @@ class Cutting:
         if last:
             last.pause()  # its missing pictures are done together with those that were added
             if service.is_complete(last, names, recipe):  # then only the other settings can differ
-                have, of = last.outcomes.share_of(service.made_by(last, recipe, backdrop))
+                have, of = service.share_of(last, recipe, backdrop)
                 if have == of:
                     yield screen.progress(last, say)
                 else:
                     yield from self.apply_to_all(last, request, *values)
                 return
         part = service.rest(last, names, recipe, backdrop, on_progress=on_progress) if last else None
-        starting = screen.say(say(Message("Starting")))
+        starting = screen.say(say(STARTING))
         if last and part:
             yield starting | {screen.viewer: viewer_value(last, say), screen.last_run: last}
             yield from self._do(last, part, say)
             return
-        run = service.new_run(names, recipe, backdrop, on_progress)
+        corrections, problem = (
+            (service.carried_over(last, names), None) if last else self._own.corrections(names, waiting)
+        )
+        run = service.new_run(names, recipe, backdrop, on_progress, corrections)
         run.view.replaced = last
-        yield starting | {screen.last_run: run}
+        yield (screen.say(say(problem)) if problem else starting) | {screen.last_run: run}
         # Gradio removes its progress bar after the first answer, so from here on the status line shows its own
         for finished_one in service.work.process(run, for_page=True):
             update = screen.progress(run, say)
@@ -84,13 +93,15 @@ class Cutting:
         if run.is_at_work:
             raise SettingsError(Message("The run is still in progress. Apply the settings when it is done."))
         recipe, backdrop = self._controls.read(values)
-        again = self._service.refinement(run.predictions, recipe, backdrop, on_progress=progress_bar(say))
+        again = self._service.refinement(
+            run.predictions, recipe, backdrop, None, progress_bar(say), run.corrections.snapshot()
+        )
         run.tuning.begin().finish()
         problems: list[str] = []
         yield from self._do(run, again, say, problems)
         if again.stop.is_set():
             return
-        have, of = run.outcomes.share_of((again.recipe, again.backdrop))
+        have, of = run.outcomes.share_of((again.recipe, again.backdrop), run.corrections.snapshot())
         # do not report the settings as applied if some need a new run
         waiting = self._next_run.needed_for(run.predictions, recipe)
         sentences = [*problems, waiting or _applied(have, of)]

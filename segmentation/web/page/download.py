@@ -40,7 +40,7 @@ class Download:
         """Everything in one ZIP; if the pictures have different settings, ask the visitor first."""
         if run is not None and run.outcomes.is_mixed:
             recipe, backdrop = self._controls.read(values)
-            have, of = run.outcomes.share_of(self._service.made_by(run, recipe, backdrop))
+            have, of = self._service.share_of(run, recipe, backdrop)
             question = Message("{have} of {of} pictures have these settings. Apply them to all?", have=have, of=of)
             yield {self.question: gr.update(visible=True), self._text: speaker(request)(question)}
             return

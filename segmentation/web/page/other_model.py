@@ -88,11 +88,17 @@ class OtherModel:
         return [self.panel, self.looked, self._model, self._controls.by_name["contract"]]
 
     def act(
-        self, looked: Looked, pictures: GalleryValue, run: Run | None, request: gr.Request, event: gr.EventData
+        self,
+        selected: str,
+        looked: Looked,
+        pictures: GalleryValue,
+        run: Run | None,
+        request: gr.Request,
+        event: gr.EventData,
     ) -> Updates:
         """Do what the visitor asked for in the panel."""
         action, value = getattr(event, "action", None), getattr(event, "value", None)  # not trusted
-        say, picture = speaker(request), _picture(pictures, run)
+        say, picture = speaker(request), _picture(pictures, run, selected)
         if action == "look":
             yield from self._look(str(value)[:500].strip(), picture, say)
         elif action == "file" and looked.found:
@@ -116,14 +122,18 @@ class OtherModel:
         known = not isinstance(model, str) or self._service.offered.named.known(model)
         return gr.skip() if known else gr.Accordion(open=True)
 
-    def name(self, model: str, looked: Looked, pictures: GalleryValue, run: Run | None, request: gr.Request) -> Updates:
+    def name(
+        self, selected: str, model: str, looked: Looked, pictures: GalleryValue, run: Run | None, request: gr.Request
+    ) -> Updates:
         """Look up what the visitor typed into the list of models, unless it is in the list."""
         if not isinstance(model, str) or self._service.offered.named.known(model):
             yield {self._controls.by_name["contract"]: self.contract_of(looked, model)}
             return
-        yield from self._look(model.strip()[:500], _picture(pictures, run), speaker(request))
+        yield from self._look(model.strip()[:500], _picture(pictures, run, selected), speaker(request))
 
-    def uploaded(self, file: Any, pictures: GalleryValue, run: Run | None, request: gr.Request) -> Updates:
+    def uploaded(
+        self, selected: str, file: Any, pictures: GalleryValue, run: Run | None, request: gr.Request
+    ) -> Updates:
         """Take a visitor's own model."""
         say = speaker(request)
         try:
@@ -132,7 +142,7 @@ class OtherModel:
         except SegmentationError as error:
             yield self._update(_failed(Looked(), error, say), say)
             return
-        yield from self._look(spec.id, _picture(pictures, run), say)
+        yield from self._look(spec.id, _picture(pictures, run, selected), say)
 
     def stop(self, looked: Looked, request: gr.Request) -> dict[Any, Any]:
         """Show that the visitor cancelled what was going on."""
@@ -248,9 +258,9 @@ def _failed(looked: Looked, error: SegmentationError, say: Say) -> Looked:
     return replace(looked, status=say(error.message), failed=True, busy=False)
 
 
-def _picture(pictures: GalleryValue, run: Run | None) -> str | None:
+def _picture(pictures: GalleryValue, run: Run | None, key: str) -> str | None:
     """The picture to try a model on: the selected one, or else the first."""
-    selected = run.view.selected if run else None
+    selected = run.outcomes.selected(key) if run else None
     if run and selected:
         return str(run.predictions.sources[selected[0]])
     return next(iter(Pictures.names(pictures)), None)

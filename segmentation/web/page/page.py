@@ -13,13 +13,14 @@ from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.model_api import add_model_api
 from segmentation.web.page.code_panel import CodePanel
 from segmentation.web.page.comparison import Comparison
-from segmentation.web.page.controls import TEXT_FIELDS, Controls, default_values
+from segmentation.web.page.controls import TEXT_FIELDS, Controls, default_values, linked_correction
 from segmentation.web.page.cutting import Cutting
 from segmentation.web.page.download import Download
 from segmentation.web.page.live_tuning import LiveTuning
 from segmentation.web.page.model_choice import ModelChoice
 from segmentation.web.page.next_run import NextRun
 from segmentation.web.page.other_model import OtherModel
+from segmentation.web.page.own_planes import Kind, OwnPlanes, Waiting
 from segmentation.web.page.pictures import Pictures
 from segmentation.web.page.screen import Screen
 from segmentation.web.page.scripts import handler, messenger, scripted
@@ -72,8 +73,15 @@ class Page:
                 controls.matting_switch()
                 with gr.Accordion(i18n("section_matting"), open=False, elem_id="section_matting"):
                     controls.matting()
+                    self.own = OwnPlanes(service, controls)
                 with gr.Accordion(i18n("section_background"), open=False, elem_id="section_background"):
                     controls.background()
+                with gr.Accordion(i18n("section_canvas"), open=False, elem_id="section_canvas"):
+                    controls.canvas()
+                with gr.Accordion(i18n("section_effects"), open=False, elem_id="section_effects"):
+                    controls.effects()
+                with gr.Accordion(i18n("section_output"), open=False, elem_id="section_output"):
+                    controls.output()
                 with gr.Accordion(i18n("section_network"), open=False, elem_id="section_network"):
                     controls.network()
                 self.reset_button = gr.Button(i18n("reset"), elem_id="reset", size="sm")
@@ -103,9 +111,10 @@ class Page:
         # they hold no secrets
         self.settings = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=STORAGE_KEY)
         run_id = gr.BrowserState("", storage_key=RUN_KEY, secret=RUN_KEY)
-        self.screen = screen = Screen(status, viewer, report, gr.State(None, delete_callback=self._left), run_id)
+        self.screen = screen = Screen(status, viewer, report, gr.State(None, delete_callback=self._left), run_id,
+                                      gr.Textbox("", visible=False))  # fmt: skip
         self.next_run = NextRun(service, controls, screen, self.problems)
-        self.cutting = Cutting(service, controls, screen, self.next_run)
+        self.cutting = Cutting(service, controls, screen, self.next_run, self.own)
         self.tuning = LiveTuning(service, controls, screen, self.preview_data)
         refuse_addresses(controls.by_name["backdrop"])
         controls.hide_irrelevant()
@@ -129,11 +138,13 @@ class Page:
             "show_progress_on": screen.status,
             "api_visibility": "private",
         }
+        # what the viewer shows comes with each event that is about it: one of its own could be overtaken
+        selecting: dict[str, Any] = {"js": handler("addSelected")}
         results = screen.results
 
         running = [
             begin(
-                shown_errors(self.cutting.run), [self.pictures.gallery, screen.last_run, *values],
+                shown_errors(self.cutting.run), [self.pictures.gallery, screen.last_run, self.own.waiting, *values],
                 [*results, screen.last_run, screen.run_id], **queued,
             )
             for begin in (self.run_button.click, self.pictures.example_chosen.then)
@@ -156,24 +167,53 @@ class Page:
         ]
         stored = [self.controls.by_name[name] for name in self.controls.stored_names]
         resetting = self.reset_button.click(self.reset, self.model, stored, **unqueued)
-        for begin in (partial(gr.on, tunable), resetting.then):
+        # Of two events in a row, Gradio would by default drop the second; `always_last` would send the first again
+        each = unqueued | {"trigger_mode": "multiple"}
+        corrected = screen.viewer.edit(self.tuning.correct, screen.last_run, screen.status, **each)
+        own = self.own
+        kinds: tuple[tuple[Kind, Any], ...] = ("mask", own.take_mask), ("trimap", own.take_trimap)
+        planes = [
+            own.uploads[kind].upload(
+                take, [screen.selected, own.uploads[kind], self.pictures.gallery, screen.last_run, own.waiting],
+                own.outputs, **selecting, concurrency_id="planes", concurrency_limit=limit, show_progress="hidden",
+                api_visibility="private",
+            )
+            for kind, take in kinds
+        ]  # fmt: skip
+        planes.append(
+            own.remove.click(
+                own.drop,
+                [screen.selected, self.pictures.gallery, screen.last_run, own.waiting],
+                own.outputs,
+                **selecting,
+                **unqueued,
+            )
+        )
+        for begin in (partial(gr.on, tunable), resetting.then, corrected.then, *(event.then for event in planes)):
             begin(
-                self.tuning.preview, [screen.last_run, self.live, *values], [self.preview_data, screen.status],
-                concurrency_id="preview", concurrency_limit=2 * limit, **live,
+                self.tuning.preview, [screen.selected, screen.last_run, self.live, *values],
+                [self.preview_data, screen.status],
+                concurrency_id="preview", concurrency_limit=2 * limit, **selecting, **live,
             ).then(
-                self.tuning.tune, [screen.last_run, self.live, *values], results, concurrency_id="tune",
+                self.tuning.tune, [screen.last_run, self.live], results, concurrency_id="tune",
                 concurrency_limit=2 * limit, **live,
             )  # fmt: skip
-        # Of two selections in a row, Gradio would by default drop the second; `always_last` would send the first again
-        each = unqueued | {"trigger_mode": "multiple"}
-        screen.viewer.select(self.tuning.select, screen.last_run, None, **each)
+        screen.viewer.select(
+            own.show, [screen.selected, screen.last_run], own.outputs, **selecting,
+            **unqueued | {"trigger_mode": "always_last"},
+        )  # fmt: skip
+        for run in running:
+            run.then(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **unqueued)
         packing: dict[str, Any] = {
             "concurrency_id": "pack", "concurrency_limit": limit, "show_progress_on": screen.status,
             "api_visibility": "private",
         }  # fmt: skip
-        self.zip_button.click(
+        self.zip_button.click(  # with all strokes, even those of a moment ago
+            self.tuning.catch_up, screen.last_run, results, concurrency_id="tune", concurrency_limit=2 * limit,
+            show_progress="hidden", api_visibility="private",
+        ).then(
             shown_errors(download.pack_or_ask), [screen.last_run, *values], download.outputs, **packing
-        )
+        )  # fmt: skip
         download.as_is.click(shown_errors(download.pack), screen.last_run, download.outputs, **packing)
         download.apply.click(lambda: gr.update(visible=False), None, download.question, **unqueued)
         download.apply.click(
@@ -184,8 +224,8 @@ class Page:
         comparison = self.comparison
         comparing = comparison.button.click(
             shown_errors(comparison.compare),
-            [screen.last_run, comparison.columns, self.pictures.gallery, comparison.models, *values],
-            [comparison.panel, comparison.columns], concurrency_id=QUEUE_NAME, concurrency_limit=runs,
+            [screen.selected, screen.last_run, comparison.columns, self.pictures.gallery, comparison.models, *values],
+            [comparison.panel, comparison.columns], **selecting, concurrency_id=QUEUE_NAME, concurrency_limit=runs,
             show_progress_on=comparison.panel, show_progress="minimal", api_visibility="private",
         )  # fmt: skip
         for judge in (comparing.then, comparison.truth.change):
@@ -217,16 +257,16 @@ class Page:
         for event in (self.model.input, choosing.then):
             event(self.next_run.model_selected, [self.model, screen.last_run], screen.status, **unqueued)
         other, held = self.other, [self.pictures.gallery, screen.last_run]
-        looking: dict[str, Any] = {
+        looking: dict[str, Any] = selecting | {
             "concurrency_id": "look", "concurrency_limit": 2 * limit, "show_progress": "hidden",
             "api_visibility": "private",
         }  # fmt: skip
         looks = [
-            other.panel.submit(other.act, [other.looked, *held], other.outputs, **looking),
+            other.panel.submit(other.act, [screen.selected, other.looked, *held], other.outputs, **looking),
             self.model.input(other.unfold, self.model, self.other_fold, **unqueued).then(
-                other.name, [self.model, other.looked, *held], other.outputs, **looking
+                other.name, [screen.selected, self.model, other.looked, *held], other.outputs, **looking
             ),
-            other.upload.upload(other.uploaded, [other.upload, *held], other.outputs, **looking),
+            other.upload.upload(other.uploaded, [screen.selected, other.upload, *held], other.outputs, **looking),
         ]
         other.panel.stop(other.stop, other.looked, other.outputs, cancels=looks, **unqueued)
         choosing.then(other.contract_of, [other.looked, self.model], self.controls.by_name["contract"], **unqueued)
@@ -247,12 +287,17 @@ class Page:
         gr.on(
             changes, None, [self.facts, self.settings, *stored], self.settings, js=handler("keepSettings"), **unqueued
         )
-        self.code.follow([self.code_tab.select, self.pictures.gallery.change, *changes], self.pictures)
-        loaded = demo.load(self.restore, self.settings, [*stored, screen.status], **unqueued)
+        triggers = [self.code_tab.select, self.pictures.gallery.change, *changes]
+        self.code.follow(triggers, self.pictures, screen.last_run)
+        loaded = demo.load(self.restore, self.settings, [*stored, screen.status, own.waiting], **unqueued)
         loaded.then(self.show_model, self.model, [self.card, self.choice.panel], **unqueued)
-        loaded.then(
+        resumed = loaded.then(
             self.resume, screen.run_id, [self.pictures.gallery, screen.last_run, *results, screen.run_id], **unqueued
         )
+        resumed.then(
+            self.tuning.catch_up, screen.last_run, results, concurrency_id="tune", concurrency_limit=2 * limit, **live
+        )
+        resumed.then(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **unqueued)
 
     def continue_with(
         self, columns: list[Any], last: Run | None, request: gr.Request, event: gr.EventData
@@ -276,13 +321,16 @@ class Page:
     def restore(self, saved: Any, request: gr.Request) -> list[Any]:
         """The settings in the page's link, or else those that this browser stored."""
         say = speaker(request)
-        recipe, warning = self.controls.from_link(dict(request.query_params))
+        query = dict(request.query_params)
+        recipe, warning = self.controls.from_link(query)
+        said, problem = linked_correction(query)
         values = self.controls.values_of(recipe) if recipe else self.controls.restored(saved)
         # files may have been added to the models folder since the page was built
         values["classes"] = self.controls.class_chips(values["model"], values["classes"])
         values["model"] = gr.Dropdown(self.choice.choices(say, values["model"]), value=values["model"])
         # Plain values: for component updates, Gradio would create new components without our changes to them
-        return [*(values[name] for name in self.controls.stored_names), line(say(warning))]
+        told = " ".join(map(say, filter(None, (warning, problem))))
+        return [*(values[name] for name in self.controls.stored_names), line(told), Waiting(said)]
 
     def resume(self, run_id: Any, request: gr.Request) -> dict[Any, Any]:
         """The results that this browser had before the page was reloaded."""

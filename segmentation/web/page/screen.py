@@ -20,6 +20,8 @@ class Screen:
     report: Any
     last_run: Any
     run_id: Any
+    selected: Any
+    """Key of the cutout that the viewer shows, filled in by the browser."""
 
     @property
     def results(self) -> list[Any]:

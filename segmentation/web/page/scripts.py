@@ -9,7 +9,7 @@ import gradio as gr
 from segmentation.web.texts import script_texts
 
 FOLDER = Path(__file__).parent / "browser"
-STYLES = [FOLDER / f"{name}.css" for name in ("page", "viewer", "panels", "other_model", "screens")]
+STYLES = [FOLDER / f"{name}.css" for name in ("page", "viewer", "tools", "panels", "other_model", "screens")]
 """In cascade order."""
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
@@ -17,9 +17,16 @@ _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 
 def script(name: str) -> str:
     """The module `<name>.js`, bundled with its imports: Gradio runs it as the body of a function."""
+    return re.sub("^export ", "", "\n".join(_bundled(name).values()), flags=re.MULTILINE)
+
+
+def _bundled(name: str) -> dict[str, str]:
+    """Module -> its text without imports, each once and behind those that it imports."""
     text = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
-    parts = [script(imported) for imported in _IMPORT.findall(text)] + [_IMPORT.sub("", text)]
-    return re.sub("^export ", "", "\n".join(parts), flags=re.MULTILINE)
+    parts: dict[str, str] = {}
+    for imported in _IMPORT.findall(text):
+        parts |= {each: part for each, part in _bundled(imported).items() if each not in parts}
+    return parts | {name: _IMPORT.sub("", text)}
 
 
 def handler(name: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from segmentation.corrected import NO_MODEL
 from segmentation.messages import Message
 from segmentation.network.providers import short_name
 from segmentation.report import Report
@@ -86,6 +87,8 @@ def _size(entry: Report) -> str:
 
 
 def _where(entry: Report, say: Say) -> str:
+    if entry.model == NO_MODEL:
+        return html.escape(say(Message("No model ran.")))
     provider = short_name(entry.provider)
     name, _, pinned = entry.model.partition("@")  # of one on the Hub, its repository
     where = html.escape(say(Message("{model} on {provider}", model=name, provider=provider)))

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from segmentation.web.runs.outcomes import failed_key_of, key_of
 from segmentation.web.runs.previews import Preview
 from segmentation.web.runs.run import Run
-from segmentation.web.runs.view import key_of
 from segmentation.web.texts import Say
 
 
@@ -13,9 +13,13 @@ def viewer_value(run: Run, say: Say) -> dict[str, Any]:
     """The cutouts of a run so far, and the pictures that failed.
 
     Paths are in the upload folder, whose files Gradio serves to anyone who knows the path. A box is the left, top,
-    right and bottom of the written part, in a picture of size (height, width).
+    right and bottom of the written part, in a picture of size (height, width); a canvas may reach beyond it. The
+    density is the file's pixels across a pixel of the picture. A correction is what the visitor says about the picture
+    now, of which its cutout may not yet have all: it has as many strokes as were applied.
     """
-    reports = {index: outcome.report for index, outcome in run.outcomes.by_picture.items()}
+    outcomes = run.outcomes.by_picture
+    reports = {index: outcome.report for index, outcome in outcomes.items()}
+    corrected = {index: outcome.correction for index, outcome in outcomes.items()}
     items = [
         {
             "key": key_of(index, cutout),
@@ -32,13 +36,17 @@ def viewer_value(run: Run, say: Say) -> dict[str, Any]:
             ),
             "warnings": [say(text) for text in reports[index].warnings],
             "box": cutout.box,
+            "density": cutout.density,
             "size": (reports[index].height, reports[index].width),
             "stages": _stages(cutout.stages),
+            "correction": run.corrections.get(index).as_json(),
+            "revision": run.corrections.revision(index),
+            "applied": len(corrected[index].strokes),
         }
         for index, cutout in run.outcomes.cutouts
     ]
     failed = [
-        {"key": f"{index} failed", "index": index, "name": run.predictions.sources[index].name, "error": say(error)}
+        {"key": failed_key_of(index), "index": index, "name": run.predictions.sources[index].name, "error": say(error)}
         for index, error in run.outcomes.failed
     ]
     items = sorted([*items, *failed], key=lambda item: item["index"])  # type: ignore[arg-type,return-value]
@@ -61,6 +69,7 @@ def preview_value(run: Run, preview: Preview) -> dict[str, Any]:
         "box": preview.box,
         "size": preview.size,
         "stages": _stages(preview.stages),
+        "applied": len(preview.correction.strokes),
     }
 
 

@@ -2,8 +2,10 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
+from segmentation.corrections import NOTHING, Correction
 from segmentation.cutout_files import write_zip
 from segmentation.errors import SettingsError
 from segmentation.messages import Message
@@ -25,20 +27,50 @@ def write_archive(run: Run) -> Path:
     stems = safe_stems([source.name for source in sources])
     with run.files.all_kept() as files:
         try:
-            for place, (made_by, _) in enumerate(Counter(made.values()).most_common()):
-                indices = [index for index, one in made.items() if one == made_by]
+            alike = Counter(sources[index].name for index in made)
+            # corrections are told apart by the pictures' names, and where these are the same, by file
+            used = {
+                i: one if alike[sources[i].name] > 1 else one._replace(correction=NOTHING) for i, one in made.items()
+            }
+            for place, (wanted, _) in enumerate(Counter(used.values()).most_common()):
+                indices = [index for index, one in used.items() if one == wanted]
                 stem = f"settings-{stems[indices[0]]}" if place else "settings"
-                files += _write_settings(run.folder, stem, made_by, [sources[index].name for index in indices])
+                pictures = {stems[index]: (sources[index].name, made[index].correction) for index in indices}
+                files += _write_settings(run.folder, stem, wanted, pictures)
             return write_zip(files, run.folder / "cutouts.zip")
         except FileNotFoundError as error:
             raise SettingsError(Message("The files of this run have expired. Cut out again.")) from error
 
 
-def _write_settings(folder: Path, stem: str, made_by: MadeBy, pictures: list[str]) -> list[Path]:
-    recipe, backdrop = made_by
+def _write_settings(
+    folder: Path, stem: str, made_by: MadeBy, pictures: Mapping[str, tuple[str, Correction]]
+) -> list[Path]:
+    """Write a settings file and the files that it names.
+
+    Args:
+        folder: Where they go.
+        stem: Name of the settings file, without its extension.
+        made_by: Recipe and backdrop.
+        pictures: Stem of each picture's cutout -> its name and correction.
+    """
     file = folder / f"{stem}.yaml"
-    behind = folder / f"{stem}-backdrop{backdrop.suffix}" if backdrop else None
-    if backdrop and behind:
-        shutil.copyfile(backdrop, behind)
-    save_recipe(recipe, file, behind.name if behind else None, pictures)
-    return [file, *([behind] if behind else [])]
+    files, corrections = [file], {}
+    behind = folder / f"{stem}-backdrop{made_by.backdrop.suffix}" if made_by.backdrop else None
+    if made_by.backdrop and behind:
+        files.append(_copied(made_by.backdrop, behind))
+    for own, (name, correction) in pictures.items():
+        mask, trimap = (
+            plane and _copied(plane, folder / f"{own}-{kind}{plane.suffix}")
+            for kind, plane in (("mask", correction.mask), ("trimap", correction.trimap))
+        )
+        files += [plane for plane in (mask, trimap) if plane]
+        if correction:
+            corrections[name] = correction.with_files(mask, trimap)
+    names = [name for name, _ in pictures.values()]
+    save_recipe(made_by.recipe, file, behind.name if behind else None, names, corrections)
+    return files
+
+
+def _copied(source: Path, target: Path) -> Path:
+    shutil.copyfile(source, target)
+    return target

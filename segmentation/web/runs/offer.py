@@ -57,7 +57,7 @@ class Offer:
             "commercial_use": licence.commercial,
             "usable": self.is_accepted,
             "refusal": self.refusal,
-            "bytes": spec.weights.size,
+            "bytes": spec.weights.total or None,
             "download_bytes": self.download_bytes,
             "on_disk": self.on_disk,
             "loaded_on": self.loaded_on,
@@ -65,6 +65,7 @@ class Offer:
             "input_size": spec.input.size,
             "any_size": spec.input.dynamic,
             "classes": list(spec.output.class_names),
+            "promptable": spec.prompt is not None,
             "source": spec.origin.url,
             "paper": spec.origin.paper,
         }

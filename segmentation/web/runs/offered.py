@@ -8,6 +8,7 @@ from typing import Any
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
 from segmentation.messages import Message
+from segmentation.models.choice import promptable_of
 from segmentation.models.hub_errors import HUB_ANSWER_SECONDS
 from segmentation.models.inspection.inspection import Inspection
 from segmentation.models.models_folder import folder_state
@@ -86,6 +87,15 @@ class OfferedModels:
         """
         spec = self.named.find(str(model_id), _on_bytes(on_progress))
         return self._pool.get(spec, threads_for(spec, pictures), partial(self._load, on_progress=on_progress))
+
+    def promptable(self, model_id: str) -> ModelSpec:
+        """The model of this id, which must be promptable.
+
+        Raises:
+            RegistryError: There is no such model.
+            SettingsError: It is not promptable.
+        """
+        return promptable_of(self.registry(), model_id)
 
     def inspect(self, model_id: str, on_progress: OnProgress | None = None) -> Inspection:
         """What a model is and how it would be used; its file is fetched if needed.

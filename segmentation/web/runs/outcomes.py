@@ -1,23 +1,32 @@
 """The result of each picture of a run, and the settings that produced it."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from segmentation.batch import Outcome
+from segmentation.corrections import NOTHING, Correction
 from segmentation.cutout_files import Cutout
 from segmentation.recipe import Recipe
 from segmentation.report import Report
 
-MadeBy: TypeAlias = tuple[Recipe, Path | None]
-"""Recipe and backdrop."""
+Wanted: TypeAlias = tuple[Recipe, Path | None]
+"""Recipe and backdrop, which pictures may share."""
+
+
+class MadeBy(NamedTuple):
+    """What the cutouts of a picture were made with."""
+
+    recipe: Recipe
+    backdrop: Path | None
+    correction: Correction = NOTHING
 
 
 class Outcomes:
     """Outcomes by number of the picture, in any order of completion. Thread-safe."""
 
-    def __init__(self, made_by: MadeBy) -> None:
+    def __init__(self, made_by: Wanted) -> None:
         """Start empty.
 
         Args:
@@ -26,7 +35,7 @@ class Outcomes:
         self._made_by = made_by
         self._lock = threading.Lock()
         self._outcomes: dict[int, Outcome] = {}
-        self._replaced_by: dict[int, MadeBy] = {}
+        self._replaced_by: dict[int, Wanted] = {}
 
     def __len__(self) -> int:
         return len(self._outcomes)
@@ -36,7 +45,7 @@ class Outcomes:
         with self._lock:
             self._outcomes[outcome.index] = outcome
 
-    def replace(self, outcome: Outcome, made_by: MadeBy) -> list[Path] | None:
+    def replace(self, outcome: Outcome, made_by: Wanted) -> list[Path] | None:
         """Replace a picture's outcome, unless the new one failed and the old one has cutouts.
 
         Returns:
@@ -61,6 +70,31 @@ class Outcomes:
         """Number of the picture and cutout, in order."""
         return [(index, cutout) for index, outcome in self.by_picture.items() for cutout in outcome.cutouts]
 
+    def selected(self, key: object) -> tuple[int, Cutout] | None:
+        """The cutout that a page has selected, with the number of its picture; None if there are none.
+
+        Where there is none of that key it is the first, of its picture if that has other cutouts now, as its classes
+        were joined.
+
+        Args:
+            key: Its key, as sent by the client.
+        """
+        cutouts, (picture, _, _) = self.cutouts, str(key).partition(" ")
+        of_picture = [entry for entry in cutouts if str(entry[0]) == picture]
+        chosen = (entry for entry in of_picture if key_of(*entry) == key)
+        return next(chosen, next(iter(of_picture or cutouts), None))
+
+    def picture_of(self, key: object) -> int | None:
+        """Number of the picture with that cutout, or that failed; None if there is none.
+
+        Args:
+            key: The key, as sent by the client.
+        """
+        for index, outcome in self.by_picture.items():
+            if key == failed_key_of(index) or any(key == key_of(index, cutout) for cutout in outcome.cutouts):
+                return index
+        return None
+
     @property
     def reports(self) -> list[Report]:
         """One per picture, in order."""
@@ -78,10 +112,13 @@ class Outcomes:
 
     @property
     def made_by(self) -> dict[int, MadeBy]:
-        """Number of each picture that has cutouts -> recipe and backdrop, in order."""
+        """Number of each picture that has cutouts -> what they were made with, in order."""
         with self._lock:
-            done = sorted(index for index, outcome in self._outcomes.items() if outcome.cutouts)
-            return {index: self._replaced_by.get(index, self._made_by) for index in done}
+            done = [(index, outcome) for index, outcome in sorted(self._outcomes.items()) if outcome.cutouts]
+            return {
+                index: MadeBy(*self._replaced_by.get(index, self._made_by), outcome.correction)
+                for index, outcome in done
+            }
 
     @property
     def backdrops(self) -> set[Path]:
@@ -89,16 +126,35 @@ class Outcomes:
         with self._lock:
             return {backdrop for _, backdrop in (self._made_by, *self._replaced_by.values()) if backdrop}
 
-    def share_of(self, made_by: MadeBy) -> tuple[int, int]:
+    def share_of(self, wanted: Wanted, corrections: Mapping[int, Correction] | None = None) -> tuple[int, int]:
         """Number of pictures finished with this recipe and backdrop, and of all that did not fail.
 
         A picture may be finished without cutouts: other classes may be found in it.
+
+        Args:
+            wanted: Recipe and backdrop.
+            corrections: What each picture should be corrected by; nothing by default.
         """
+        known = corrections or {}
         with self._lock:
-            done = [index for index, outcome in self._outcomes.items() if not outcome.report.error]
-            return sum(self._replaced_by.get(index, self._made_by) == made_by for index in done), len(done)
+            done = [(index, each) for index, each in self._outcomes.items() if not each.report.error]
+            have = [
+                self._replaced_by.get(index, self._made_by) == wanted and each.correction == known.get(index, NOTHING)
+                for index, each in done
+            ]
+        return sum(have), len(have)
 
     @property
     def is_mixed(self) -> bool:
-        """Whether the cutouts were made with different settings."""
-        return len(set(self.made_by.values())) > 1
+        """Whether the cutouts were made with different settings. Corrections may differ: they belong to a picture."""
+        return len({(made_by.recipe, made_by.backdrop) for made_by in self.made_by.values()}) > 1
+
+
+def key_of(index: int, cutout: Cutout) -> str:
+    """A cutout's key for page and server: the number of the picture, and the class if there are several."""
+    return f"{index} {cutout.label}"
+
+
+def failed_key_of(index: int) -> str:
+    """The key of a picture that failed."""
+    return f"{index} failed"

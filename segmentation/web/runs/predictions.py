@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segmentation.arrays import Size
+from segmentation.corrected import OwnPlanes, load_planes
+from segmentation.corrections import Correction
 from segmentation.errors import SettingsError
 from segmentation.messages import Message
 from segmentation.picture.load import load_image
@@ -47,6 +49,7 @@ class Predictions:
         self._sources = tuple(sources)
         self._by_picture: dict[int, Prediction] = {}
         self._small: OrderedDict[Path, SmallPicture] = OrderedDict()
+        self._planes: tuple[object, OwnPlanes] = None, OwnPlanes()
         self._lock = threading.Lock()
 
     @property
@@ -69,6 +72,12 @@ class Predictions:
         """Store the prediction of a picture."""
         with self._lock:
             self._by_picture[index] = prediction
+
+    def drop_embeddings(self) -> None:
+        """Drop what promptable networks need to answer clicks at once; it is computed again when it is needed."""
+        with self._lock:
+            for index, prediction in self._by_picture.items():
+                self._by_picture[index] = replace(prediction, embedding=None)
 
     @property
     def nbytes(self) -> int:
@@ -105,6 +114,18 @@ class Predictions:
                 self._small.popitem(last=False)
             return self._small[path]
 
+    def small_planes(self, correction: Correction, small: SmallPicture, limits: Limits) -> OwnPlanes:
+        """A visitor's own mask and trimap of a picture at screen size. The last ones stay in memory.
+
+        Raises:
+            ImageError: A file no longer exists, or does not fit the picture.
+        """
+        key = correction.mask, correction.trimap, small.size
+        with self._lock:
+            if self._planes[0] != key:
+                self._planes = key, load_planes(correction, small.size, limits).shrunk(small.picture.size)
+            return self._planes[1]
+
     def clear(self) -> None:
         """Drop all predictions."""
         with self._lock:
@@ -119,7 +140,8 @@ class PredictionCache:
         """Make an empty cache.
 
         Args:
-            budget: Total bytes of all maps, and so the limit for one run too: pictures beyond it cannot be tuned.
+            budget: Total bytes of all maps and embeddings, and so the limit for one run too: pictures beyond it cannot
+                be tuned.
             seconds: Runs unused for this long are dropped.
         """
         self._budget = budget
@@ -133,10 +155,15 @@ class PredictionCache:
             self._runs[run.id] = run, time.monotonic()
 
     def store(self, run: Predictions, index: int, prediction: Prediction) -> None:
-        """Store a picture's prediction, if its run is in the cache and has room for it."""
+        """Store a picture's prediction, if its run is in the cache and has room for it, or else without embedding."""
         with self._lock:
-            if run.id in self._runs and run.nbytes + prediction.nbytes <= self._budget:
-                run.add(index, prediction)
+            if run.id in self._runs:
+                old = run.by_picture.get(index)
+                room = self._budget - run.nbytes + (old.nbytes if old else 0)
+                if prediction.nbytes > room:
+                    prediction = replace(prediction, embedding=None)
+                if prediction.nbytes <= room:
+                    run.add(index, prediction)
         self.trim()
 
     def get(self, run_id: object) -> Predictions:
@@ -171,10 +198,15 @@ class PredictionCache:
         run.clear()
 
     def trim(self) -> None:
-        """Drop runs that have expired or exceed the budget."""
+        """Drop runs that have expired or exceed the budget; before the latter, embeddings."""
         with self._lock:
             sizes = {run_id: run.nbytes for run_id, (run, _) in self._runs.items()}
             total = sum(sizes.values())
+            for run_id, (run, _) in self._runs.items():
+                if total > self._budget:
+                    run.drop_embeddings()
+                    total -= sizes[run_id] - run.nbytes
+                    sizes[run_id] = run.nbytes
             for run_id, (run, used) in list(self._runs.items()):
                 old = time.monotonic() - used > self._seconds
                 if old or total > self._budget:

@@ -2,21 +2,27 @@
 
 import time
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from segmentation.arrays import ProbabilityMap
+from segmentation.corrected import Source, sources_of
+from segmentation.corrections import Correction
 from segmentation.cutout_files import Cutout, save_stages
 from segmentation.errors import SettingsError
 from segmentation.matting.mask import to_mask
 from segmentation.matting.trimap import auto_erode_size
-from segmentation.picture.export import Box, export_box, save_export
+from segmentation.picture.export import export_box, save_export
+from segmentation.picture.layout import Box
 from segmentation.picture.picture import Limits
 from segmentation.picture.resize import resize
-from segmentation.pipeline import Prediction, found_maps, nothing_found, refine
+from segmentation.pipeline import Prediction, nothing_found, refine, subjects_of
 from segmentation.recipe import Recipe
 from segmentation.settings import Settings, with_values
+from segmentation.web.runs.outcomes import key_of
+from segmentation.web.runs.predictions import PREVIEW_SIDE
 from segmentation.web.runs.run import Run
-from segmentation.web.runs.view import key_of
 
 MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved more coarsely, so that previews stay fast
 
@@ -33,62 +39,96 @@ class Preview:
     stages: dict[str, Path]
     seconds: float
     warnings: tuple[str, ...]
+    correction: Correction
 
 
 def make_preview(
-    run: Run, index: int, cutout: Cutout, prediction: Prediction, recipe: Recipe, backdrop: Path | None, limits: Limits
+    run: Run,
+    step: int,
+    index: int,
+    cutout: Cutout,
+    prediction: Prediction,
+    recipe: Recipe,
+    backdrop: Path | None,
+    limits: Limits,
+    correction: Correction,
 ) -> Preview:
     """Cut out one picture of a run at screen size, from its full-size prediction.
 
-    With other classes than the shown cutout has, the preview is of the first of them.
+    With other classes or subjects than the shown cutout has, the preview is of the first of them.
 
     Raises:
         ImageError: The picture's file no longer exists.
-        SettingsError: The classes are not in the picture, or the model lacks one.
+        SettingsError: The classes are not in the picture, the model lacks one, or no subject is under a click.
     """
-    start, tuning = time.perf_counter(), run.tuning.current
+    start = time.perf_counter()
     small = run.predictions.small(run.predictions.sources[index], limits)
     behind = run.predictions.small(backdrop, limits).picture if backdrop else None
-    maps = found_maps(prediction, recipe.settings)
-    if not maps:
-        raise SettingsError(nothing_found(recipe.settings))
-    probability = maps.get(cutout.label, next(iter(maps.values())))
-    settings = _at_scale(recipe.settings, small.size, small.picture.size, probability.shape)
-    mask = None
-    if settings.post_process_mask:  # it is defined in pixels of the whole picture, and is fast
+    planes = run.predictions.small_planes(correction, small, limits)
+    name = run.predictions.sources[index].name
+    sources = sources_of(prediction, recipe.settings, planes, small.picture.size, name)
+    if not sources:
+        raise SettingsError(nothing_found(prediction, recipe.settings))
+    label, source = _shown(sources, cutout.label)
+    probability, mask = source.probability, source.mask
+    settings = _at_scale(recipe.settings, small.size, small.picture.size, probability)
+    # it is defined in pixels of the whole picture, and is fast
+    if settings.post_process_mask and mask is None and probability is not None:
         mask = resize(to_mask(probability, small.size, post_process=True), small.picture.size, "box")
-    result = refine(
+    said = correction.scaled(max(small.picture.size) / max(small.size))
+    whole = refine(
         small.picture,
         probability,
         settings,
+        strokes=said.strokes,
+        trimap=source.trimap,
+        points=() if source.is_pointed else said.points,
+        box=None if source.is_pointed else said.box,
         mask=mask,
         max_unknown=MAX_UNKNOWN,
-        true_alpha=prediction.true_alpha,
+        true_alpha=source.true_alpha,
     )
+    results = {each.label: each for each in subjects_of(replace(whole, label=label), settings)}
+    result = results.get(cutout.label, next(iter(results.values())))
     stem = f"preview-{uuid.uuid4().hex}"
-    # lossless WebP only takes longer to write
-    export = recipe.export if recipe.export.format == "jpeg" else with_values(recipe.export, format="png")
+    # lossless WebP only takes longer to write, and a smaller picture fits sooner
+    kind = "jpeg" if recipe.export.format == "jpeg" else "png"
+    edge = min(recipe.export.max_edge or PREVIEW_SIDE, PREVIEW_SIDE)
+    export = with_values(recipe.export, format=kind, max_edge=edge, max_kb=0)
     file = run.folder / f"{stem}{export.ending}"
-    notes = save_export(small.picture, result.foreground, result.alpha, file, export, behind)
+    reduced = max(small.size) / max(small.picture.size)
+    notes = save_export(small.picture, result.foreground, result.alpha, file, export, behind, reduced=reduced)
     stages = save_stages(result, run.folder, stem)
     run.files.retire([file, *stages.values()])  # the full-size cutout replaces it in a moment
     return Preview(
         key=key_of(index, cutout),
-        tuning=tuning.number,
+        tuning=step,
         file=file,
         box=export_box(result.alpha, export),
         size=small.picture.size,
         stages=stages,
         seconds=time.perf_counter() - start,
-        warnings=(*result.warnings, *notes),
+        warnings=(*whole.warnings, *notes),
+        correction=correction,
     )
 
 
-def _at_scale(settings: Settings, whole: tuple[int, int], small: tuple[int, int], network: tuple[int, ...]) -> Settings:
+def _shown(sources: Mapping[str, Source], label: str) -> tuple[str, Source]:
+    """The class of a cutout, and what it is made from; the first class if there is none of that label."""
+    for class_ in (label, label.rpartition("-")[0], *sources):  # of a subject without its number
+        if class_ in sources:
+            return class_, sources[class_]
+    raise AssertionError("there is at least one")
+
+
+def _at_scale(
+    settings: Settings, whole: tuple[int, int], small: tuple[int, int], probability: ProbabilityMap | None
+) -> Settings:
     """Settings that have the same effect on the small picture as the given ones on the whole, to the nearest pixel."""
     erode_size = settings.alpha_matting_erode_size
     if erode_size == "auto":
-        erode_size = auto_erode_size(whole, (network[0], network[1]))
+        network = small if probability is None else (probability.shape[0], probability.shape[1])
+        erode_size = auto_erode_size(whole, whole if network == small else network)  # a mask of the visitor's own
     if erode_size:
         erode_size = max(1, round(erode_size * max(small) / max(whole)))
     return with_values(settings, alpha_matting_erode_size=erode_size, matting_method="fast")

@@ -2,11 +2,14 @@
 
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+from segmentation.corrections import Correction
 from segmentation.messages import Message
 from segmentation.predictor import Predictor
 from segmentation.recipe import Recipe
+from segmentation.web.runs.corrections import Corrections
 from segmentation.web.runs.outcomes import Outcomes
 from segmentation.web.runs.predictions import Predictions
 from segmentation.web.runs.run_files import RunFiles
@@ -29,6 +32,7 @@ class Run:
         backdrop: The background picture, if the settings need one.
         indices: Which of the pictures it is about; None for all.
         ticket: Its place among the runs that take turns.
+        corrections: What the visitor says about its pictures.
         outcomes: The results of its pictures.
         files: Their files.
         view: What pages show of it.
@@ -47,6 +51,7 @@ class Run:
         predictor: Predictor | None = None,
         ticket: Ticket | None = None,
         indices: frozenset[int] | None = None,
+        corrections: Mapping[int, Correction] | None = None,
     ) -> None:
         """Prepare the run without starting it.
 
@@ -58,12 +63,13 @@ class Run:
             predictor: Makes the predictions; released to the caller of `begin`.
             ticket: Its place among the runs that take turns; by default, it has no competitors.
             indices: Which of the pictures it is about, if it is part of another run; all by default.
+            corrections: What the visitor says about pictures, by number.
         """
         self.folder, self.predictions, self.recipe, self.backdrop = folder, predictions, recipe, backdrop
         self.indices = indices
         self.ticket = ticket or Turns(1).ticket()
-        self.outcomes = Outcomes((recipe, backdrop))
-        self.files, self.view = RunFiles(folder, self.outcomes), View(self.outcomes)
+        self.corrections, self.outcomes = Corrections(corrections), Outcomes((recipe, backdrop))
+        self.files, self.view = RunFiles(folder, self.outcomes, self.corrections), View()
         self.tuning = Tuning()
         self.stop = threading.Event()
         self.is_at_work, self.now = False, ""
@@ -85,6 +91,11 @@ class Run:
     def done(self) -> float:
         """Share of its pictures that are finished."""
         return len(self.outcomes) / max(1, self.total)
+
+    @property
+    def corrected_since(self) -> list[int]:
+        """Numbers of the pictures with cutouts whose corrections have changed since they were cut out."""
+        return [i for i, made in self.outcomes.made_by.items() if made.correction != self.corrections.get(i)]
 
     def begin(self) -> Predictor:
         """Start the run and release its predictor. A run starts once, and must not keep a network in memory after."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from segmentation.web.guard.uploads import touch_files
+from segmentation.web.runs.corrections import Corrections
 from segmentation.web.runs.outcomes import Outcomes
 
 RETIRED_SECONDS = 10.0  # replaced files stay this long, since a page may still be requesting them
@@ -16,14 +17,15 @@ RETIRED_SECONDS = 10.0  # replaced files stay this long, since a page may still 
 class RunFiles:
     """Thread-safe."""
 
-    def __init__(self, folder: Path, outcomes: Outcomes) -> None:
+    def __init__(self, folder: Path, outcomes: Outcomes, corrections: Corrections) -> None:
         """Watch over the files of these outcomes.
 
         Args:
             folder: Where new ones are written.
             outcomes: Those of the run; replaced ones may come from folders of other runs.
+            corrections: Those of the run, which may have files too.
         """
-        self._folder, self._outcomes = folder, outcomes
+        self._folder, self._outcomes, self._corrections = folder, outcomes, corrections
         self._lock, self._packing = threading.Lock(), threading.Lock()
         self._retired: list[tuple[float, Path]] = []  # replaced files, with the time of replacement
 
@@ -50,9 +52,9 @@ class RunFiles:
             self._packing.release()
 
     def touch(self) -> None:
-        """Mark folders and backdrops as in use, so that they are not deleted for their age."""
+        """Mark folders, backdrops and own planes as in use, so that they are not deleted for their age."""
         cutouts = [cutout.file for _, cutout in self._outcomes.cutouts]
-        touch_files([self._folder, *cutouts, *self._outcomes.backdrops])
+        touch_files([self._folder, *cutouts, *self._outcomes.backdrops, *self._corrections.files])
 
     def delete(self) -> None:
         """Delete all of them."""

@@ -2,13 +2,15 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from segmentation.config import Config
+from segmentation.corrected import needs_network, no_prediction
+from segmentation.corrections import NOTHING, Correction
 from segmentation.errors import SettingsError
 from segmentation.matting.alpha import is_ready as matting_is_ready
 from segmentation.matting.alpha import warm_up as warm_up_matting
@@ -16,20 +18,24 @@ from segmentation.matting.estimators import prepare
 from segmentation.messages import Message
 from segmentation.models.inspection.inspection import Inspection
 from segmentation.network.machine import available_cores
-from segmentation.picture.export import NO_BACKDROP
+from segmentation.network.session import Session
+from segmentation.picture.composition import NO_BACKDROP
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Picture
-from segmentation.predictor import Predictor, from_predictions, from_session
+from segmentation.pipeline import Prediction, point_at
+from segmentation.predictor import Predictor, from_nothing, from_predictions, from_session, is_answered
 from segmentation.proof import Proof, candidates, prove, run_of
 from segmentation.recipe import Recipe
 from segmentation.web.events import OnProgress
 from segmentation.web.guard.uploads import new_run_folder, touch_files, uploaded_files
+from segmentation.web.runs.corrections import carried_over
 from segmentation.web.runs.offered import OfferedModels
-from segmentation.web.runs.outcomes import MadeBy
+from segmentation.web.runs.outcomes import MadeBy, Wanted
 from segmentation.web.runs.predictions import EXPIRED, PredictionCache, Predictions
 from segmentation.web.runs.previews import Preview, make_preview
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.shown_runs import ShownRuns
+from segmentation.web.runs.tuning import Target
 from segmentation.web.runs.turns import Ticket, Turns
 from segmentation.web.runs.work import Work, keep_alive
 from segmentation.web.runs.zerogpu import for_this_process, runner_for_visitor
@@ -66,7 +72,12 @@ class Service:
         self._preview_slots = threading.BoundedSemaphore(available_cores())  # separate: previews never wait for a batch
 
     def new_run(
-        self, paths: Sequence[Any], recipe: Recipe, backdrop: Any = None, on_progress: OnProgress | None = None
+        self,
+        paths: Sequence[Any],
+        recipe: Recipe,
+        backdrop: Any = None,
+        on_progress: OnProgress | None = None,
+        corrections: Mapping[int, Correction] | None = None,
     ) -> Run:
         """Check a visitor's request and fetch and load the model. No picture is read yet.
 
@@ -75,35 +86,71 @@ class Service:
             recipe: Model and settings.
             backdrop: Path of the background picture, as sent by the client, if the settings need one.
             on_progress: Progress callback.
+            corrections: What the visitor says about pictures, by number.
 
         Raises:
             SegmentationError: Invalid files, or the model is unknown, unavailable, or cannot take that size.
         """
         sources = uploaded_files(paths, self.config.max_pictures)
         behind = self.backdrop(recipe, backdrop)
-        predictor = self.predictor(recipe, len(sources), on_progress)
+        predictor = self._predictor(recipe, range(len(sources)), corrections or {}, on_progress)
         recipe = replace(recipe, model=predictor.model)  # a name on the Hub is pinned to what it means now
         touch_files(sources)
         predictions = Predictions(sources, recipe)
         self.predictions.add(predictions)
         ticket = self.ticket([predictor.model], len(sources))
-        return Run(new_run_folder(), predictions, recipe, behind, predictor, ticket)
+        return Run(new_run_folder(), predictions, recipe, behind, predictor, ticket, corrections=corrections)
 
-    def predictor(self, recipe: Recipe, pictures: int, on_progress: OnProgress | None) -> Predictor:
+    def _predictor(
+        self, recipe: Recipe, pictures: Sequence[int], corrections: Mapping[int, Correction], report: OnProgress | None
+    ) -> Predictor:
+        """Like `predictor`, but without a network if none of these pictures needs one."""
+        needing = [i for i in pictures if needs_network(corrections.get(i, NOTHING), recipe.settings)]
+        if needing:
+            points = any(corrections.get(i, NOTHING).prompt for i in needing)
+            return self.predictor(recipe, len(needing), report, points=points)
+        self.prepare(recipe, report)
+        return from_nothing(self.offered.pinned(recipe.model))
+
+    @staticmethod
+    def _undone(run: Run, recipe: Recipe) -> list[int]:
+        """The pictures of a run that have no cutouts, or were cut out without the network that they need now."""
+        known, said, missing = run.predictions.by_picture, run.corrections, set(run.missing)
+        blank = [index for index, prediction in known.items() if not prediction.is_networks]
+        return sorted(missing.union(index for index in blank if needs_network(said.get(index), recipe.settings)))
+
+    def predictor(
+        self, recipe: Recipe, pictures: int, on_progress: OnProgress | None, *, points: bool = False
+    ) -> Predictor:
         """The loaded network of a recipe, ready for a visitor's pictures.
 
         Args:
             recipe: Model and settings.
             pictures: How many pictures it will be run on.
             on_progress: Progress callback.
+            points: Whether the visitor points at something in any of them.
 
         Raises:
             SegmentationError: The model is unknown, unavailable, or cannot take that size.
         """
         session = self.offered.session(recipe.model, pictures, on_progress).under(recipe.settings.contract)
-        predictor = from_session(session, recipe.settings, runner_for_visitor(session, self.config))
+        runner = runner_for_visitor(session, self.config)
+        predictor = from_session(session, recipe.settings, runner, self._prompt_session(recipe, points, on_progress))
         self.prepare(recipe, on_progress)
         return predictor
+
+    def _prompt_session(self, recipe: Recipe, points: bool, on_progress: OnProgress | None = None) -> Session | None:
+        """The promptable network that says what clicks and boxes mean; None if there are none, or it is none's task.
+
+        Raises:
+            SegmentationError: The model is unknown, unavailable or not promptable.
+        """
+        own = self.offered.named.known(recipe.model)
+        model = recipe.model if own and own.prompt else recipe.settings.prompt_model
+        if not model:
+            return None
+        spec = self.offered.promptable(model)
+        return self.offered.session(spec.id, 1, on_progress) if points else None
 
     def ticket(self, models: Iterable[str], pictures: int) -> Ticket:
         """A ticket for new work.
@@ -116,6 +163,15 @@ class Service:
         turns = self.turns if all(spec and spec.registered for spec in specs) else self.apart
         return turns.ticket(single=pictures == 1)
 
+    def carried_over(self, run: Run, paths: Sequence[Any]) -> dict[int, Correction]:
+        """What a visitor says about the pictures of a run, for a new run of those and others, by their numbers there.
+
+        Raises:
+            ImageError: A path is not an upload.
+        """
+        sources = uploaded_files(paths, self.config.max_pictures)
+        return carried_over(run.corrections.snapshot(), run.predictions.sources, sources)
+
     def is_complete(self, run: Run, paths: Sequence[Any], recipe: Recipe) -> bool:
         """Whether a run has finished all these pictures with the same network settings.
 
@@ -124,7 +180,7 @@ class Service:
         """
         sources = uploaded_files(paths, self.config.max_pictures)
         known, recipe = run.predictions, self._pinned(recipe)
-        return not run.missing and set(sources) == set(known.sources) and known.is_reusable_for(recipe)
+        return not self._undone(run, recipe) and set(sources) == set(known.sources) and known.is_reusable_for(recipe)
 
     def rest(
         self,
@@ -156,16 +212,19 @@ class Service:
         if run.is_at_work or not set(known.sources) <= set(sources) or not known.is_reusable_for(recipe):
             return None
         added = [source for source in sources if source not in known.sources]
-        if indices is None and not run.missing and not added:
+        if indices is None and not self._undone(run, recipe) and not added:
             return None
         behind = self.backdrop(recipe, backdrop)
-        predictor = self.predictor(recipe, len(sources), on_progress)
+        said = run.corrections.snapshot()
+        count = len(known.sources)
+        todo = [*self._undone(run, recipe), *range(count, count + len(added))] if indices is None else list(indices)
+        predictor = self._predictor(recipe, todo, said, on_progress)
         known.add_sources(added)
         self.predictions.add(known)  # it may have been dropped from the cache
         keep_alive(run, self.predictions)
-        chosen = frozenset(run.missing if indices is None else indices)
+        chosen = frozenset(todo)
         ticket = self.ticket([predictor.model], len(chosen))
-        return Run(new_run_folder(), known, recipe, behind, predictor, ticket, chosen)
+        return Run(new_run_folder(), known, recipe, behind, predictor, ticket, chosen, said)
 
     def picture(self, path: Any) -> Picture:
         """A visitor's picture.
@@ -191,6 +250,9 @@ class Service:
             SegmentationError: The model is unavailable or gives no mask.
         """
         session = self.offered.session(found.spec.id, 1, on_progress)
+        if session.prompt:
+            raise SettingsError(Message("{title} has one answer for each click, so there is nothing to compare.",
+                                        title=found.spec.title))  # fmt: skip
         with self.ticket([found.spec.id], 1):
             if on_progress:
                 on_progress(Message("Trying it on your picture…"), None)
@@ -229,12 +291,23 @@ class Service:
             raise SettingsError(NO_BACKDROP)
         return uploaded_files([path], 1)[0]
 
-    def made_by(self, run: Run, recipe: Recipe, backdrop: Any) -> MadeBy:
-        """Recipe and backdrop that refining a run's pictures would use now.
+    def made_by(self, run: Run, recipe: Recipe, backdrop: Any, index: int) -> MadeBy:
+        """What refining a picture of a run would use now.
 
         Raises:
             SegmentationError: See `backdrop`.
         """
+        return MadeBy(*self._wanted(run, recipe, backdrop), run.corrections.get(index))
+
+    def share_of(self, run: Run, recipe: Recipe, backdrop: Any) -> tuple[int, int]:
+        """Number of a run's pictures that refining would not change, and of all that did not fail.
+
+        Raises:
+            SegmentationError: See `backdrop`.
+        """
+        return run.outcomes.share_of(self._wanted(run, recipe, backdrop), run.corrections.snapshot())
+
+    def _wanted(self, run: Run, recipe: Recipe, backdrop: Any) -> Wanted:
         return run.predictions.refined(recipe), self.backdrop(recipe, backdrop)
 
     def refinement(
@@ -244,6 +317,7 @@ class Service:
         backdrop: Any = None,
         indices: Iterable[int] | None = None,
         on_progress: OnProgress | None = None,
+        corrections: Mapping[int, Correction] | None = None,
     ) -> Run:
         """A run that makes new cutouts from earlier predictions.
 
@@ -253,39 +327,72 @@ class Service:
             backdrop: As in `new_run`.
             indices: Numbers of the pictures; by default, all that have predictions.
             on_progress: Progress callback.
+            corrections: What the visitor says about pictures, by number.
 
         Raises:
             SegmentationError: The predictions have expired, or the background is not an upload.
         """
         behind = self.backdrop(recipe, backdrop)
         self.prepare(recipe, on_progress)
-        known = predictions.by_picture
+        known, said = dict(predictions.by_picture), corrections or {}
+        for index, correction in said.items():
+            if index < len(predictions.sources) and not needs_network(correction, recipe.settings):
+                known.setdefault(index, no_prediction())
         chosen = {index: known[index] for index in (known if indices is None else indices) if index in known}
         if not chosen:
             raise SettingsError(EXPIRED)
         self.predictions.touch(predictions)
         ticket = self.turns.ticket(single=len(chosen) == 1)
         refined = predictions.refined(recipe)
-        predictor = from_predictions(refined.model, chosen, refined.settings)
-        return Run(new_run_folder(), predictions, refined, behind, predictor, ticket, frozenset(chosen))
+        points = any(said.get(index, NOTHING).prompt for index in chosen)
+        session = self._prompt_session(refined, points, on_progress)
+        predictor = from_predictions(refined.model, chosen, refined.settings, session)
+        return Run(new_run_folder(), predictions, refined, behind, predictor, ticket, frozenset(chosen), corrections)
 
-    def preview(self, run: Run, recipe: Recipe, backdrop: Any = None) -> Preview | None:
-        """A preview of the selected picture with new settings, at screen size; None if nothing is selected.
+    def preview(self, run: Run, step: int, target: Target) -> Preview | None:
+        """A preview of one cutout with new settings, at screen size; None if there are no cutouts.
+
+        Args:
+            run: The run.
+            step: Number of the tuning step.
+            target: The cutout and the settings.
 
         Raises:
             SegmentationError: The predictions have expired, or the background is not an upload.
         """
-        selected = run.view.selected
+        selected = run.outcomes.selected(target.selected)
         if selected is None:
             return None
-        behind = self.backdrop(recipe, backdrop)
-        prediction = run.predictions.by_picture.get(selected[0])
+        behind = self.backdrop(target.recipe, target.backdrop)
+        prediction, correction = run.predictions.by_picture.get(selected[0]), run.corrections.get(selected[0])
+        if prediction is None and not needs_network(correction, target.recipe.settings):
+            prediction = no_prediction()
         if prediction is None:
             raise SettingsError(EXPIRED)
         keep_alive(run, self.predictions)
         with self._preview_slots:
-            refined = run.predictions.refined(recipe)
-            return make_preview(run, *selected, prediction, refined, behind, self.config.limits)
+            refined = run.predictions.refined(target.recipe)
+            prediction = self._pointed(run, selected[0], prediction, refined, correction)
+            return make_preview(run, step, *selected, prediction, refined, behind, self.config.limits, correction)
+
+    def _pointed(
+        self, run: Run, index: int, prediction: Prediction, recipe: Recipe, correction: Correction
+    ) -> Prediction:
+        """The prediction with what a promptable network says to a correction, stored for the refinement that follows.
+
+        Without the picture's embedding it stays as it is, as a preview is not worth seconds.
+        """
+        session = self._prompt_session(recipe, bool(correction.prompt)) if prediction.is_networks else None
+        if session is None:
+            return replace(prediction, pointed=None)
+        if is_answered(prediction, correction.prompt, session.spec.id):
+            return prediction
+        if prediction.embedding is None or prediction.embedding.model != session.spec.id:
+            return prediction
+        small = run.predictions.small(run.predictions.sources[index], self.config.limits)
+        prediction = point_at(small.picture, prediction, session, correction.prompt)
+        self.predictions.store(run.predictions, index, prediction)
+        return prediction
 
     def _forget(self, run: Run) -> None:
         """Delete a run from memory and disk: its visitor is gone or has started another."""

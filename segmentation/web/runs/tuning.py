@@ -2,6 +2,18 @@
 
 import threading
 from dataclasses import dataclass
+from typing import Any
+
+from segmentation.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a tuning step is for: one cutout, and the settings that it should have."""
+
+    selected: str  # key of the cutout, as sent by the client
+    recipe: Recipe
+    backdrop: Any  # path, as sent by the client
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,6 +22,8 @@ class Token:
 
     number: int
     """Counts up; the browser compares it too."""
+    target: Target | None
+    """None if there is nothing to tune."""
     _tuning: "Tuning"
 
     @property
@@ -33,7 +47,7 @@ class Tuning:
     def __init__(self) -> None:
         """Start at step 0."""
         self._lock = threading.Lock()
-        self._current = Token(0, self)
+        self._current = Token(0, None, self)
         self._done = 0
 
     @property
@@ -46,10 +60,10 @@ class Tuning:
         """Number of the latest step that is finished in full size."""
         return self._done
 
-    def begin(self) -> Token:
+    def begin(self, target: Target | None = None) -> Token:
         """Begin a new step."""
         with self._lock:
-            self._current = Token(self._current.number + 1, self)
+            self._current = Token(self._current.number + 1, target, self)
             return self._current
 
     def finish(self, token: Token) -> None:

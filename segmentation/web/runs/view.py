@@ -1,11 +1,8 @@
-"""What pages show of a run: how many pages there are, which cutout is selected, and what they showed before."""
+"""What pages show of a run: how many pages there are, and what they showed before."""
 
 import threading
 import time
 from typing import TYPE_CHECKING
-
-from segmentation.cutout_files import Cutout
-from segmentation.web.runs.outcomes import Outcomes
 
 if TYPE_CHECKING:
     from segmentation.web.runs.run import Run
@@ -20,15 +17,13 @@ class View:
         replaced: The earlier run whose results are still shown.
     """
 
-    def __init__(self, outcomes: Outcomes) -> None:
+    def __init__(self) -> None:
         """Begin with one page that shows nothing yet."""
         self.shown_since = time.time_ns()
         self.wanted: int | None = None
         self.replaced: Run | None = None
-        self._outcomes = outcomes
         self._lock = threading.Lock()
         self._pages = 1
-        self._selected = ""
 
     def reset(self) -> None:
         """Make pages discard what they show and display the run from scratch."""
@@ -54,24 +49,3 @@ class View:
         with self._lock:
             self._pages -= 1
             return self._pages <= 0
-
-    @property
-    def selected(self) -> tuple[int, Cutout] | None:
-        """The selected cutout with the number of its picture; None if there are none.
-
-        By default it is the first; where its picture has other cutouts now, as its classes were joined, their first.
-        """
-        cutouts, (picture, _, _) = self._outcomes.cutouts, self._selected.partition(" ")
-        of_picture = [entry for entry in cutouts if str(entry[0]) == picture]
-        chosen = (entry for entry in of_picture if key_of(*entry) == self._selected)
-        return next(chosen, next(iter(of_picture or cutouts), None))
-
-    def select(self, key: object) -> None:
-        """Select the cutout with that key, if there is one."""
-        if any(key == key_of(*entry) for entry in self._outcomes.cutouts):
-            self._selected = str(key)
-
-
-def key_of(index: int, cutout: Cutout) -> str:
-    """A cutout's key for page and server: the number of the picture, and the class if there are several."""
-    return f"{index} {cutout.label}"

@@ -95,6 +95,7 @@ class Work:
                 limits=self._config.limits,
                 slots=run.ticket,
                 indices=run.indices,
+                corrections=run.corrections.snapshot(),
             )
             touch = partial(keep_alive, run, self._predictions)
             with contextlib.closing(self.watched(events, run.ticket, touch, is_gone)) as watched:
@@ -149,10 +150,13 @@ class Work:
     def _take(self, run: Run, outcome: Outcome) -> None:
         report = replace(outcome.report, run=run.predictions.id)
         run.outcomes.add(replace(outcome, report=report, prediction=None))
-        if outcome.prediction:  # stored only in the cache, which is bounded
-            self._predictions.store(run.predictions, outcome.index, outcome.prediction)
-            if run.recipe.settings.size is None:
-                self._on_prediction(outcome.prediction, run.total)
+        if outcome.prediction is None or (
+            not outcome.prediction.is_networks and outcome.index in run.predictions.by_picture
+        ):
+            return  # what a network said stays, for when the picture needs it again
+        self._predictions.store(run.predictions, outcome.index, outcome.prediction)  # which is bounded
+        if outcome.prediction.is_networks and run.recipe.settings.size is None:
+            self._on_prediction(outcome.prediction, run.total)
 
 
 def keep_alive(run: Run, predictions: PredictionCache) -> None:

@@ -34,7 +34,7 @@ def seconds(spec: ModelSpec, _path: Path, _gpu: GpuOptions, tensor: Tensor) -> i
 
     Most of it is for the first call, which starts CUDA and loads the weights; later calls finish early.
     """
-    megabytes, megapixels = (spec.weights.size or 200_000_000) / 1e6, tensor.size / 3e6
+    megabytes, megapixels = (spec.weights.total or 200_000_000) / 1e6, tensor.size / 3e6
     return min(120, round(8 + megabytes / 50 + 2 * megapixels))
 
 

@@ -109,7 +109,7 @@ def test_it_fits_the_screen_in_both_schemes(
     watched.add(small_photos["cheetah"], small_photos["astronaut"])
     watched.choose("bright.onnx")
     watched.run(2)
-    for section in ("matting", "background", "network"):
+    for section in ("matting", "background", "canvas", "effects", "output", "network"):
         watched.open(section)
     for tab in ("Cutouts", "Compare models", "As code"):
         watched.tab(tab)

@@ -30,7 +30,7 @@ def test_screen_readers_and_weak_eyes_find_nothing_seriously_wrong(
     assert violations(page) == []
     page.get_by_label("A running cheetah").click()
     watched.done()
-    for section in ("matting", "background", "network"):
+    for section in ("matting", "background", "canvas", "effects", "output", "network"):
         watched.open(section)
     assert violations(page) == []
     page.get_by_role("tab", name="Compare models").click()
@@ -123,7 +123,7 @@ def test_a_link_carries_model_and_settings(watched: Watched, server: Server) -> 
     page = watched.page
     page.goto(f"{server.url}/?model=modnet&alpha_matting_erode_size=5&background=%23ff0000&crop=true&size=512")
     expect(page.locator("#model input")).to_have_value("MODNet portrait (modnet)")
-    for section in ("matting", "background", "network"):
+    for section in ("matting", "background", "canvas", "effects", "output", "network"):
         watched.open(section)
     expect(page.locator("#alpha_matting_erode_size input[type=number]")).to_have_value("5")
     expect(page.get_by_label("Colour", exact=True)).to_be_checked()
@@ -180,6 +180,7 @@ def test_what_the_code_panel_prints_does_what_the_page_did(
     watched.open("background")
     page.get_by_label("Picture", exact=True).check()
     page.set_input_files("#backdrop input[type=file]", str(photos["astronaut"]))
+    watched.open("canvas")
     page.locator("#crop input").check()
     watched.open("network")
     page.locator("#mean textarea, #mean input").fill("0.48, 0.45, 0.4")

@@ -63,7 +63,7 @@ def test_the_picture_is_in_sight_while_any_of_its_controls_is(sized: Watched, ph
     sized.add(photos["cheetah"], photos["astronaut"])
     sized.choose("bright.onnx")
     sized.run(2)
-    for section in ("matting", "background", "network"):
+    for section in ("matting", "background", "canvas", "effects", "output", "network"):
         sized.open(section)
     controls = page.evaluate(CONTROLS)
     assert {"alpha_matting_erode_size", "background", "format", "std"} <= set(controls)
@@ -388,7 +388,7 @@ def test_compared_pictures_zoom_together(watched: Watched, photos: dict[str, Pat
 
 def test_every_control_shows_its_focus_and_radios_go_by_arrows(watched: Watched) -> None:
     page = watched.page
-    for section in ("matting", "background"):
+    for section in ("matting", "output"):
         watched.open(section)
     for selector in ("#alpha_matting input", "#alpha_matting_erode_size input[type=range]", "#format input >> nth=0"):
         page.locator(selector).focus()
@@ -410,7 +410,7 @@ def test_nothing_shuts_anybody_out(browser: Browser, server: Server, photos: dic
     watched.choose("bright.onnx")
     watched.add(photos["cheetah"])
     watched.run(1)
-    for section in ("matting", "background", "network"):
+    for section in ("matting", "background", "canvas", "effects", "output", "network"):
         watched.open(section)
     found = Axe().run(watched.page).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found] == []

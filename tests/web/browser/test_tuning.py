@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
-from segmentation import Session, Settings, load_image, predict, refine, save_png
+from segmentation import Export, Session, Settings, load_image, predict, refine, save_export, save_png
 from segmentation.arrays import BACKGROUND, FOREGROUND, UNKNOWN
+from segmentation.picture.layout import layout_of
 from tests.web.browser.browsing import SAVE, Watched
 from tests.web.conftest import Server
 
@@ -271,7 +272,7 @@ def test_the_keyboard_moves_through_the_batch(tried: Watched) -> None:
 
 
 def test_a_cropped_cutout_lies_over_its_own_place(tried: Watched, tmp_path: Path) -> None:
-    tried.open("background")
+    tried.open("canvas")
     tried.page.locator("#crop input").check()
     tried.turn("crop_margin", 0)
     tried.tuned()
@@ -290,6 +291,44 @@ def test_a_cropped_cutout_lies_over_its_own_place(tried: Watched, tmp_path: Path
         part = np.asarray(original.convert("RGB"))[top : top + len(alpha), left : left + alpha.shape[1]]
     # opaque pixels are the picture's own; browsers place by fractions of a pixel, so one off is still in place
     assert np.abs(part[alpha].astype(int) - cropped[..., :3][alpha]).mean() < 12
+
+
+def test_a_canvas_and_its_shadow_are_previewed_and_the_subject_keeps_its_place(
+    tried: Watched, tmp_path: Path, photos: dict[str, Path], u2netp: Session
+) -> None:
+    page = tried.page
+    tried.open("canvas")
+    expect(page.locator("#canvas_fill")).to_be_hidden()
+    page.locator("#canvas input").click()
+    page.get_by_role("option", name="1:1").click()
+    tried.tuned()
+    expect(page.locator("#canvas_fill")).to_be_visible()
+    expect(page.locator("#crop")).to_be_hidden()
+    tried.open("effects")
+    expect(page.locator("#shadow_blur")).to_be_hidden()
+    page.get_by_label("Drop shadow", exact=True).check()
+    expect(page.locator("#shadow_angle")).to_be_visible()
+    tried.tuned()
+    tried.turn("outline_width", 2)
+    tried.tuned()
+    expect(page.locator("#outline_colour")).to_be_visible()
+    picture = load_image(photos["cheetah"])
+    result = refine(picture, predict(picture, u2netp).maps[""], Settings())
+    export = Export(canvas="1:1", shadow="drop", outline_width=2)
+    save_export(picture, result.foreground, result.alpha, tmp_path / "library.png", export)
+    assert tried.fetched(SAVE, "href") == (tmp_path / "library.png").read_bytes()
+    # before and after lie over one another, though the canvas is larger than the picture
+    layout = layout_of(result.alpha, export)
+    assert layout.box[1] < 0
+    own, whole = (page.locator(f"#viewer .{name}").bounding_box() for name in ("own", "whole"))
+    assert own
+    assert whole
+    scale = own["width"] / layout.size[1]
+    assert own["height"] == pytest.approx(layout.size[0] * scale, abs=2)
+    assert whole["width"] == pytest.approx(502 * scale, abs=2)
+    assert whole["x"] - own["x"] == pytest.approx((layout.place[0] - layout.part[0]) * scale, abs=2)
+    assert whole["y"] - own["y"] == pytest.approx((layout.place[1] - layout.part[1]) * scale, abs=2)
+    expect(page.get_by_text("Download alpha")).to_be_hidden()
 
 
 # ------------------------------------------------------------------------------------------------------------ comparing
@@ -381,6 +420,7 @@ def test_backgrounds_change_without_the_network(
     page.set_input_files("#backdrop input[type=file]", str(tmp_path / "behind.png"))
     tried.tuned()
     assert tried.pixels(SAVE, "href", tmp_path)[5, 5].tolist() == [200, 30, 90]
+    tried.open("output")
     page.get_by_label("JPEG", exact=True).check()
     tried.tuned()
     with Image.open(io.BytesIO(tried.fetched(SAVE, "href"))) as taken:
@@ -419,8 +459,8 @@ def test_the_cutout_is_copied_to_the_clipboard(tried: Watched) -> None:
 def test_the_settings_in_the_archive_make_the_same_files_again(
     tried: Watched, server: Server, photos: dict[str, Path], tmp_path: Path
 ) -> None:
-    tried.open("background")
-    tried.page.get_by_label("WebP, lossless").check()
+    tried.open("output")
+    tried.page.get_by_label("WebP", exact=True).check()
     tried.turn("alpha_matting_erode_size", 6)  # of the first picture alone
     tried.tuned()
     tried.page.click("#download")

@@ -13,6 +13,11 @@ export function addAddress(...values) {
   return [...values.slice(0, -1), window.location.origin + window.location.pathname];
 }
 
+/** Adds the key of the cutout that the viewer shows to the values sent to the server: only the browser knows it. */
+export function addSelected(_, ...values) {
+  return [document.querySelector("#viewer .viewer").dataset.selected ?? "", ...values];
+}
+
 /** Goes to the tab of the cutouts. */
 export function showCutouts() {
   document.querySelector("#tabs button[role=tab]").click();
@@ -23,7 +28,24 @@ export function showForBackground(kind) {
   return ["colour", "picture", "picture", "blur"].map((its) => ({ __type__: "update", visible: kind === its }));
 }
 
-/** Controls shown for cropping: crop_margin. */
-export function showForCrop(crop) {
-  return [{ __type__: "update", visible: crop === true }];
+/** Controls shown for a crop and a canvas: crop, crop_margin, canvas_fill, canvas_align, canvas_margin. */
+export function showForCanvas(crop, canvas) {
+  const none = !canvas || canvas === "none";
+  return [none, none && crop === true, !none, !none, !none].map((visible) => ({ __type__: "update", visible }));
+}
+
+/** Controls shown for a kind of shadow: shadow_angle, shadow_distance, shadow_blur, shadow_opacity. */
+export function showForShadow(kind) {
+  const [drop, any] = [kind === "drop" || kind === "both", kind !== "none"];
+  return [drop, drop, any, any].map((visible) => ({ __type__: "update", visible }));
+}
+
+/** Controls shown for an outline: outline_colour. */
+export function showForOutline(width) {
+  return [{ __type__: "update", visible: width > 0 }];
+}
+
+/** Controls shown for a format: max_kb. */
+export function showForFormat(format) {
+  return [{ __type__: "update", visible: format !== "png" }];
 }

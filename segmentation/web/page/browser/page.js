@@ -177,18 +177,21 @@ for (const [section, names] of Object.entries({
     "auto_erode_size",
     "matting_method",
     "trust_mask",
+    "mask_mode",
   ],
-  background: [
-    "background",
-    "colour",
-    "background_fit",
-    "background_blur",
-    "decontaminate",
-    "format",
-    "crop",
-    "crop_margin",
+  background: ["background", "colour", "background_fit", "background_blur", "decontaminate"],
+  canvas: ["crop", "crop_margin", "canvas", "canvas_fill", "canvas_align", "canvas_margin"],
+  effects: [
+    "shadow",
+    "shadow_angle",
+    "shadow_distance",
+    "shadow_blur",
+    "shadow_opacity",
+    "outline_width",
+    "outline_colour",
   ],
-  network: ["post_process_mask", "mean", "std", "size", "contract"],
+  output: ["format", "max_edge", "max_kb"],
+  network: ["subjects", "prompt_model", "invert", "post_process_mask", "mean", "std", "size", "contract"],
 }))
   for (const name of names) SECTIONS[name] = section;
 document.addEventListener("segmatte:settings", (event) => mark(event.detail)); // see events.js

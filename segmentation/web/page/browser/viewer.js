@@ -1,10 +1,14 @@
 // The viewer: one large cutout, before and after or stage by stage, at any zoom, and all of them as thumbnails.
 // It owns everything in `element` and shows `props.value`. File names are untrusted: they are only ever set as text.
 import { copyButton, make, say, url } from "./common.js";
+import { correcting } from "./correcting.js";
+import { doubted } from "./doubt.js";
+import { NOTHING } from "./strokes.js";
+import { zooming } from "./zooming.js";
 
 /**
  * The value from viewer.py. Paths are in the upload folder; a box is the left, top, right and bottom of the written
- * part, in a picture of size [height, width].
+ * part, in a picture of size [height, width], beyond which a canvas may reach.
  * @typedef {object} Value
  * @property {string} run which run is shown
  * @property {number} since when it was first shown: anything older is stale
@@ -26,12 +30,16 @@ import { copyButton, make, say, url } from "./common.js";
  * @property {string[]} warnings
  * @property {[number, number, number, number]} box
  * @property {[number, number]} size
+ * @property {number} density pixels of the file across a pixel of the picture
  * @property {Record<string, string>} stages stage -> path
+ * @property {import("./strokes.js").Correction} correction what was said about the picture
+ * @property {number} revision which of the corrections sent that is
+ * @property {number} applied how many of its strokes the cutout has
  *
  * @typedef {{ key: string, index: number, name: string, error: string }} Failure
  *
  * A preview that replaces the cutout of the same key until its full size is tuned as far.
- * @typedef {Pick<Cutout, "key" | "file" | "box" | "size" | "stages"> & { run: string, tuning: number }} Draft
+ * @typedef {Pick<Cutout, "key" | "file" | "box" | "size" | "stages" | "applied"> & { run: string, tuning: number }} Draft
  */
 
 const STAGES = ["probability", "mask", "trimap", "alpha"];
@@ -47,7 +55,6 @@ let preview = null;
 let at = 0;
 let chosen = null; // key of what the visitor went to; until then, the first picture is shown
 let wanted = null; // number of the picture that was requested last
-let reported = null; // key last sent to the server
 let view = "compare";
 let zoom = 1; // 1 fits the frame
 let pixels = 1; // the zoom at which one pixel of the picture is one screen pixel
@@ -74,7 +81,9 @@ const badge = make("span", { class: "badge" }, say.preview);
 const reason = make("p", { class: "reason" });
 const retry = button(say.retry, false, { class: "retry" });
 const failure = make("div", { class: "failure" }, reason, retry);
-const notes = make("p", { class: "notes" });
+const doubt = doubted();
+const warnings = make("span");
+const notes = make("p", { class: "notes" }, warnings, doubt.button);
 const views = Object.fromEntries(
   ["compare", "cutout", ...STAGES].map((name) => [name, button(say[name], true, { "data-view": name })]),
 );
@@ -93,6 +102,7 @@ const copy = copyButton(
   },
   { class: "copy" },
 );
+const frame = make("div", { class: "frame" }, stage, failure, badge);
 const film = make("div", { class: "film", role: "group", "aria-label": say.all });
 const shown = make(
   "div",
@@ -103,7 +113,7 @@ const shown = make(
     make("div", { class: "views", role: "group" }, ...Object.values(views)),
     make("div", { class: "zooms", role: "group" }, ...Object.values(zooms)),
   ),
-  make("div", { class: "frame" }, stage, failure, badge),
+  frame,
   make(
     "div",
     { class: "bar" },
@@ -132,10 +142,44 @@ const current = () => {
   return fresh ? { ...item, ...preview, screen: preview.file, isPreview: true } : item;
 };
 
+// ------------------------------------------------------------------------------------------- corrections, zoom, pan
+
+const correct = correcting(
+  { viewer: shown, stage, sheet },
+  {
+    load: show,
+    render: () => render(),
+    zoom: (factor) => zoomTo(zoom * factor),
+    send: (data) => trigger("edit", data),
+  },
+);
+sheet.append(doubt.node);
+frame.prepend(correct.tools);
+frame.append(correct.cursor);
+frame.after(correct.hint);
+const zoomTo = zooming(stage, sheet, {
+  zoom: () => zoom,
+  set: (value) => {
+    zoom = value;
+    render();
+  },
+  doubled: () => (correct.isActive ? null : zoom > 1 ? 1 : Math.max(pixels, 2)),
+  // a brush has the pointer, except the middle button and while the space bar is down; so does the comparison handle
+  drags: (event) => (correct.isActive ? event.button === 1 || correct.pans : zoom > 1 && event.target !== handle),
+  pinches: () => correct.drop(),
+});
+zooms.fit.addEventListener("click", () => zoomTo(1));
+zooms.actual.addEventListener("click", () => zoomTo(pixels));
+
+// ---------------------------------------------------------------------------------------------------- what is shown
+
 const render = () => {
   nothing.hidden = items.length > 0;
   shown.hidden = !items.length;
-  if (!items.length) return;
+  if (!items.length) {
+    correct.show(null);
+    return;
+  }
   at = Math.min(at, items.length - 1);
   const item = current();
   title.textContent = `${at + 1} / ${items.length}  ${item.name}${item.label ? ` (${item.label})` : ""}`;
@@ -147,24 +191,31 @@ const render = () => {
   failure.hidden = !item.error;
   stage.hidden = badge.hidden = Boolean(item.error);
   for (const node of [save, saveAlpha, copy, zooms.fit, zooms.actual]) node.hidden = Boolean(item.error);
-  notes.textContent = (item.warnings || []).join(" ");
+  warnings.textContent = (item.warnings || []).join(" ");
+  notes.hidden = !item.warnings?.length;
   if (item.error) {
+    correct.show(null);
     reason.textContent = item.error;
     for (const node of Object.values(views)) node.hidden = true;
     return;
   }
+  if (shown.dataset.selected !== item.key) {
+    shown.dataset.selected = item.key; // sent along by events.js
+    trigger("select", { key: item.key });
+  }
   const stages = STAGES.filter((name) => item.stages[name]);
   if (STAGES.includes(view) && !stages.includes(view)) view = "cutout";
-  const [left, top, right, bottom] = item.box;
   const [height, width] = item.size;
+  // the written part, but all of a picture that is corrected
+  const [left, top, right, bottom] = correct.isActive ? [0, 0, width, height] : item.box;
   const [boxWidth, boxHeight] = [right - left, bottom - top];
 
-  const compare = view === "compare";
-  const staged = stages.includes(view);
-  sheet.dataset.view = view;
+  const compare = view === "compare" && !correct.isActive;
+  const staged = stages.includes(view) && !correct.isActive;
+  sheet.dataset.view = correct.isActive ? "correct" : view;
   sheet.style.aspectRatio = `${boxWidth} / ${boxHeight}`;
-  const scale = items[at].size[1] / width; // full size relative to the preview
-  const natural = (boxWidth * scale) / window.devicePixelRatio; // CSS width at one screen pixel per picture pixel
+  const scale = (items[at].size[1] / width) * items[at].density; // pixels of the file across one of the picture shown
+  const natural = (boxWidth * scale) / window.devicePixelRatio; // CSS width at one screen pixel per pixel of the file
   // limits how far small pictures are enlarged
   const fit = Math.min(stage.clientWidth, (stage.clientHeight * boxWidth) / boxHeight, 4 * natural) || natural;
   pixels = natural / fit;
@@ -172,24 +223,34 @@ const render = () => {
   stage.classList.toggle("zoomed", zoom > 1);
   sheet.style.width = `${fit * zoom}px`;
   // views of the whole picture are positioned so that the written part is visible
-  Object.assign(whole.style, {
-    width: `${(100 * width) / boxWidth}%`,
-    height: `${(100 * height) / boxHeight}%`,
-    left: `${(-100 * left) / boxWidth}%`,
-    top: `${(-100 * top) / boxHeight}%`,
+  for (const each of [whole, doubt.node]) {
+    Object.assign(each.style, {
+      width: `${(100 * width) / boxWidth}%`,
+      height: `${(100 * height) / boxHeight}%`,
+      left: `${(-100 * left) / boxWidth}%`,
+      top: `${(-100 * top) / boxHeight}%`,
+    });
+  }
+  doubt.show(item.stages.doubt ? url(item.stages.doubt) : null);
+  Object.assign(own.style, {
+    width: `${(100 * (item.box[2] - item.box[0])) / boxWidth}%`,
+    height: `${(100 * (item.box[3] - item.box[1])) / boxHeight}%`,
+    left: `${(100 * (item.box[0] - left)) / boxWidth}%`,
+    top: `${(100 * (item.box[1] - top)) / boxHeight}%`,
   });
   own.hidden = staged;
-  clip.hidden = view === "cutout";
+  clip.hidden = view === "cutout" || correct.isActive;
   own.alt = staged ? "" : item.file_name;
   // load the full size only when zoomed in: it is slow over slow connections
   const close = fit * zoom * window.devicePixelRatio > 1500;
   show(own, url(close ? item.file : item.screen));
-  show(whole, url(staged ? item.stages[view] : close ? item.before : item.before_screen));
+  const before = url(close ? item.before : item.before_screen);
+  show(whole, staged ? url(item.stages[view]) : before);
   sheet.style.setProperty("--at", compare ? `${handle.value}%` : staged ? "100%" : "0%");
   badge.hidden = !item.isPreview;
 
   for (const [name, node] of Object.entries(views)) {
-    node.setAttribute("aria-pressed", name === view);
+    node.setAttribute("aria-pressed", name === view && !correct.isActive);
     node.hidden = STAGES.includes(name) && !item.stages[name];
   }
   zooms.fit.setAttribute("aria-pressed", zoom === 1);
@@ -203,15 +264,21 @@ const render = () => {
     else link.href = url(path);
   }
   save.download = items[at].file_name;
-  // the alpha is that of the whole picture, and would not match a cropped cutout ("mask only" does)
-  saveAlpha.hidden = boxWidth !== width || boxHeight !== height;
+  // the alpha is that of the whole picture, and would not match a part of it or a canvas ("mask only" does)
+  saveAlpha.hidden = String(item.box) !== String([0, 0, width, height]);
   saveAlpha.download = `${items[at].file_name.replace(/\.\w+$/, "")}-alpha.png`;
-};
-
-const reportSelection = () => {
-  if (!items.length || items[at].error || items[at].key === reported) return;
-  reported = items[at].key;
-  trigger("select", { key: reported });
+  const { index, key, size, correction = NOTHING, revision = 0 } = items[at];
+  correct.show({
+    run,
+    index,
+    key,
+    size,
+    correction,
+    revision,
+    applied: item.applied ?? 0,
+    before,
+    alpha: url(item.stages.alpha),
+  });
 };
 
 const go = (place) => {
@@ -223,7 +290,6 @@ const go = (place) => {
   render();
   film.children[at].scrollIntoView({ block: "nearest", inline: "nearest" });
   if (hasFocus) film.children[at].focus();
-  reportSelection();
 };
 
 const update = () => {
@@ -231,7 +297,7 @@ const update = () => {
   if (!value?.items || value.since < since) return;
   const first = !items.length && value.items.length;
   if (value.run !== run) {
-    chosen = reported = preview = null;
+    chosen = preview = null;
     zoom = 1;
   }
   ({ run, since, items, tuned } = value);
@@ -261,7 +327,6 @@ const update = () => {
   });
   while (film.children.length > items.length) film.lastChild.remove();
   render();
-  reportSelection();
 };
 
 const toPng = async (blob) => {
@@ -279,86 +344,15 @@ next.addEventListener("click", () => go(at + 1));
 for (const [name, node] of Object.entries(views)) {
   node.addEventListener("click", () => {
     view = name;
+    correct.leave();
     render();
   });
 }
 
-// ---------------------------------------------------------------------------------------------------------- zoom, pan
-
-// zooms around a point of the window, which stays in place
-const zoomTo = (target, x, y) => {
-  const before = sheet.getBoundingClientRect();
-  const [u, v] = [(x - before.left) / before.width, (y - before.top) / before.height];
-  zoom = target;
-  render();
-  const after = sheet.getBoundingClientRect();
-  stage.scrollBy(after.left + u * after.width - x, after.top + v * after.height - y);
-};
-const middle = () => {
-  const frame = stage.getBoundingClientRect();
-  return [frame.left + frame.width / 2, frame.top + frame.height / 2];
-};
-zooms.fit.addEventListener("click", () => zoomTo(1, ...middle()));
-zooms.actual.addEventListener("click", () => zoomTo(pixels, ...middle()));
-stage.addEventListener(
-  "wheel",
-  (event) => {
-    event.preventDefault();
-    zoomTo(zoom * Math.exp(-event.deltaY / (event.ctrlKey ? 100 : 400)), event.clientX, event.clientY);
-  },
-  { passive: false },
-);
-stage.addEventListener("dblclick", (event) => {
-  zoomTo(zoom > 1 ? 1 : Math.max(pixels, 2), event.clientX, event.clientY);
-});
-// A picture larger than its frame can be dragged, except by the comparison handle; two fingers pinch.
-const fingers = new Map();
-let pinch = null; // distance and zoom at its beginning
-let drag = null; // start of the drag plus the scroll position at that moment
-const spread = () => {
-  const [a, b] = fingers.values();
-  return [
-    Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY),
-    (a.clientX + b.clientX) / 2,
-    (a.clientY + b.clientY) / 2,
-  ];
-};
-stage.addEventListener(
-  "pointerdown",
-  (event) => {
-    fingers.set(event.pointerId, event);
-    if (fingers.size === 2) pinch = [spread()[0], zoom];
-    else if (zoom > 1 && event.target !== handle) {
-      drag = [event.clientX + stage.scrollLeft, event.clientY + stage.scrollTop];
-      stage.setPointerCapture(event.pointerId);
-    }
-  },
-  true,
-);
-stage.addEventListener(
-  "pointermove",
-  (event) => {
-    if (!fingers.has(event.pointerId)) return;
-    fingers.set(event.pointerId, event);
-    if (pinch && fingers.size === 2) {
-      const [distance, x, y] = spread();
-      zoomTo((pinch[1] * distance) / pinch[0], x, y);
-    } else if (drag && stage.hasPointerCapture(event.pointerId)) {
-      stage.scrollTo(drag[0] - event.clientX, drag[1] - event.clientY);
-    }
-  },
-  true,
-);
-for (const kind of ["pointerup", "pointercancel"]) {
-  window.addEventListener(kind, (event) => {
-    fingers.delete(event.pointerId);
-    if (fingers.size < 2) pinch = drag = null;
-  });
-}
 document.addEventListener("keydown", (event) => {
   if (event.target !== document.body && !shown.contains(event.target)) return;
   const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -1, PageDown: 1 }[event.key];
-  const busy = event.key.startsWith("Arrow") && (event.target === handle || (zoom > 1 && event.target === stage));
+  const busy = event.key.startsWith("Arrow") && (event.target.matches("input") || (zoom > 1 && event.target === stage));
   if (!step || busy || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   go(at + step);
@@ -367,7 +361,10 @@ document.addEventListener("keydown", (event) => {
 // ----------------------------------------------------------------------------------------------- events from outside
 
 element.addEventListener("preview", (event) => {
-  preview = event.detail;
+  const now = event.detail;
+  // answers may come in another order than their questions
+  if (now && preview?.run === now.run && preview.key === now.key && preview.tuning > now.tuning) return;
+  preview = now;
   if (items.length) render();
 });
 element.addEventListener("look", (event) => {

@@ -1,0 +1,177 @@
+"""What is to be refined of a picture: the network's maps, joined with a mask and trimap of a person's own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from segmentation.arrays import Mask, ProbabilityMap, Size, Trimap
+from segmentation.corrections import Correction
+from segmentation.errors import SettingsError
+from segmentation.matting.mask import post_processed, to_mask
+from segmentation.messages import Message
+from segmentation.picture.own_planes import load_mask, load_trimap
+from segmentation.picture.picture import Limits, Picture
+from segmentation.picture.resize import resize
+from segmentation.pipeline import OnStage, Prediction, Result, found_maps, refine, subjects_of
+from segmentation.settings import MaskMode, Settings
+
+NO_MODEL = "none"  # in reports, where none ran
+
+Plane = TypeVar("Plane", npt.NDArray[np.uint8], npt.NDArray[np.float32])
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPlanes:
+    """A person's own mask and trimap at the picture's size, if there are any."""
+
+    mask: Mask | None = None
+    trimap: Trimap | None = None
+    notes: tuple[str, ...] = ()
+    """Sentences about how they were read."""
+
+    def shrunk(self, size: Size) -> "OwnPlanes":
+        """The same for a smaller copy of the picture."""
+        return replace(
+            self,
+            mask=None if self.mask is None else resize(self.mask, size, "box"),
+            trimap=None if self.trimap is None else resize(self.trimap, size, "nearest"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What `refine` makes a cutout from."""
+
+    probability: ProbabilityMap | None
+    mask: Mask | None = None
+    trimap: Trimap | None = None
+    true_alpha: bool = field(default=False, kw_only=True)
+    is_pointed: bool = field(default=False, kw_only=True)
+    """Whether a promptable network has answered points and box already, so that they choose nothing more."""
+
+
+def needs_network(correction: Correction, settings: Settings) -> bool:
+    """Whether a picture needs the network: its own mask or trimap may replace what it would say."""
+    return not ((correction.mask or correction.trimap) and settings.mask_mode == "replace")
+
+
+def load_planes(correction: Correction, size: Size, limits: Limits) -> OwnPlanes:
+    """The files of a correction.
+
+    Args:
+        correction: The correction.
+        size: (height, width) of its picture.
+        limits: Limits for decoding.
+
+    Raises:
+        ImageError: A file cannot be read, or has another shape than the picture.
+    """
+    mask, notes = load_mask(correction.mask, size, limits) if correction.mask else (None, ())
+    trimap, more = load_trimap(correction.trimap, size, limits) if correction.trimap else (None, ())
+    return OwnPlanes(mask, trimap, (*notes, *more))
+
+
+def no_prediction() -> Prediction:
+    """The prediction of a picture that needs no network."""
+    nothing = {"": np.zeros((1, 1), np.float32)}
+    return Prediction(nothing, NO_MODEL, NO_MODEL, "", 0, (0, 0), {}, is_networks=False)
+
+
+def sources_of(
+    prediction: Prediction, settings: Settings, planes: OwnPlanes, size: Size, name: str
+) -> dict[str, Source]:
+    """What each cutout of a picture is made from, by the label of its class; none if no class was found.
+
+    Args:
+        prediction: Of the picture.
+        settings: The settings.
+        planes: The person's own.
+        size: (height, width) of the picture, and of the planes.
+        name: Of the picture, for the sentence.
+
+    Raises:
+        SettingsError: The network has no such class, or it is needed and did not run.
+    """
+    own, trimap = planes.mask, planes.trimap
+    if settings.mask_mode == "replace" and own is not None:
+        mask = post_processed(own) if settings.post_process_mask else own
+        return {"": Source((own / np.float32(255)).astype(np.float32), mask, trimap, true_alpha=True)}
+    if settings.mask_mode == "replace" and trimap is not None:
+        return {"": Source(None, trimap=trimap)}
+    if not prediction.is_networks:
+        raise SettingsError(Message("{name} has been cut out without a model. Cut out again.", name=name))
+    return {
+        label: replace(
+            _joined_source(probability, own, trimap, settings, size, prediction.true_alpha),
+            is_pointed=prediction.pointed is not None,
+        )
+        for label, probability in found_maps(prediction, settings).items()
+    }
+
+
+def _joined_source(
+    probability: ProbabilityMap, own: Mask | None, trimap: Trimap | None, settings: Settings, size: Size, opacity: bool
+) -> Source:
+    if own is None:
+        return Source(probability, None, trimap, true_alpha=opacity)
+    mask = joined(to_mask(probability, size), own, settings.mask_mode)
+    coarse = resize(own, (probability.shape[0], probability.shape[1]), "box") / np.float32(255)
+    answer = joined(probability, coarse.astype(np.float32), settings.mask_mode)
+    return Source(answer, post_processed(mask) if settings.post_process_mask else mask, trimap, true_alpha=opacity)
+
+
+def joined(network: Plane, own: Plane, mode: MaskMode) -> Plane:
+    """A network's plane joined with a person's own that does not replace it, 0..255 or 0..1."""
+    if mode == "add":
+        return np.maximum(network, own)
+    if mode == "intersect":
+        return np.minimum(network, own)
+    rest: Plane = np.subtract(255 if own.dtype == np.uint8 else 1, own, dtype=own.dtype)
+    return np.minimum(network, rest)
+
+
+def refined(
+    picture: Picture,
+    sources: dict[str, Source],
+    settings: Settings,
+    correction: Correction,
+    on_stage: OnStage | None = None,
+) -> Iterator[tuple[str, Result]]:
+    """Each cutout of a picture with its class: of every one found, and of each subject if the settings want that.
+
+    Args:
+        picture: The picture.
+        sources: As from `sources_of`.
+        settings: The settings.
+        correction: Its strokes, points and box.
+        on_stage: Called when each stage begins.
+
+    Raises:
+        SettingsError: No subject of any class is under the points or in the box.
+    """
+    missed: SettingsError | None = None
+    found = False
+    for label, source in sources.items():
+        try:
+            result = refine(
+                picture,
+                source.probability,
+                settings,
+                on_stage,
+                strokes=correction.strokes,
+                trimap=source.trimap,
+                points=() if source.is_pointed else correction.points,
+                box=None if source.is_pointed else correction.box,
+                mask=source.mask,
+                true_alpha=source.true_alpha,
+            )
+        except SettingsError as error:  # perhaps the click was on another class
+            missed = error
+            continue
+        found = True
+        yield from ((label, each) for each in subjects_of(replace(result, label=label), settings))
+    if missed and not found:
+        raise missed
