@@ -21,7 +21,8 @@ ENV GRADIO_SERVER_NAME=0.0.0.0 \
     PYTHONUNBUFFERED=1
 RUN mkdir models .numba_cache && chown segmatte: . models .numba_cache
 USER 1000
-RUN python -c "from segmentation.matting.alpha import warm_up; warm_up()" && python -m segmentation fetch
+RUN python -c "from segmentation.matting import alpha, estimators; alpha.warm_up(); estimators.warm_up()" \
+    && python -m segmentation fetch
 
 VOLUME /app/models
 EXPOSE 7860

@@ -1,4 +1,4 @@
-"""Errors of mattes against true alpha: the bare mask, rembg's way, and both of ours, for each kind of mask.
+"""Errors of mattes against true alpha: the bare mask, rembg's way, ours and PyMatting's, for each kind of mask.
 
 `python -m benchmarks.quality TRUTH`, where the folder TRUTH holds image/, alpha/, trimap1/ and trimap2/ with files of
 equal names, as the training set of alphamatting.com has them. Means over the photographs of SAD, MSE x 1000, gradient
@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,13 @@ from scipy.ndimage import binary_erosion
 
 from segmentation import load_registry, load_session, predict
 from segmentation.matting.alpha import estimate_alpha, warm_up
+from segmentation.matting.estimators import ESTIMATORS
+from segmentation.matting.estimators import warm_up as warm_up_estimators
 from segmentation.matting.mask import to_mask
 from segmentation.matting.trimap import auto_erode_size, to_trimap
 from segmentation.picture.picture import Picture
 from segmentation.score.mattes import MatteErrors, measure_mattes
+from segmentation.settings import Method
 
 Plane = npt.NDArray[Any]
 Ways = Iterator[tuple[str, Callable[[], Plane]]]
@@ -61,6 +65,12 @@ def ways(image: Plane, probability: Plane, true_alpha: bool) -> Ways:
     yield "closed-form", lambda: ours(output=probability, method="closed-form")
     yield "fast", lambda: ours(output=probability)
     yield "fast, auto erosion", lambda: ours(auto, output=probability)
+    for method in ESTIMATORS:
+        yield method, partial(ours, output=probability, method=method)
+
+
+def alpha_by(image: Plane, trimap: Plane, method: Method) -> Plane:
+    return estimate_alpha(image, trimap, method=method).alpha
 
 
 def drawn_ways(image: Plane, trimap: Plane) -> Ways:
@@ -70,6 +80,8 @@ def drawn_ways(image: Plane, trimap: Plane) -> Ways:
     yield "rembg's way", lambda: np.asarray(estimate_alpha_cf(image / 255.0, trimap / 255.0))
     yield "closed-form, trust 0", lambda: estimate_alpha(image, trimap, method="closed-form").alpha
     yield "fast", lambda: estimate_alpha(image, trimap).alpha
+    for method in ESTIMATORS:
+        yield method, partial(alpha_by, image, trimap, method)
 
 
 def score(title: str, folder: Path, candidates: Callable[[str, Plane, Plane], tuple[Plane, Ways]]) -> None:
@@ -132,6 +144,7 @@ def main() -> None:
         sys.exit("usage: python -m benchmarks.quality TRUTH, a folder with image/, alpha/, trimap1/ and trimap2/")
     folder = Path(sys.argv[1])
     warm_up()
+    warm_up_estimators()
     score("u2netp", folder, predicted("u2netp"))
     score("MODNet", folder, predicted("modnet"))
     for side in (80, 320):

@@ -13,6 +13,7 @@ from segmentation.corrections import Box, Point, Prompt, Stroke
 from segmentation.errors import SessionError, SettingsError
 from segmentation.matting.alpha import FAST_UNKNOWN, Matte, estimate_alpha
 from segmentation.matting.classes import NO_CLASSES, NOT_FOUND, check_classes, chosen_maps, labels_of, listed
+from segmentation.matting.estimators import ESTIMATORS
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha, to_mask
 from segmentation.matting.strokes import Canvas, draw_stroke, marks_of, seed
@@ -31,6 +32,7 @@ from segmentation.picture.picture import Picture
 from segmentation.picture.resize import resize
 from segmentation.settings import Settings
 
+NO_TRUST = Message("With this matting method, trust_mask only counts where the model is in doubt beyond an outline.")
 NO_SUBJECT = Message("No subject found. Try another model.")
 FOUND = 0.5  # a probability map that never reaches this contains no subject
 UNSURE = 0.05  # share of the subject in doubt above which that is worth a warning
@@ -293,12 +295,15 @@ def nothing_found(prediction: Prediction | None, settings: Settings) -> Message:
 
 
 def ignored_settings(prediction: Prediction, settings: Settings) -> list[Message]:
-    """Sentences about settings that mean nothing to the network of a prediction."""
+    """Sentences about settings that mean nothing to the network of a prediction, or beside the others."""
     ignored = [] if prediction.classes or settings.classes == "each" else [NO_CLASSES]
     if prediction.asks and settings.prompt_model not in ("", prediction.model):
         ignored.append(
             Message("{title} is pointed at itself, so no other model is asked what you click.", title=prediction.asks)
         )
+    meant = settings.trust_mask not in (0, Settings().trust_mask)  # 0 switches that off
+    if settings.alpha_matting and settings.matting_method in ESTIMATORS and meant:
+        ignored.append(NO_TRUST)
     return ignored
 
 
@@ -602,7 +607,12 @@ def _matte(
     )
     warnings += matte.warnings
     if matte.doubt_share > UNSURE:
-        warnings.append(Message("The model is unsure about {share:.0%} of the subject.", share=matte.doubt_share))
+        warnings.append(
+            Message(
+                "The model is unsure about {share:.0%} of the subject: keep or remove it with a stroke.",
+                share=matte.doubt_share,
+            )
+        )
     if eroded_by < erode_size and matte.unknown:
         warnings.append(
             Message(

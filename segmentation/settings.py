@@ -33,7 +33,7 @@ NETWORK_SETTINGS = ("mean", "std", "size", "contract")
 """Settings that belong to one network: to change them, it must be run again."""
 OUTPUT_ENDINGS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
-Method = Literal["fast", "closed-form"]
+Method = Literal["fast", "closed-form", "knn", "lbdm", "rw", "lkm"]
 MaskMode = Literal["replace", "add", "subtract", "intersect"]
 Subjects = Literal["all", "each", "largest"]
 Background = Literal["transparent", "picture", "blur", "mask"]  # or a colour
@@ -275,7 +275,8 @@ class Settings(_Checked):
     alpha_matting_erode_size: Annotated[int, Range(0, MAX_ERODE_SIZE, useful=100), WHOLE] | Literal["auto"] = 10
     """Pixels to shrink both certain regions by; what lies between is solved. 'auto' fits the picture and the model."""
     matting_method: Method = "fast"
-    """'fast' solves at one megapixel and upsamples the result; 'closed-form' solves every pixel, like rembg."""
+    """'fast' solves at one megapixel and upsamples the result; 'closed-form' solves every pixel, like rembg. 'knn',
+    'lbdm', 'rw' and 'lkm' are PyMatting's: from colours and trimap alone, at a quarter of a megapixel at most."""
     trust_mask: Annotated[float, Range(0.0, 1.0, step=0.001, useful=0.1)] = 0.003
     """How much the mask counts where the outline is solved: 0 is not at all (classic matting), 0.1 almost entirely."""
     post_process_mask: bool = False

@@ -14,6 +14,7 @@ from segmentation.corrected import needs_network
 from segmentation.corrections import NOTHING, Correction
 from segmentation.errors import SettingsError
 from segmentation.inputs import find_pictures
+from segmentation.matting.estimators import prepare
 from segmentation.models.choice import promptable_of
 from segmentation.models.finder import ModelFinder
 from segmentation.models.registry import Registry
@@ -85,6 +86,7 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
     corrections = [said.corrections.get(index, NOTHING) for index in range(len(sources))]
     needing = [correction for correction in corrections if needs_network(correction, recipe.settings)]
     predictor = _loaded(recipe, options, config, registry, needing) if needing else from_nothing(recipe.model)
+    prepare(recipe.settings, lambda sentence: print(sentence, file=sys.stderr))
     folder.mkdir(parents=True, exist_ok=True)
     reports = {}
     events = run_batch(

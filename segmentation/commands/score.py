@@ -11,6 +11,7 @@ from tqdm import tqdm
 from segmentation.commands.bars import Bars
 from segmentation.commands.command import Parsers
 from segmentation.config import DEVICES, Config, names
+from segmentation.matting.estimators import prepare
 from segmentation.models.finder import ModelFinder
 from segmentation.models.registry import Registry
 from segmentation.models.spec import ModelSpec
@@ -55,6 +56,8 @@ def add(parsers: Parsers) -> None:
 
 def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int:
     candidates = _candidates(names(options.models or ""), names(options.settings or ""), registry.default.id)
+    for candidate in candidates:
+        prepare(candidate.settings, lambda sentence: print(sentence, file=sys.stderr))
     with Bars() as bars:  # an unknown model is an error now, not a row for each picture
         finder = ModelFinder.of(config, registry)
         specs = {model: finder.spec(model, bars.show) for model in {candidate.model for candidate in candidates}}

@@ -1,9 +1,9 @@
 """Trimap to alpha matte.
 
-Two methods: "closed-form" solves Levin's equations on every unknown pixel; "fast" solves them on a picture of at most
-FAST_PIXELS and upsamples the local lines alpha = a . colour + b to the full size (He and Sun, Fast Guided Filter,
-2015). Both can use the network's mask, weighted by `trust`. That matters, as a trimap discards all the network knew
-between its two thresholds.
+Two methods of ours: "closed-form" solves Levin's equations on every unknown pixel; "fast" solves them on a picture of
+at most FAST_PIXELS and upsamples the local lines alpha = a . colour + b to the full size (He and Sun, Fast Guided
+Filter, 2015). Both can use the network's mask, weighted by `trust`. That matters, as a trimap discards all the network
+knew between its two thresholds. The other methods are PyMatting's, see `estimators`.
 """
 
 import threading
@@ -28,6 +28,7 @@ from segmentation.arrays import (
 )
 from segmentation.errors import MattingError
 from segmentation.matting.doubt import Flags, decide
+from segmentation.matting.estimators import ESTIMATORS, NoSolutionError, estimate
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha
 from segmentation.matting.prior import MaskPrior, build_prior
@@ -48,6 +49,7 @@ MAX_BYTES = 800_000_000
 LINE_RADIUS, LINE_EPSILON = 1, 1e-5  # guided upsampling: window and regularisation, colours in 0..1
 LEAST_PER_UNKNOWN = 400  # bytes of equations and factor, as a lower bound; the plan has the exact number
 SMALLEST_SCALE = 0.02  # below this, the memory limit is ignored
+REACH = 2  # pixels from one pixel to the farthest that its equation names
 NOTABLE = 0.05  # share of the unknown pixels above which stray regions are worth a warning
 NOTABLE_OF_DECIDED = 1.0  # what a decision cut off from one side keeps it: that is no deviation from the settings
 
@@ -90,7 +92,8 @@ def estimate_alpha(
             network resolves detail, and so how far to trust it, and where it is in doubt over more than an outline,
             which is decided first. Omit it if the mask was changed since.
         trust: Weight of the mask between the thresholds; 0 is classic matting, 0.1 stays very close to the mask.
-        method: "closed-form" with trust 0 gives the result of pymatting's estimate_alpha_cf.
+        method: "closed-form" with trust 0 gives the result of pymatting's estimate_alpha_cf. One of `ESTIMATORS` gives
+            that of its others, up to a size; for these, `trust` and `output` only count where there is doubt.
         max_unknown: The most pixels that "fast" solves; with more, it works at a smaller size.
         max_bytes: Memory limit; a larger band is solved at a smaller size, with a warning.
         true_alpha: The network gives opacity rather than a vote, so nothing is decided where it is in doubt.
@@ -100,7 +103,8 @@ def estimate_alpha(
         The matte, float32 0..1 at the picture's size; certain pixels are exactly 0 or 1.
 
     Raises:
-        MattingError: There are unknown pixels and no mask, but no certain foreground or no certain background.
+        MattingError: There are unknown pixels and no mask, but no certain foreground or no certain background; or one
+            of `ESTIMATORS` finds no solution and there is no mask, or it is unavailable.
     """
     _check(image, trimap, mask)
     if not _is_unknown(trimap).any():
@@ -153,6 +157,8 @@ def _solve(
     height, width = trimap.shape
     if not _is_unknown(trimap).any():  # all of it was in doubt, and is decided
         return Matte((trimap == FOREGROUND).astype(np.float32), (), trimap.shape, 0, 0)
+    if method in ESTIMATORS:
+        return _solve_without_prior(image, trimap, mask, method, max_bytes, notable)
     box = _unknown_box(trimap, 2 if output is None else 2 + int(np.ceil(max(_cell(trimap.shape, output)))))
     image, inner = constant(image[box]), constant(trimap[box])
     unknown = int(np.count_nonzero(_is_unknown(inner)))
@@ -174,9 +180,7 @@ def _solve(
     solved[work.band.ys, work.band.xs] = np.clip(solution, 0, 1)
     if not np.isfinite(solution).all():
         solved = _as_opacity(work.mask)
-        warnings.append(
-            Message("The matting equations have no solution here, so the mask was kept; change matting_method.")
-        )
+        warnings.append(_UNSOLVED)
     elif mask is not None and not (method == "closed-form" and trust == 0):  # those settings give rembg's result as is
         share = _return_stray_regions(solved, work.trimap, work.mask)
         if share > notable:
@@ -188,6 +192,39 @@ def _solve(
     else:
         np.copyto(alpha[box], solved, where=_is_unknown(inner))
     return Matte(alpha, tuple(warnings), size, solution.size, iterations)
+
+
+def _solve_without_prior(
+    image: RGB, trimap: Trimap, mask: Mask | None, method: Method, max_bytes: int, notable: float
+) -> Matte:
+    """By one of PyMatting's estimators, which know nothing but colours and the trimap."""
+    estimator = ESTIMATORS[method]
+    whole = slice(0, trimap.shape[0]), slice(0, trimap.shape[1])
+    box = whole if estimator.reach is None else _unknown_box(trimap, estimator.reach)
+    image, inner = constant(image[box]), constant(trimap[box])
+    scale = max(estimator.scale(inner.size, max_bytes - _plane_bytes(trimap.size, 0)), SMALLEST_SCALE)
+    small, work, small_mask = _shrink(image, inner, inner if mask is None else constant(mask[box]), scale)
+    size = max(1, round(trimap.shape[0] * scale)), max(1, round(trimap.shape[1] * scale))
+    warnings = [_too_slow(size)] if scale < 1 else []
+    steps = 0
+    try:
+        solved, steps = estimate(small, work, method)
+    except NoSolutionError:
+        if mask is None:
+            raise
+        solved = _as_opacity(small_mask)
+        warnings.append(_UNSOLVED)
+    solved[work != UNKNOWN] = (work == FOREGROUND)[work != UNKNOWN]
+    if mask is not None and estimator.reach == REACH:
+        share = _return_stray_regions(solved, work, small_mask)
+        if share > notable:
+            warnings.append(_stray(share))
+    alpha = (trimap == FOREGROUND).astype(np.float32)
+    if scale < 1:
+        _upsample(small, solved, work, image, inner, alpha, box)
+    else:
+        np.copyto(alpha[box], solved, where=_is_unknown(inner))
+    return Matte(alpha, tuple(warnings), size, int(np.count_nonzero(_is_unknown(work))), steps)
 
 
 def warm_up() -> None:
@@ -243,6 +280,17 @@ _NOTHING_CERTAIN = {
         "alpha_matting_background_threshold."
     ),
 }
+
+
+_UNSOLVED = Message("The matting equations have no solution here, so the mask was kept; change matting_method.")
+
+
+def _too_slow(size: tuple[int, int]) -> str:
+    return Message(
+        "This matting method needs too much time and memory for the whole picture, so it was matted at {width} x "
+        "{height} pixels; change matting_method to solve every pixel.",
+        width=size[1], height=size[0],
+    )  # fmt: skip
 
 
 def _too_large(size: tuple[int, int]) -> str:

@@ -36,18 +36,17 @@ def distance_from(stroke: Stroke, box: Box, cells: Size | None = None) -> Plane:
     """
     rows, columns = box
     height, width = rows.stop - rows.start, columns.stop - columns.start
-    if cells is None:
-        scale = min(1.0, (MAX_PIXELS / (height * width)) ** 0.5)
-        cells = max(1, round(height * scale)), max(1, round(width * scale))
-        return resize(distance_from(stroke, box, cells), (height, width), "bilinear") if scale < 1 else distance_from(
-            stroke, box, cells
-        )  # fmt: skip
+    wanted = cells = cells or (height, width)
+    edge = stroke.radius * cells[0] / height + 2  # cells beyond the box whose line matters in it
+    scale = (MAX_PIXELS / ((cells[0] + 2 * edge) * (cells[1] + 2 * edge))) ** 0.5
+    if scale < 1:
+        cells = max(1, round(cells[0] * scale)), max(1, round(cells[1] * scale))
     zoom = np.array([cells[1] / width, cells[0] / height])
-    edge = int(np.ceil(stroke.radius * zoom.max())) + 2  # cells beyond the box whose line matters in it
+    edge = int(np.ceil(stroke.radius * zoom.max())) + 2
     lines = _clipped(stroke, box, stroke.radius + 1)
     line = drawn_lines((lines - (columns.start, rows.start)) * zoom + edge, (cells[0] + 2 * edge, cells[1] + 2 * edge))
     distance = ndimage.distance_transform_edt(~line, sampling=1 / zoom[::-1])
-    return np.asarray(distance[edge:-edge, edge:-edge], np.float32)
+    return resize(np.asarray(distance[edge:-edge, edge:-edge], np.float32), wanted, "bilinear")
 
 
 def _clipped(stroke: Stroke, box: Box, reach: float) -> NDArray[np.float64]:

@@ -27,6 +27,7 @@ CELLS = 8_000  # at most, about
 FINE = 0.25  # of the radius: the least size of a cell
 VOTE = 4.0  # logarithm of the odds of what was solved before, where no stroke is near
 TRUST = 0.03  # weight of votes and colours on a cell
+FADE = 0.75  # how much of it goes where a stroke is
 ROUNDS = 2  # the second takes the colours from the answer of the first
 BINS, BLUR = 32, 1.5  # of the histograms of colours: bins a channel, and their smoothing in bins
 STRONGEST = 5.0  # the most that colours may say, as a logarithm of odds
@@ -86,8 +87,8 @@ def carry(image: RGB, alpha: Alpha, marks: Marks, stroke: Stroke) -> Carried | N
     spread = np.maximum(distance - stroke.radius, 0) / (NEAR * stroke.radius)
     disc = distance <= max(0.6 * cell, stroke.radius)
     near = np.exp(-0.5 * spread**2) * _likeness(small, disc)
-    votes = (VOTE * (2 * before - 1) * np.where(before < 0.5, 1 - near, 1)).astype(np.float32)
-    now = _spread(small, certain, votes, before, disc)
+    votes = (VOTE * (2 * before - 1) * np.where(before < 0.5, 1 - FADE * near, 1)).astype(np.float32)
+    now = _spread(small, certain, votes, before, near.astype(np.float32), disc)
 
     changed = ((now > 0.5) & (before <= 0.5)) | core
     labels, _ = ndimage.label(changed, np.ones((3, 3)))
@@ -98,7 +99,7 @@ def carry(image: RGB, alpha: Alpha, marks: Marks, stroke: Stroke) -> Carried | N
     return Carried(box, cell, changed, side.astype(np.float32), now)
 
 
-def _spread(image: RGB, certain: Trimap, votes: Plane, before: Plane, disc: Flags) -> Plane:
+def _spread(image: RGB, certain: Trimap, votes: Plane, before: Plane, near: Plane, disc: Flags) -> Plane:
     """How far each cell is on the stroke's side, by closed-form matting with votes and colours as the prior."""
     from segmentation.matting.band import find_band, plan_elimination, solve_band  # imports numba
 
@@ -107,13 +108,13 @@ def _spread(image: RGB, certain: Trimap, votes: Plane, before: Plane, disc: Flag
     if not band.ys.size:
         return now
     plan = plan_elimination(band)
-    alpha = disc.astype(np.float32)
+    alpha = disc.astype(np.float32)  # whose colours are the stroke's
     for _ in range(ROUNDS):
-        odds = votes + _colour_odds(image, alpha, before)
+        odds = votes + _colour_odds(image, alpha, before, near)
         target = 1 / (1 + np.exp(-odds[band.ys, band.xs].astype(float)))
         solution, _ = solve_band(image, band, plan, MaskPrior(TRUST * (2 * target - 1) ** 2, target, None))
         now[band.ys, band.xs] = np.clip(np.nan_to_num(solution), 0, 1)
-        alpha = now
+        alpha = np.where(disc, 1, now * (1 - before))
     return now
 
 
@@ -130,15 +131,20 @@ def _likeness(image: RGB, disc: Flags) -> Plane:
     return np.asarray(np.exp(-0.5 * nearest / np.float32(LIKE**2)).reshape(disc.shape), np.float32)
 
 
-def _colour_odds(image: RGB, alpha: Plane, before: Plane) -> Plane:
-    """How typical each colour is of the stroke's side rather than of the other, as a logarithm of odds."""
+def _colour_odds(image: RGB, alpha: Plane, before: Plane, near: Plane) -> Plane:
+    """How typical each colour is of the stroke's side rather than of the other, as a logarithm of odds.
+
+    What is near a stroke may be of any colour on the other side: most likely it is not of that side at all.
+    """
     channels = (image // np.uint8(256 // BINS)).astype(np.int64)
     index = (channels[..., 0] * BINS + channels[..., 1]) * BINS + channels[..., 2]
 
-    def frequency(weight: Plane) -> NDArray[np.float64]:
+    def frequency(weight: Plane, anything: float) -> NDArray[np.float64]:
         counts = np.bincount(index.ravel(), weight.ravel(), BINS**3).reshape(BINS, BINS, BINS)
         smooth = ndimage.gaussian_filter(counts, BLUR, mode="nearest").ravel()
-        return np.asarray(smooth[index] / max(float(smooth.sum()), 1e-9) + 1e-7)
+        total = float(smooth.sum()) + anything + 1e-9
+        return np.asarray((smooth[index] + anything / BINS**3) / total + 1e-7)
 
-    odds = np.log(frequency(alpha**2) / frequency((1 - alpha) ** 2 * (1 - before)))
+    other = (1 - alpha) ** 2 * (1 - before)
+    odds = np.log(frequency(alpha**2, 0.0) / frequency(other * (1 - near), float((other * near).sum())))
     return np.asarray(ndimage.gaussian_filter(np.clip(odds, -STRONGEST, STRONGEST), 1), np.float32)

@@ -28,7 +28,7 @@ BAND = 1.5  # cells, and PIXELS more, on either side of a new outline that are s
 PIXELS = 2
 CONTEXT = 8  # pixels around what is solved again over which it is faded in; at least a cell
 MAX_UNKNOWN = 20_000  # pixels solved for a stroke by "fast"
-HARD = 3.0  # contrast of an edge without matting
+HARD = 2.0  # contrast of an edge without matting
 
 VALUES: dict[StrokeKind, int] = {"keep": FOREGROUND, "remove": BACKGROUND, "solve": UNKNOWN}
 MARKS: dict[StrokeKind, int] = {"keep": KEPT, "remove": REMOVED, "solve": SOLVE}

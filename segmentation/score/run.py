@@ -170,7 +170,7 @@ def _alpha(picture: Picture, prediction: Prediction, settings: Settings) -> Alph
     probability = next(iter(found_maps(prediction, settings).values()), None)
     if probability is None:
         return np.zeros(picture.size, np.uint8)
-    return refine(picture, probability, settings).alpha
+    return refine(picture, probability, settings, true_alpha=prediction.true_alpha).alpha
 
 
 def _sentence(error: Exception, name: str) -> str:

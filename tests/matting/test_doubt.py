@@ -52,7 +52,7 @@ def ghosts(alpha: Array, output: Array) -> int:
     return int(np.count_nonzero(far & (alpha > 0.15) & (alpha < 0.85)))
 
 
-@pytest.mark.parametrize("method", ["fast", "closed-form"])
+@pytest.mark.parametrize("method", ["fast", "closed-form", "lbdm"])
 def test_doubt_is_decided_by_the_picture(method: Method) -> None:
     image, truth, output = scene()
     matte = matted(image, output, method=method)
@@ -79,7 +79,8 @@ def test_the_doubt_is_reported() -> None:
     result = refine(Picture(image), output)
     assert result.doubt_share == pytest.approx(matte.doubt_share, abs=0.01)
     assert result.doubt is not None
-    assert f"The model is unsure about {result.doubt_share:.0%} of the subject." in result.warnings
+    share = f"{result.doubt_share:.0%}"
+    assert f"The model is unsure about {share} of the subject: keep or remove it with a stroke." in result.warnings
 
 
 def test_the_mask_and_the_trimap_of_the_result_are_those_of_the_network() -> None:

@@ -173,7 +173,7 @@ def test_a_bad_picture_is_named_while_the_others_finish(client: Client, disc: Pa
         ({"alpha_matting_foreground_threshold": 300}, "must lie between 0 and 255, not 300"),
         ({"alpha_matting_foreground_threshold": 10}, "must be below alpha_matting_foreground_threshold"),
         ({"alpha_matting_erode_size": "much"}, "alpha_matting_erode_size must be a whole number from 0 to 500 or auto"),
-        ({"matting_method": "slow"}, "matting_method must be fast or closed-form, not 'slow'"),
+        ({"matting_method": "slow"}, "matting_method must be fast, closed-form, knn, lbdm, rw or lkm, not 'slow'"),
         ({"trust_mask": 2}, "trust_mask must be a number from 0 to 1, not 2"),
         ({"alpha_matting": "yes"}, "alpha_matting must be true or false"),
         ({"mean": [0.1, 0.2]}, "mean must be one number or three"),

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import gradio as gr
 import numpy as np
@@ -15,9 +16,12 @@ from segmentation.corrections import Correction, Point, Stroke
 from segmentation.cutout_files import Cutout
 from segmentation.recipe import Recipe
 from segmentation.report import Report
-from segmentation.web.page.controls import Controls
+from segmentation.web.page.code_panel import CodePanel
+from segmentation.web.page.controls import Controls, link, linked_correction
 from segmentation.web.page.live_tuning import LiveTuning
+from segmentation.web.page.own_planes import OwnPlanes, Waiting
 from segmentation.web.page.screen import Screen
+from segmentation.web.page.status import line
 from segmentation.web.page.viewer import viewer_value
 from segmentation.web.runs.corrections import Corrections, carried_over
 from segmentation.web.runs.outcomes import MadeBy, Outcomes
@@ -31,9 +35,8 @@ REQUEST: Any = None  # the visitor's language is English then
 PLAIN = Recipe.of("bright.onnx", {"alpha_matting": False})
 
 
-@pytest.fixture
-def service(server: Server, monkeypatch: pytest.MonkeyPatch) -> Service:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(server.uploads))
+@pytest.fixture(scope="module")
+def service(server: Server) -> Service:
     return server.service
 
 
@@ -72,13 +75,15 @@ class Panel:
     def correct(self, run: Run | None, key: object, correction: object) -> dict[Any, Any]:
         return self.tuning.correct(run, REQUEST, gr.EventData(None, {"key": key, "correction": correction}))
 
-    def follow(self, run: Run, recipe: Recipe, live: bool = True) -> tuple[dict[Any, Any], list[dict[Any, Any]]]:
+    def follow(
+        self, run: Run, recipe: Recipe, live: bool = True, key: str = "0 "
+    ) -> tuple[dict[Any, Any], list[dict[Any, Any]]]:
         values = self.values(recipe)
-        preview = self.tuning.preview("0 ", run, live, REQUEST, *values)
+        preview = self.tuning.preview(key, run, live, REQUEST, *values)
         return preview, list(self.tuning.tune(run, live, REQUEST))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def panel(service: Service) -> Panel:
     return Panel(service)
 
@@ -213,3 +218,119 @@ def test_a_picture_that_failed_can_be_corrected(server: Server, service: Service
         pass
     panel.correct(run, "0 failed", KEPT.as_json())
     assert run.corrections.get(0) == KEPT
+
+
+# ------------------------------------------------------------------------------------------------- own planes, links
+
+
+@pytest.fixture(scope="module")
+def own(service: Service, panel: Panel) -> OwnPlanes:
+    with gr.Blocks():
+        return OwnPlanes(service, panel.controls)
+
+
+def upload_mask(server: Server, letter: str, size: tuple[int, int] = (60, 40)) -> str:
+    path = server.uploads / (letter * 64) / "mine.png"
+    path.parent.mkdir(exist_ok=True)
+    Image.new("L", size, 255).save(path)
+    return str(path)
+
+
+def test_an_own_mask_is_of_the_selected_picture(server: Server, service: Service, panel: Panel, own: OwnPlanes) -> None:
+    run = done(service, service.new_run([upload(server, "1"), upload(server, "2", "b.png")], PLAIN))
+    panel.correct(run, "1 ", KEPT.as_json())
+    mine = Path(upload_mask(server, "a"))
+    told = own.take_mask("1 ", str(mine), None, run, Waiting(), REQUEST)
+    assert told[own.status] == line("mine.png is the own mask of b.png.")
+    assert told[own.remove]["visible"]
+    assert told[panel.controls.by_name["mask_mode"]]["visible"]
+    assert run.corrections.snapshot() == {1: KEPT.with_files(mine, None)}
+    panel.follow(run, PLAIN, key="1 ")
+    assert run.outcomes.made_by[1].correction.mask == mine
+    panel.correct(run, "1 ", REMOVED.as_json())  # a stroke leaves the mask as it is
+    assert run.corrections.get(1).mask == mine
+    assert own.show("0 ", run, REQUEST)[own.status] == line("")
+    told = own.drop("1 ", None, run, Waiting(), REQUEST)
+    assert not told[own.remove]["visible"]
+    assert run.corrections.get(1) == REMOVED
+
+
+def test_an_own_mask_that_does_not_fit_is_told_at_once(server: Server, service: Service, own: OwnPlanes) -> None:
+    run = done(service, service.new_run([upload(server, "1")], PLAIN))
+    told = own.take_trimap("0 ", upload_mask(server, "b", (9, 40)), None, run, Waiting(), REQUEST)
+    assert "mine.png is 9 x 40, but its picture is 60 x 40" in told[own.status]
+    for path in ("/etc/passwd", None, {"path": 1}):
+        assert "was not uploaded to this server" in own.take_mask("0 ", path, None, run, Waiting(), REQUEST)[own.status]
+    assert run.corrections.snapshot() == {}
+    assert (
+        "Add at least one picture first"
+        in own.take_mask("", upload_mask(server, "a"), None, None, Waiting(), REQUEST)[own.status]
+    )
+
+
+def test_what_is_said_before_the_first_run_waits_for_it(server: Server, own: OwnPlanes) -> None:
+    first, second = upload(server, "1"), upload(server, "2", "b.png")
+    mine = Path(upload_mask(server, "a"))
+    told = own.take_mask("", str(mine), [(second, None), (first, None)], None, Waiting(first=KEPT), REQUEST)
+    waiting = told[own.waiting]
+    assert own.corrections([first, second], waiting) == ({0: KEPT, 1: Correction(mask=mine)}, None)
+    far = Correction((Stroke("keep", 1.0, ((500.0, 5.0),)),))
+    said, problem = own.corrections([first, second], Waiting(far, waiting.by_path))
+    assert said == {1: Correction(mask=mine)}
+    assert problem == "The strokes of the link do not fit this picture and were left out."
+
+
+def test_a_picture_cut_out_without_a_model_needs_one_when_its_mask_goes(
+    server: Server, service: Service, panel: Panel
+) -> None:
+    path, mine = upload(server, "1"), Path(upload_mask(server, "a"))
+    run = done(service, service.new_run([path], PLAIN, corrections={0: Correction(mask=mine)}))
+    assert run.outcomes.reports[0].model == "none"
+    assert service.is_complete(run, [path], PLAIN)
+    run.corrections.set(0, Correction())
+    assert "has been cut out without a model. Cut out again." in panel.follow(run, PLAIN)[0]["status"]
+    assert not service.is_complete(run, [path], PLAIN)
+    part = service.rest(run, [path], PLAIN)
+    assert part is not None
+    done(service, part)
+    assert run.adopt(part, 0) == ""
+    assert run.outcomes.reports[0].model == "bright.onnx"
+    run.corrections.set(0, Correction(mask=mine))
+    panel.follow(run, PLAIN)
+    run.corrections.set(0, Correction())
+    assert "Preview" in panel.follow(run, PLAIN)[0]["status"]  # what the model said was kept
+
+
+def test_a_link_carries_strokes_of_the_picture() -> None:
+    said = Correction(REMOVED.strokes, REMOVED.points, REMOVED.box)
+    query = dict(parse_qsl(link(PLAIN, said)))
+    assert linked_correction(query) == (said, "")
+    assert linked_correction(dict(parse_qsl(link(PLAIN)))) == (Correction(), "")
+    correction, problem = linked_correction({"strokes": "[{"})
+    assert correction == Correction()
+    assert problem == "This link's strokes cannot be used. strokes must be a JSON list."
+
+
+def test_code_says_what_the_page_would_do(server: Server, service: Service, panel: Panel) -> None:
+    with gr.Blocks():
+        code = CodePanel(service, panel.controls)
+    paths = [upload(server, "1"), upload(server, "2", "b.png")]
+    run = done(service, service.new_run(paths, PLAIN, corrections={1: KEPT}))
+
+    def shown(names: list[str], of: Run | None) -> dict[str, tuple[str, ...]]:
+        pictures: list[tuple[str, str | None]] = [(name, None) for name in names]
+        parts = code._snippets(pictures, of, REQUEST, *panel.values(PLAIN), "http://here/")
+        return {key: tuple(texts) for key, *texts in parts}
+
+    both = shown(paths, run)
+    assert f"strokes={[None, KEPT.as_json()['strokes']]!r}," in both["code_python"][0]
+    assert '"strokes": [null, [{"kind": "keep"' in both["code_curl"][0]
+    assert "--strokes=settings.yaml" in both["code_command"][0]
+    assert both["code_link"][1] == "Links carry the strokes of a single picture, so these are not in it."
+    (alone,) = shown(paths[1:], run)["code_link"]
+    assert linked_correction(dict(parse_qsl(alone.partition("?")[2]))) == (KEPT, "")
+    run.corrections.set(1, Correction((Stroke("keep", 1.0, tuple((n / 3, n / 7) for n in range(120))),)))
+    link_, note = shown(paths[1:], run)["code_link"]
+    assert "strokes" not in link_
+    assert note.startswith("The strokes are too long for a link.")
+    assert "strokes" not in shown(paths, None)["code_python"][0]

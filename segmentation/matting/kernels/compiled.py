@@ -16,3 +16,8 @@ def compiled(function: Callable[..., Any]) -> Any:
         return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # no writable cache folder; NUMBA_CACHE_DIR can set one
         return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+def use_one_thread() -> None:
+    """Let the parallel loops of others that this thread calls run in it alone: many threads mostly wait for another."""
+    numba.set_num_threads(1)

@@ -14,7 +14,7 @@ from segmentation.models.spec import HubSource, ModelSpec
 
 _INPUT = ("name", "layout", "channels", "dtype", "scale", "mean", "std", "size", "dynamic", "multiple_of", "max_size",
           "resize", "interpolation", "pad_value")  # fmt: skip
-_OUTPUT = ("name", "index", "kind", "activation", "normalise", "channel", "classes")
+_OUTPUT = ("name", "index", "kind", "activation", "normalise", "channel", "true_alpha", "classes")
 _COMMENTS: dict[str, str] = {
     "given": "given by you",
     "registry": "from the registry",
@@ -110,6 +110,7 @@ def _idle(spec: ModelSpec, key: str) -> bool:
         or (key == "pad_value" and not padded and spec.input.pad_value == 0)
         or (key == "max_size" and spec.input.max_size == 2048)
         or (key == "multiple_of" and spec.input.multiple_of == 1)
+        or (key == "true_alpha" and not spec.output.true_alpha)
     )
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -10,6 +11,7 @@ from segmentation.corrections import check_inside, read_correction
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.messages import Message
 from segmentation.recipe import Recipe
+from segmentation.web.background import with_progress
 from segmentation.web.page.controls import Controls
 from segmentation.web.page.next_run import NEXT_RUN
 from segmentation.web.page.screen import Screen
@@ -128,6 +130,10 @@ class LiveTuning:
         """One picture in full size; ends as soon as something changes again."""
         screen, start = self._screen, time.perf_counter()
         try:
+            for report in with_progress(partial(self._service.prepare, wanted[0])):
+                if token.is_stale:
+                    return
+                yield screen.say(say(report[0])) if report else screen.nothing()
             again = self._service.refinement(run.predictions, *wanted, [index], corrections=run.corrections.snapshot())
             for _ in self._service.work.process(again, for_page=True):
                 if token.is_stale:

@@ -175,8 +175,8 @@ class Page:
         planes = [
             own.uploads[kind].upload(
                 take, [screen.selected, own.uploads[kind], self.pictures.gallery, screen.last_run, own.waiting],
-                own.outputs, **selecting, concurrency_id="planes", concurrency_limit=limit,
-                show_progress="hidden", api_visibility="private",
+                own.outputs, **selecting, concurrency_id="planes", concurrency_limit=limit, show_progress="hidden",
+                api_visibility="private",
             )
             for kind, take in kinds
         ]  # fmt: skip
@@ -198,9 +198,12 @@ class Page:
                 self.tuning.tune, [screen.last_run, self.live], results, concurrency_id="tune",
                 concurrency_limit=2 * limit, **live,
             )  # fmt: skip
-        screen.viewer.select(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **each)
-        for event in running:
-            event.then(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **each)
+        screen.viewer.select(
+            own.show, [screen.selected, screen.last_run], own.outputs, **selecting,
+            **unqueued | {"trigger_mode": "always_last"},
+        )  # fmt: skip
+        for run in running:
+            run.then(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **unqueued)
         packing: dict[str, Any] = {
             "concurrency_id": "pack", "concurrency_limit": limit, "show_progress_on": screen.status,
             "api_visibility": "private",
@@ -288,11 +291,13 @@ class Page:
         self.code.follow(triggers, self.pictures, screen.last_run)
         loaded = demo.load(self.restore, self.settings, [*stored, screen.status, own.waiting], **unqueued)
         loaded.then(self.show_model, self.model, [self.card, self.choice.panel], **unqueued)
-        loaded.then(
+        resumed = loaded.then(
             self.resume, screen.run_id, [self.pictures.gallery, screen.last_run, *results, screen.run_id], **unqueued
-        ).then(
+        )
+        resumed.then(
             self.tuning.catch_up, screen.last_run, results, concurrency_id="tune", concurrency_limit=2 * limit, **live
-        ).then(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **unqueued)
+        )
+        resumed.then(own.show, [screen.selected, screen.last_run], own.outputs, **selecting, **unqueued)
 
     def continue_with(
         self, columns: list[Any], last: Run | None, request: gr.Request, event: gr.EventData

@@ -14,6 +14,7 @@ from segmentation.corrections import NOTHING, Correction
 from segmentation.errors import SettingsError
 from segmentation.matting.alpha import is_ready as matting_is_ready
 from segmentation.matting.alpha import warm_up as warm_up_matting
+from segmentation.matting.estimators import prepare
 from segmentation.messages import Message
 from segmentation.models.inspection.inspection import Inspection
 from segmentation.network.machine import available_cores
@@ -108,7 +109,7 @@ class Service:
         if needing:
             points = any(corrections.get(i, NOTHING).prompt for i in needing)
             return self.predictor(recipe, len(needing), report, points=points)
-        _prepare_matting(recipe, report)
+        self.prepare(recipe, report)
         return from_nothing(self.offered.pinned(recipe.model))
 
     @staticmethod
@@ -135,7 +136,7 @@ class Service:
         session = self.offered.session(recipe.model, pictures, on_progress).under(recipe.settings.contract)
         runner = runner_for_visitor(session, self.config)
         predictor = from_session(session, recipe.settings, runner, self._prompt_session(recipe, points, on_progress))
-        _prepare_matting(recipe, on_progress)
+        self.prepare(recipe, on_progress)
         return predictor
 
     def _prompt_session(self, recipe: Recipe, points: bool, on_progress: OnProgress | None = None) -> Session | None:
@@ -257,6 +258,23 @@ class Service:
                 on_progress(Message("Trying it on your picture…"), None)
             return prove(picture.rgb, run_of(session), candidates(found.proposal, found.facts))
 
+    @staticmethod
+    def prepare(recipe: Recipe, on_progress: OnProgress | None) -> None:
+        """Compile what a recipe's matting needs, once after installation.
+
+        Args:
+            recipe: Model and settings.
+            on_progress: Progress callback.
+
+        Raises:
+            MattingError: The matting method is unavailable.
+        """
+        if (recipe.settings.alpha_matting or recipe.settings.decontaminate) and not matting_is_ready():
+            if on_progress:
+                on_progress(Message("Preparing alpha matting (once after installation)"), None)
+            warm_up_matting()
+        prepare(recipe.settings, lambda sentence: on_progress(sentence, None) if on_progress else None)
+
     def _pinned(self, recipe: Recipe) -> Recipe:
         return replace(recipe, model=self.offered.pinned(recipe.model))
 
@@ -315,7 +333,7 @@ class Service:
             SegmentationError: The predictions have expired, or the background is not an upload.
         """
         behind = self.backdrop(recipe, backdrop)
-        _prepare_matting(recipe, on_progress)
+        self.prepare(recipe, on_progress)
         known, said = dict(predictions.by_picture), corrections or {}
         for index, correction in said.items():
             if index < len(predictions.sources) and not needs_network(correction, recipe.settings):
@@ -381,10 +399,3 @@ class Service:
         run.abandon()
         self.predictions.forget(run.predictions)
         run.files.delete()
-
-
-def _prepare_matting(recipe: Recipe, on_progress: OnProgress | None) -> None:
-    if (recipe.settings.alpha_matting or recipe.settings.decontaminate) and not matting_is_ready():
-        if on_progress:
-            on_progress(Message("Preparing alpha matting (once after installation)"), None)
-        warm_up_matting()

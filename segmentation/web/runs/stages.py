@@ -8,6 +8,7 @@ STAGES = {
     "prompt": Message("finding what you point at"),
     "mask": Message("making the mask"),
     "matting": Message("matting the outline"),
+    "strokes": Message("following the strokes"),
     "colours": Message("cleaning the edge colours"),
     "encode": Message("writing the file"),
 }

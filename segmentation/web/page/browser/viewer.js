@@ -199,7 +199,10 @@ const render = () => {
     for (const node of Object.values(views)) node.hidden = true;
     return;
   }
-  shown.dataset.selected = item.key; // sent along by events.js
+  if (shown.dataset.selected !== item.key) {
+    shown.dataset.selected = item.key; // sent along by events.js
+    trigger("select", { key: item.key });
+  }
   const stages = STAGES.filter((name) => item.stages[name]);
   if (STAGES.includes(view) && !stages.includes(view)) view = "cutout";
   const [height, width] = item.size;
@@ -287,7 +290,6 @@ const go = (place) => {
   render();
   film.children[at].scrollIntoView({ block: "nearest", inline: "nearest" });
   if (hasFocus) film.children[at].focus();
-  trigger("select");
 };
 
 const update = () => {
