@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segmentation.corrected import NO_MODEL, load_planes, needs_network, no_prediction, refined, sources_of
+from segmentation.bases import Bases
+from segmentation.corrected import NO_MODEL, Known, load_planes, needs_network, no_prediction, refined, sources_of
 from segmentation.corrections import NOTHING, Correction, check_inside
 from segmentation.cutout_files import Cutout, save_for_viewer, save_thumbnail
 from segmentation.errors import SegmentationError
@@ -78,6 +79,7 @@ def run_batch(
     outputs: Outputs | None = None,
     indices: Collection[int] | None = None,
     corrections: Mapping[int, Correction] | None = None,
+    bases: Bases | None = None,
 ) -> Generator[Step | Outcome | None, None, None]:
     """Steps as they begin and outcomes as they finish, in any order, while every picture is cut out.
 
@@ -101,6 +103,7 @@ def run_batch(
         outputs: Checks each file before it is written to a user's folder, and records it afterwards.
         indices: Indices of the pictures to cut out; all if not given.
         corrections: What a person says about pictures, by index.
+        bases: What is solved of the pictures already; pictures with strokes are added.
     """
     export = export or Export()
     job = _Job(
@@ -115,6 +118,7 @@ def run_batch(
         namer or cutout_names([source.name for source in sources], export.ending, settings.subjects == "each"),
         outputs,
         corrections or {},
+        bases,
     )
 
     def work(index: int, events: Events[Step | Outcome]) -> None:
@@ -143,6 +147,7 @@ class _Job:
     namer: Namer
     outputs: Outputs | None
     corrections: Mapping[int, Correction]
+    bases: Bases | None
 
     def cut_out(self, index: int, source: Path, on_stage: OnStage, cancelled: Cancelled) -> Outcome:
         """One picture, from its file to its cutouts. Errors go into the report."""
@@ -168,7 +173,8 @@ class _Job:
             else:
                 prediction = no_prediction()
             sources = sources_of(prediction, self.settings, planes, picture.size, picture.name)
-            for class_, result in refined(picture, sources, self.settings, correction, on_stage):
+            known = Known(self.bases, source) if self.bases else None
+            for class_, result in refined(picture, sources, self.settings, correction, on_stage, known):
                 draft.add(result.timings, class_, result.warnings)
                 on_stage("encode")
                 with draft.timed("encode"):

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from segmentation.arrays import Mask, ProbabilityMap, Size, Trimap
+from segmentation.bases import Bases, key_of
 from segmentation.corrections import Correction
 from segmentation.errors import SettingsError
+from segmentation.matting.alpha import FAST_UNKNOWN
 from segmentation.matting.mask import post_processed, to_mask
 from segmentation.messages import Message
 from segmentation.picture.own_planes import load_mask, load_trimap
@@ -39,6 +42,15 @@ class OwnPlanes:
             mask=None if self.mask is None else resize(self.mask, size, "box"),
             trimap=None if self.trimap is None else resize(self.trimap, size, "nearest"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is solved of a picture already."""
+
+    bases: Bases
+    name: object
+    """The picture's, among those of the bases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +151,7 @@ def refined(
     settings: Settings,
     correction: Correction,
     on_stage: OnStage | None = None,
+    known: Known | None = None,
 ) -> Iterator[tuple[str, Result]]:
     """Each cutout of a picture with its class: of every one found, and of each subject if the settings want that.
 
@@ -148,6 +161,7 @@ def refined(
         settings: The settings.
         correction: Its strokes, points and box.
         on_stage: Called when each stage begins.
+        known: Where to look for what is solved already, and to keep it if there are strokes.
 
     Raises:
         SettingsError: No subject of any class is under the points or in the box.
@@ -156,18 +170,7 @@ def refined(
     found = False
     for label, source in sources.items():
         try:
-            result = refine(
-                picture,
-                source.probability,
-                settings,
-                on_stage,
-                strokes=correction.strokes,
-                trimap=source.trimap,
-                points=() if source.is_pointed else correction.points,
-                box=None if source.is_pointed else correction.box,
-                mask=source.mask,
-                true_alpha=source.true_alpha,
-            )
+            result = refine_source(picture, source, settings, correction, on_stage, known=known)
         except SettingsError as error:  # perhaps the click was on another class
             missed = error
             continue
@@ -175,3 +178,56 @@ def refined(
         yield from ((label, each) for each in subjects_of(replace(result, label=label), settings))
     if missed and not found:
         raise missed
+
+
+def refine_source(
+    picture: Picture,
+    source: Source,
+    settings: Settings,
+    correction: Correction,
+    on_stage: OnStage | None = None,
+    *,
+    max_unknown: int = FAST_UNKNOWN,
+    known: Known | None = None,
+) -> Result:
+    """`refine` with a source and a correction.
+
+    Args:
+        picture: The picture.
+        source: What to refine.
+        settings: The settings.
+        correction: Its strokes, points and box.
+        on_stage: Called when each stage begins.
+        max_unknown: As for `refine`.
+        known: Where to look for what is solved already, and to keep it if there are strokes.
+
+    Raises:
+        SettingsError: No subject is under the points or in the box.
+        MattingError: There is only a trimap, without certain foreground or without certain background.
+    """
+    solve = partial(
+        refine,
+        picture,
+        source.probability,
+        settings,
+        on_stage,
+        trimap=source.trimap,
+        mask=source.mask,
+        max_unknown=max_unknown,
+        true_alpha=source.true_alpha,
+    )
+    points = () if source.is_pointed else correction.points
+    box = None if source.is_pointed else correction.box
+    if known is None or not correction.strokes:
+        return solve(strokes=correction.strokes, points=points, box=box)
+    name = known.name, picture.size, max_unknown, source.true_alpha
+    key = key_of(name, settings, source.probability, source.mask, source.trimap)
+    base = known.bases.find(key, correction.strokes, picture.rgb)
+    begun: dict[str, float] = {}
+    if base is None and source.trimap is None:  # also for when all strokes are undone
+        first = solve()
+        base, begun = first.solved, first.timings
+        known.bases.keep(key, first.solved, picture.rgb)
+    result = solve(strokes=correction.strokes, points=points, box=box, base=base)
+    known.bases.keep(key, result.solved, picture.rgb)
+    return replace(result, timings=begun | result.timings)

@@ -133,7 +133,7 @@ class Result:
     doubt_share: float = 0.0
     """How much of the subject was in doubt and decided, 0..1, counting what was in doubt."""
     solved: Solved | None = field(default=None, repr=False, compare=False)
-    """For `refine(..., base=...)` with further strokes."""
+    """For `refine(..., base=...)` with further strokes; always there in what `refine` returns."""
 
     @property
     def cutout(self) -> RGBA:
@@ -371,7 +371,7 @@ def refine(
         base = replace(base, strokes=strokes[:seeds])
     solved = base
     if len(base.strokes) < len(strokes):
-        with _stage("matting", timings, on_stage):
+        with _stage("strokes", timings, on_stage):
             solved = _drawn(picture, base, strokes, settings, max_unknown, is_found)
     alpha, warnings = solved.alpha, solved.warnings
     if picture.opacity is not None:
@@ -640,4 +640,4 @@ def _stage(name: str, timings: dict[str, float], on_stage: OnStage | None) -> It
         on_stage(name)
     start = time.perf_counter()
     yield
-    timings[name] = timings.get(name, 0.0) + time.perf_counter() - start
+    timings[name] = time.perf_counter() - start

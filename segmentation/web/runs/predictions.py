@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segmentation.arrays import Size
+from segmentation.bases import Bases
 from segmentation.corrected import OwnPlanes, load_planes
 from segmentation.corrections import Correction
 from segmentation.errors import SettingsError
@@ -51,6 +52,8 @@ class Predictions:
         self._small: OrderedDict[Path, SmallPicture] = OrderedDict()
         self._planes: tuple[object, OwnPlanes] = None, OwnPlanes()
         self._lock = threading.Lock()
+        self.bases = Bases()
+        """What is solved of the pictures last corrected, at full size and at screen size."""
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -84,7 +87,7 @@ class Predictions:
         """Memory used, in bytes."""
         with self._lock:
             maps = sum(prediction.nbytes for prediction in self._by_picture.values())
-            return maps + sum(small.picture.rgb.nbytes for small in self._small.values())
+            return maps + sum(small.picture.rgb.nbytes for small in self._small.values()) + self.bases.nbytes
 
     def refined(self, recipe: Recipe) -> Recipe:
         """The new settings, with the model and network settings of these predictions.
@@ -131,6 +134,7 @@ class Predictions:
         with self._lock:
             self._by_picture.clear()
             self._small.clear()
+            self.bases.clear()
 
 
 class PredictionCache:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segmentation.arrays import ProbabilityMap
-from segmentation.corrected import Source, sources_of
+from segmentation.corrected import Known, Source, refine_source, sources_of
 from segmentation.corrections import Correction
 from segmentation.cutout_files import Cutout, save_stages
 from segmentation.errors import SettingsError
@@ -17,7 +17,7 @@ from segmentation.picture.export import export_box, save_export
 from segmentation.picture.layout import Box
 from segmentation.picture.picture import Limits
 from segmentation.picture.resize import resize
-from segmentation.pipeline import Prediction, nothing_found, refine, subjects_of
+from segmentation.pipeline import Prediction, nothing_found, subjects_of
 from segmentation.recipe import Recipe
 from segmentation.settings import Settings, with_values
 from segmentation.web.runs.outcomes import key_of
@@ -75,18 +75,13 @@ def make_preview(
     # it is defined in pixels of the whole picture, and is fast
     if settings.post_process_mask and mask is None and probability is not None:
         mask = resize(to_mask(probability, small.size, post_process=True), small.picture.size, "box")
-    said = correction.scaled(max(small.picture.size) / max(small.size))
-    whole = refine(
+    whole = refine_source(
         small.picture,
-        probability,
+        replace(source, mask=mask),
         settings,
-        strokes=said.strokes,
-        trimap=source.trimap,
-        points=() if source.is_pointed else said.points,
-        box=None if source.is_pointed else said.box,
-        mask=mask,
+        correction.scaled(max(small.picture.size) / max(small.size)),
         max_unknown=MAX_UNKNOWN,
-        true_alpha=source.true_alpha,
+        known=Known(run.predictions.bases, run.predictions.sources[index]),
     )
     results = {each.label: each for each in subjects_of(replace(whole, label=label), settings)}
     result = results.get(cutout.label, next(iter(results.values())))

@@ -95,6 +95,7 @@ class Work:
                 limits=self._config.limits,
                 slots=run.ticket,
                 indices=run.indices,
+                bases=run.predictions.bases,
                 corrections=run.corrections.snapshot(),
             )
             touch = partial(keep_alive, run, self._predictions)
