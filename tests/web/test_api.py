@@ -96,12 +96,12 @@ def test_every_setting_of_the_mission_is_a_parameter_with_its_default(client: Cl
         "alpha_matting_erode_size": 10,
         "matting_method": "fast",
         "trust_mask": 0.003,
+        "post_process_mask": False,
+        "decontaminate": False,
         "invert": False,
         "mask_mode": "replace",
         "subjects": "all",
         "prompt_model": "",
-        "post_process_mask": False,
-        "decontaminate": False,
         "classes": "each",
         "mean": None,
         "std": None,
@@ -128,11 +128,11 @@ def test_every_setting_of_the_mission_is_a_parameter_with_its_default(client: Cl
         "max_kb": 0,
         "backdrop": None,
         "strokes": None,
-        "mask": None,
-        "trimap": None,
         "points": None,
         "box": None,
         "candidate": None,
+        "mask": None,
+        "trimap": None,
     }
     refining = endpoints["named_endpoints"]["/refine"]["parameters"]
     assert [p["parameter_name"] for p in refining[:3]] == ["run", "pictures", "alpha_matting"]

@@ -23,7 +23,7 @@ from tests.models.hub_shapes import add_all
 from tests.web.conftest import Server
 
 API, MODELS, HOSTING = DOCS / "api.md", DOCS / "models.md", DOCS / "hosting.md"
-PRODUCTS = DOCS / "products.md"
+CORRECTING, PRODUCTS = DOCS / "correcting.md", DOCS / "products.md"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), ROOT / "benchmarks" / "README.md"]
 LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "zh-CN": "Chinese", "ja": "Japanese"}
 
@@ -208,6 +208,28 @@ def test_the_command_line_examples_run(folder: Path, fetched: Callable[[str], Pa
     with Image.open(folder / "cutouts/cat-cutout.png") as cutout:
         assert cutout.mode == "RGBA"
     assert (folder / "scores.csv").read_text(encoding="utf-8").count("cat.jpg,") == 2
+
+
+def test_the_examples_of_correcting_by_script_run(server: Server, folder: Path, fetched: Callable[[str], Path]) -> None:
+    fetched("u2netp")
+    (folder / "masks").mkdir()
+    shutil.copy(folder / "cat-mask.png", folder / "masks" / "cat.png")
+    strokes = [{"kind": "keep", "radius": 12, "points": [[140, 90], [160, 200]]}]
+    (folder / "strokes.json").write_text(json.dumps(strokes), encoding="utf-8")
+    corrections = {name: {"strokes": strokes} for name in ("cat.jpg", "dog.png")}
+    (folder / "settings.yaml").write_text(json.dumps({"model": "u2netp", "corrections": corrections}), encoding="utf-8")
+    shown = run(["bash", "-euc", block(CORRECTING, "bash", "segmentation cut")], folder)
+    assert len(shown.splitlines()) == 6
+    corrected = (folder / "corrected" / "cat-cutout.png").read_bytes()
+    assert (folder / "again" / "cat-cutout.png").read_bytes() == corrected
+    code = block(CORRECTING, "python", "gradio_client").replace("http://127.0.0.1:7860", server.url)
+    assert "['cat-cutout.png'] None" in run([sys.executable, "-c", code], folder)
+    code = block(CORRECTING, "python", "load_mask") + "import segmentation\n"
+    code += (
+        "segmentation.save_png(corrected.cutout, 'library.png', picture.icc_profile)\nprint(own.alpha.mean(), notes)"
+    )
+    assert run([sys.executable, "-c", code], folder).endswith(" ()\n")
+    assert (folder / "library.png").read_bytes() == corrected
 
 
 def test_the_examples_of_finishing_products_run(server: Server, folder: Path, fetched: Callable[[str], Path]) -> None:

@@ -180,5 +180,5 @@ LINK_DOES_NOT_FIT = Message("The strokes of the link do not fit this picture and
 
 def _index(selected: str, run: Run) -> int:
     """Number of the picture that the viewer shows."""
-    index = run.outcomes.picture_of(selected)  # not trusted: set by the client
-    return 0 if index is None else index
+    shown = run.outcomes.selected(selected)  # not trusted: set by the client
+    return shown[0] if shown else 0
