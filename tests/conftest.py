@@ -32,9 +32,9 @@ PHOTOS = {
 
 
 LONGEST = (
-    "test_tuning.py", "test_page_truth.py", "test_attack.py", "test_feel.py", "test_browser.py", "test_weights.py",
-    "test_transformers_oracle.py", "test_api.py", "test_app.py", "test_guard.py", "test_ways_in.py", "test_private.py",
-    "test_matting.py",
+    "test_tuning.py", "test_page_truth.py", "test_chips.py", "test_other_model.py", "test_feel.py", "test_attack.py",
+    "test_hostile_models.py", "test_browser.py", "test_finder.py", "test_weights.py", "test_transformers_oracle.py",
+    "test_api.py", "test_app.py", "test_guard.py", "test_ways_in.py", "test_private.py", "test_matting.py",
 )  # fmt: skip
 
 

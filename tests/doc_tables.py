@@ -30,7 +30,7 @@ def models() -> str:
 def settings() -> str:
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, default in DEFAULTS.items():
-        shown = write_value(default) or "the model's own"
+        shown = write_value(default) or ("none" if name == "prompt_model" else "the model's own")
         rows.append(f"| `{name}` | {shown} | {help_text(name)} |")
     return "\n".join(rows)
 

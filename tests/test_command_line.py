@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from segmentation import Settings, load_image
+from segmentation.matting import estimators
 from segmentation.models.patch import NODE
 from segmentation.recipe import DEFAULTS, EXPORT, SETTINGS, Recipe, save_recipe
 from segmentation.settings import Export
@@ -212,6 +214,17 @@ def test_a_flag_does_what_the_setting_does(models: Path, out: Path, tmp_path: Pa
     # small pictures are solved the same, this model has no classes, and there is one subject and no click on it
     if name not in ("matting_method", "classes", "mask_mode", "subjects", "prompt_model"):
         assert by_flag.read_bytes() != without.read_bytes()
+
+
+def test_a_method_that_must_be_compiled_is_announced(
+    disc: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(estimators, "SLOW", 0.0)
+    monkeypatch.setattr(estimators, "_ready", threading.Event())
+    assert cut(disc, "-o", out, "--matting-method=rw") == 0
+    printed = capsys.readouterr()
+    assert "Preparing this matting method (once after installation, about a minute)\n" in printed.err
+    assert printed.out == f"{out / 'disc-cutout.png'}\n"
 
 
 # ------------------------------------------------------------------------------------------------- classes

@@ -7,11 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 from urllib.request import urlopen
 
 import pytest
 
+from segmentation import Session
 from tests import traced
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +39,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux
 
 
 class Trace:
+    """Where a traced process works, and what it did."""
+
     def __init__(self, tmp_path: Path) -> None:
         if shutil.which("strace") is None:
             pytest.fail("NO STRACE") if os.environ.get("CI") else pytest.skip("no strace on this machine")
@@ -62,6 +67,9 @@ class Trace:
         return traced.deeds(self.folder, ours, self.place)
 
 
+Traced: TypeAlias = tuple[Trace, subprocess.Popen[bytes]]
+
+
 @pytest.fixture
 def trace(tmp_path: Path) -> Trace:
     return Trace(tmp_path)
@@ -75,15 +83,23 @@ def test_the_trace_sees_native_code(trace: Trace) -> None:
     assert outside == {f"mkdir {made}"}
 
 
-@pytest.mark.usefixtures("u2netp")  # the weights are there
-@pytest.mark.parametrize("words", [("-c", LIBRARY), ("-m", "segmentation", "models")], ids=["library", "command line"])
-def test_the_library_and_the_command_line_report_nothing(trace: Trace, words: tuple[str, ...]) -> None:
-    assert trace.start(*words).wait(120) == 0
+@pytest.mark.usefixtures("u2netp")
+def test_the_command_line_reports_nothing(trace: Trace) -> None:
+    assert trace.start("-m", "segmentation", "models").wait(120) == 0
     assert trace.deeds(trace.place / "tmp") == (set(), set())
     assert list(trace.home.iterdir()) == []
 
 
-@pytest.mark.usefixtures("u2netp")
+@pytest.fixture(scope="module")
+def library(u2netp: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:  # fetched
+    """Traced while the app is: both wait for the same seconds."""
+    trace = Trace(tmp_path_factory.mktemp("library"))
+    process = trace.start("-c", LIBRARY)
+    yield trace, process
+    process.kill()
+
+
+@pytest.mark.usefixtures("library")
 def test_the_app_its_page_and_its_api_report_nothing(trace: Trace, photos: dict[str, Path]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -115,4 +131,11 @@ def test_the_app_its_page_and_its_api_report_nothing(trace: Trace, photos: dict[
         app.wait(30)
     away, outside = trace.deeds(trace.place / "tmp", ROOT, Path(sys.prefix))
     assert (away, outside) == (set(), set())
+    assert list(trace.home.iterdir()) == []
+
+
+def test_the_library_reports_nothing(library: Traced) -> None:
+    trace, process = library
+    assert process.wait(120) == 0
+    assert trace.deeds(trace.place / "tmp") == (set(), set())
     assert list(trace.home.iterdir()) == []

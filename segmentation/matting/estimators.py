@@ -143,14 +143,13 @@ def warm_up(announce: Callable[[Message], None] = lambda _: None) -> None:
         if _ready.is_set():
             return
         if sys.executable:  # empty where Python is part of another program
-            compiler = subprocess.Popen(
-                [sys.executable, "-P", "-c", "import pymatting"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-            try:
-                compiler.wait(SLOW)
-            except subprocess.TimeoutExpired:
-                announce(PREPARING)
-                compiler.wait()  # if it fails, so does the import below, which says why
+            # -P: import nothing from the current folder; if it fails, so does the import below, which says why
+            compiler = [sys.executable, "-P", "-c", "import pymatting"]
+            with subprocess.Popen(compiler, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+                try:
+                    process.wait(SLOW)
+                except subprocess.TimeoutExpired:
+                    announce(PREPARING)
         _imported()
         _ready.set()
 

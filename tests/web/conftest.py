@@ -1,20 +1,24 @@
 """The page in this process, as strangers reach it: real server, real networks, a temporary upload folder."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # as app.py does, before Gradio is imported
 
 import gradio as gr
 import pytest
 from gradio_client import Client
+from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from segmentation.config import Config
+from segmentation.network.recovery import Answer
 from segmentation.web.page.page import build_page
 from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
@@ -22,7 +26,7 @@ from segmentation.web.thumbnails import thumbnail_routes
 from tests import colours, graphs
 from tests.conftest import PHOTOS
 from tests.web.browser import chromium
-from tests.web.browser.browsing import FLAGS, Watched
+from tests.web.browser.browsing import FLAGS, Visitors, Visits, Watched
 
 
 @dataclass(frozen=True)
@@ -100,16 +104,54 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
+@pytest.fixture(scope="module")
+def all_visitors(browser: Browser) -> Visitors:
+    return Visitors(browser)
+
+
 @pytest.fixture
-def watched(browser: Browser, server: Server) -> Iterator[Watched]:
-    """The page on a wide screen; nothing may go wrong on it, and it may ask no other host."""
-    context = browser.new_context(
+def visitors(all_visitors: Visitors) -> Iterator[Visitors]:
+    yield all_visitors
+    all_visitors.leave()
+
+
+@pytest.fixture
+def visit(visitors: Visitors, server: Server) -> Iterator[Callable[..., Watched]]:
+    """Opens the page as another visitor; nothing may go wrong on it, and it may ask no other host."""
+    come = Visits(visitors, server.url)
+    yield come
+    come.end()
+
+
+@pytest.fixture
+def watched(visit: Callable[..., Watched]) -> Watched:
+    """The page on a wide screen."""
+    return visit(
         viewport={"width": 1400, "height": 900},
         accept_downloads=True,
         permissions=["camera", "clipboard-read", "clipboard-write"],
     )
-    watched = Watched(context.new_page(), server.url)
-    yield watched
-    context.close()
-    assert watched.console == []
-    assert watched.off_host == []
+
+
+@pytest.fixture
+def remembered(server: Server) -> Iterator[None]:
+    """The real networks answer from memory what they were asked before: half of a small picture's time is theirs."""
+    sessions = [server.service.offered.session(name) for name in ("u2netp", "modnet")]
+    for session in sessions:
+        session.run = remembering(session.spec.id, session.run)  # type: ignore[method-assign]
+    yield
+    for session in sessions:
+        del session.run
+
+
+_ANSWERS: dict[Any, Answer] = {}
+
+
+def remembering(model: str, network: Callable[..., Answer]) -> Callable[..., Answer]:
+    def run(tensor: NDArray[Any], cancelled: Any = None, **options: Any) -> Answer:
+        key = model, tensor.shape, hashlib.sha256(tensor.tobytes()).digest(), str(options)
+        if key not in _ANSWERS:
+            _ANSWERS[key] = network(tensor, cancelled, **options)
+        return replace(_ANSWERS[key], output=_ANSWERS[key].output.copy())
+
+    return run

@@ -98,6 +98,10 @@ def test_every_setting_of_the_mission_is_a_parameter_with_its_default(client: Cl
         "trust_mask": 0.003,
         "post_process_mask": False,
         "decontaminate": False,
+        "invert": False,
+        "mask_mode": "replace",
+        "subjects": "all",
+        "prompt_model": "",
         "classes": "each",
         "mean": None,
         "std": None,
@@ -123,6 +127,12 @@ def test_every_setting_of_the_mission_is_a_parameter_with_its_default(client: Cl
         "max_edge": 0,
         "max_kb": 0,
         "backdrop": None,
+        "strokes": None,
+        "points": None,
+        "box": None,
+        "candidate": None,
+        "mask": None,
+        "trimap": None,
     }
     refining = endpoints["named_endpoints"]["/refine"]["parameters"]
     assert [p["parameter_name"] for p in refining[:3]] == ["run", "pictures", "alpha_matting"]

@@ -542,9 +542,7 @@ def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(
                 pass
             assert time.monotonic() - begun < 120
             time.sleep(0.3)
-        place = httpx.post(f"{url}/gradio_api/upload", files={"files": ("a.png", png(3000, 2000))}, timeout=30).json()[
-            0
-        ]
+        place = httpx.post(f"{url}/gradio_api/upload", files={"files": ("a.png", png(1200, 800))}, timeout=30).json()[0]
         event = httpx.post(
             f"{url}/gradio_api/call/v2/segment", json={"images": [{"path": place, "meta": MARK}] * 3}, timeout=30
         ).json()["event_id"]

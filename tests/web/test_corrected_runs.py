@@ -63,8 +63,15 @@ class Panel:
     def __init__(self, service: Service) -> None:
         with gr.Blocks():
             self.controls = Controls(service.offered.registry)
-            for lay_out in ("model", "classes", "matting_switch", "matting", "background", "network"):
-                getattr(self.controls, lay_out)()
+            self.controls.model()
+            self.controls.classes()
+            self.controls.matting_switch()
+            self.controls.matting()
+            self.controls.background()
+            self.controls.canvas()
+            self.controls.effects()
+            self.controls.output()
+            self.controls.network()
         self.screen = Screen("status", "viewer", "report", "last_run", "run_id", "selected")
         self.tuning = LiveTuning(service, self.controls, self.screen, "preview")
 

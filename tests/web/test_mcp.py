@@ -4,12 +4,14 @@ import asyncio
 import base64
 import importlib.util
 import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import httpx
+import numpy as np
 import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
@@ -65,7 +67,9 @@ def test_the_tools_are_the_cutout_and_the_models(url: str) -> None:
     tools = {tool.name: tool for tool in ask(url).tools}
     assert set(tools) == {"cut_out", "models"}
     properties = tools["cut_out"].inputSchema["properties"]
-    assert set(properties) == {"image", "model", "alpha_matting", "classes"}
+    assert set(properties) == {
+        "image", "model", "alpha_matting", "classes", "subjects", "invert", "strokes", "points", "box",
+    }  # fmt: skip
     assert properties["image"]["type"] == "string"
     assert "/gradio_api/upload" in properties["image"]["description"]
     assert tools["cut_out"].inputSchema["required"] == ["image"]
@@ -87,6 +91,33 @@ def test_a_picture_comes_back_as_its_cutout(url: str, photos: dict[str, Path], w
     with Image.open(io.BytesIO(base64.b64decode(image.data))) as cutout:
         assert (cutout.mode, cutout.size) == ("RGBA", (451, 300))
     assert "'error': None" in texts(answer)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"points": json.dumps([{"x": 65, "y": 35}])},
+        {"strokes": json.dumps([{"kind": "remove", "radius": 8, "points": [[12, 18], [28, 42]]}])},
+        {"box": "[45, 10, 90, 50]", "subjects": "largest"},
+    ],
+    ids=lambda said: next(iter(said)),
+)
+def test_a_language_model_points_at_the_subject_and_corrects_it(url: str, tmp_path: Path, said: dict[str, str]) -> None:
+    pixels = np.full((60, 90, 3), 20, np.uint8)
+    pixels[10:50, 5:35] = pixels[20:40, 50:80] = 235
+    Image.fromarray(pixels).save(tmp_path / "two.png")
+    answer = ask(url, "cut_out", image=data_url(tmp_path / "two.png"), model="bright.onnx", alpha_matting=False, **said)
+    assert not answer.isError, texts(answer)
+    (image,) = [part for part in answer.content if part.type == "image"]
+    with Image.open(io.BytesIO(base64.b64decode(image.data))) as cutout:
+        alpha = np.asarray(cutout)[..., 3]
+    assert [alpha[y, x] for y, x in ((30, 20), (36, 65))] == [0, 255]
+
+
+def test_a_wrong_box_of_a_language_model_is_told(url: str, photos: dict[str, Path]) -> None:
+    wrong = ask(url, "cut_out", image=data_url(photos["chelsea"]), model="bright.onnx", box="[1]")
+    assert wrong.isError
+    assert "box must be" in texts(wrong)
 
 
 def test_a_large_data_url_passes_as_an_upload_does(url: str, tmp_path: Path) -> None:

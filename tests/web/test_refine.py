@@ -57,6 +57,16 @@ def test_other_settings_give_the_bytes_of_a_whole_run_without_the_network(
     assert {entry["run"] for entry in report} == {begun[0]}
 
 
+def test_pymattings_methods_are_on_offer(client: Client, begun: tuple[str, list[str]]) -> None:
+    chosen = {"pictures": [0], "matting_method": "rw", "trust_mask": 0.1}
+    files, (entry,) = client.predict(run=begun[0], **chosen, api_name="/refine")
+    assert entry["error"] is None
+    assert entry["warnings"] == [
+        "With this matting method, trust_mask only counts where the model is in doubt beyond an outline."
+    ]
+    assert Path(files[0]).read_bytes() != Path(begun[1][0]).read_bytes()
+
+
 @pytest.mark.parametrize(
     "finish",
     [

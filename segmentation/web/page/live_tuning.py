@@ -52,7 +52,7 @@ class LiveTuning:
         except SettingsError as error:
             return self._screen.say(speaker(request)(error.message))
         latest = revision if type(revision) is int else None
-        run.corrections.set(index, run.corrections.get(index).with_marks_of(correction), latest)
+        run.corrections.change(index, lambda known: known.with_marks_of(correction), latest)
         return self._screen.nothing()
 
     def preview(self, selected: str, run: Run | None, live: bool, request: gr.Request, *values: Any) -> dict[Any, Any]:

@@ -1,6 +1,7 @@
 """A visitor's own mask and trimap of the selected picture."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -92,19 +93,17 @@ class OwnPlanes:
         try:
             (plane,) = uploaded_files([file], 1)
             index, path = self._picture(selected, pictures, run)
-            known = run.corrections.get(index) if run else waiting.of(path)
-            mask, trimap = (plane, known.trimap) if kind == "mask" else (known.mask, plane)
             # it is read now, so that the visitor learns at once if it does not fit
             size, limits = self._service.picture(str(path)).size, self._service.config.limits
-            notes = load_planes(NOTHING.with_files(*((plane, None) if kind == "mask" else (None, plane))), size, limits)
+            notes = load_planes(_with(kind, plane, NOTHING), size, limits).notes
         except SegmentationError as error:
             return {self.status: line(say(error.message))}
         touch_files([plane])
         if run:
-            run.corrections.set(index, known.with_files(mask, trimap))
+            run.corrections.change(index, partial(_with, kind, plane))
         else:
-            waiting = waiting.having(path, known.with_files(mask, trimap))
-        return self._shown(run, path, waiting, say, notes.notes)
+            waiting = waiting.having(path, _with(kind, plane, waiting.of(path)))
+        return self._shown(run, path, waiting, say, notes)
 
     def drop(
         self, selected: str, pictures: GalleryValue, run: Run | None, waiting: Waiting, request: gr.Request
@@ -116,7 +115,7 @@ class OwnPlanes:
         except SegmentationError as error:
             return {self.status: line(say(error.message))}
         if run:
-            run.corrections.set(index, run.corrections.get(index).with_files(None, None))
+            run.corrections.change(index, lambda known: known.with_files(None, None))
         else:
             waiting = waiting.having(path, NOTHING)
         return self._shown(run, path, waiting, say)
@@ -178,7 +177,11 @@ class OwnPlanes:
 LINK_DOES_NOT_FIT = Message("The strokes of the link do not fit this picture and were left out.")
 
 
+def _with(kind: Kind, plane: Path, known: Correction) -> Correction:
+    return known.with_files(*((plane, known.trimap) if kind == "mask" else (known.mask, plane)))
+
+
 def _index(selected: str, run: Run) -> int:
     """Number of the picture that the viewer shows."""
-    index = run.outcomes.picture_of(selected)  # not trusted: set by the client
-    return 0 if index is None else index
+    shown = run.outcomes.selected(selected)  # not trusted: set by the client
+    return shown[0] if shown else 0

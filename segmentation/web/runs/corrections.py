@@ -1,7 +1,7 @@
 """What a visitor says about each picture of a run: strokes, points, a box, and planes of their own."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from segmentation.corrections import NOTHING, Correction
@@ -29,12 +29,22 @@ class Corrections:
             correction: What is said about it now.
             revision: Grows with each correction that a page sends; by default, this is the latest.
         """
+        self.change(index, lambda _: correction, revision)
+
+    def change(self, index: int, change: Callable[[Correction], Correction], revision: int | None = None) -> None:
+        """Like `set`, for a part of what is said: another part may be changed at the same time.
+
+        Args:
+            index: Number of the picture.
+            change: Takes what is said so far, and returns what is said now.
+            revision: As for `set`.
+        """
         with self._lock:
             known = self._revisions.get(index, 0)
             if revision is not None and revision <= known:
                 return
             self._revisions[index] = known + 1 if revision is None else revision
-            self._by_picture.pop(index, None)
+            correction = change(self._by_picture.pop(index, NOTHING))
             if correction:
                 self._by_picture[index] = correction
 

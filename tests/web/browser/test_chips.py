@@ -11,7 +11,7 @@ from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, expect
 
 from tests import colours
-from tests.web.browser.browsing import SAVE, Watched
+from tests.web.browser.browsing import SAVE, Visitors, Visits, Watched
 from tests.web.conftest import Server
 
 pytestmark = pytest.mark.browser
@@ -20,15 +20,16 @@ SIZES = {"desktop": (1366, 768), "phone": (390, 844)}
 
 
 @pytest.fixture(params=SIZES)
-def page(browser: Browser, coloured_server: Server, request: pytest.FixtureRequest) -> Iterator[Watched]:
+def page(visitors: Visitors, coloured_server: Server, request: pytest.FixtureRequest) -> Iterator[Watched]:
     """The page with the model that tells colours apart, at the size of a laptop and of a phone."""
     width, height = SIZES[request.param]
-    context = browser.new_context(viewport={"width": width, "height": height}, has_touch=request.param == "phone")
-    watched = Watched(context.new_page(), coloured_server.url, "/?model=colours&alpha_matting=false")
-    yield watched
-    context.close()
-    assert watched.console == []
-    assert watched.off_host == []
+    visit = Visits(visitors, coloured_server.url)
+    yield visit(
+        "/?model=colours&alpha_matting=false",
+        viewport={"width": width, "height": height},
+        has_touch=request.param == "phone",
+    )
+    visit.end()
 
 
 @pytest.fixture

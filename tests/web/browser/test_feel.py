@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,10 @@ def test_settings_are_remembered_in_the_visitors_browser_alone(browser: Browser,
     context.close()
 
 
-def test_a_link_carries_model_and_settings(watched: Watched, server: Server) -> None:
+def test_a_link_carries_model_and_settings(visit: Callable[..., Watched], server: Server) -> None:
+    query = "/?model=modnet&alpha_matting_erode_size=5&background=%23ff0000&crop=true&size=512"
+    watched = visit(query, viewport={"width": 1400, "height": 900})
     page = watched.page
-    page.goto(f"{server.url}/?model=modnet&alpha_matting_erode_size=5&background=%23ff0000&crop=true&size=512")
     expect(page.locator("#model input")).to_have_value("MODNet portrait (modnet)")
     for section in ("matting", "background", "canvas", "effects", "output", "network"):
         watched.open(section)
@@ -144,8 +146,8 @@ def test_a_link_carries_model_and_settings(watched: Watched, server: Server) -> 
         ("?std=0", "std must not be 0"),
     ],
 )
-def test_a_link_that_cannot_be_followed_says_so(watched: Watched, server: Server, query: str, sentence: str) -> None:
-    watched.page.goto(server.url + query)
+def test_a_link_that_cannot_be_followed_says_so(visit: Callable[..., Watched], query: str, sentence: str) -> None:
+    watched = visit(f"/{query}", viewport={"width": 1400, "height": 900})
     expect(watched.page.locator("#status .line")).to_contain_text(sentence)
     expect(watched.page.locator("#model input")).to_have_value("U²-Net small (u2netp)")
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from segmentation.config import Config
 from tests import graphs
 from tests.hub import LoopbackHub
 from tests.models.hub_shapes import add_all
 from tests.repositories import scene, write_repository
-from tests.web.browser.browsing import SAVE, Watched, violations
+from tests.web.browser.browsing import SAVE, Visitors, Visits, Watched, violations
 from tests.web.conftest import Server, served
 
 pytestmark = pytest.mark.browser
@@ -51,21 +51,16 @@ def hub_server(
 
 
 @pytest.fixture
-def visit(browser: Browser, hub_server: Server) -> Iterator[Callable[..., Watched]]:
+def visit(visitors: Visitors, hub_server: Server) -> Iterator[Callable[..., Watched]]:
     """Opens the page as another visitor; nothing may go wrong on it, and it may ask no other host."""
-    visitors: list[tuple[BrowserContext, Watched]] = []
+    visits = Visits(visitors, hub_server.url, QUERY)
 
-    def come(query: str = QUERY, **wanted: Any) -> Watched:
+    def come(query: str | None = None, **wanted: Any) -> Watched:
         options: dict[str, Any] = {"viewport": {"width": 1366, "height": 768}, "accept_downloads": True} | wanted
-        context = browser.new_context(permissions=["clipboard-read", "clipboard-write"], **options)
-        visitors.append((context, Watched(context.new_page(), hub_server.url, query)))
-        return visitors[-1][1]
+        return visits(query, permissions=["clipboard-read", "clipboard-write"], **options)
 
     yield come
-    for context, _ in visitors:
-        context.close()
-    assert [watched.console for _, watched in visitors] == [[] for _ in visitors]
-    assert [watched.off_host for _, watched in visitors] == [[] for _ in visitors]
+    visits.end()
 
 
 @pytest.fixture

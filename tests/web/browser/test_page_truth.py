@@ -2,8 +2,8 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -48,14 +48,9 @@ def photos(small_photos: dict[str, Path]) -> dict[str, Path]:
 
 
 @pytest.fixture(params=SIZES, ids=[f"{w}x{h}" for w, h in SIZES])
-def sized(request: pytest.FixtureRequest, browser: Browser, server: Server) -> Any:
+def sized(request: pytest.FixtureRequest, visit: Callable[..., Watched]) -> Watched:
     width, height = request.param
-    context = browser.new_context(viewport={"width": width, "height": height}, has_touch=width < 500)
-    watched = Watched(context.new_page(), server.url)
-    yield watched
-    context.close()
-    assert watched.console == []
-    assert watched.off_host == []
+    return visit(viewport={"width": width, "height": height}, has_touch=width < 500)
 
 
 def test_the_picture_is_in_sight_while_any_of_its_controls_is(sized: Watched, photos: dict[str, Path]) -> None:

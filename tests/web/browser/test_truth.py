@@ -18,7 +18,7 @@ from segmentation.web.page.judging import SHOWN
 from tests.score.cases import REFERENCE, cases
 from tests.web.browser.browsing import Watched
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("remembered")]
 
 
 @pytest.fixture

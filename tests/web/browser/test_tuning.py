@@ -1,11 +1,14 @@
 """Tuning, looking closely, comparing, and taking away, in a real browser."""
 
+import contextlib
 import io
 import os
 import re
 import subprocess
 import sys
+import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,9 @@ from playwright.sync_api import Browser, expect
 
 from segmentation import Export, Session, Settings, load_image, predict, refine, save_export, save_png
 from segmentation.arrays import BACKGROUND, FOREGROUND, UNKNOWN
+from segmentation.batch import Outcome, run_batch
 from segmentation.picture.layout import layout_of
+from segmentation.web.runs import work
 from tests.web.browser.browsing import SAVE, Watched
 from tests.web.conftest import Server
 
@@ -32,7 +37,7 @@ def cut_out(photo: Path, session: Session, path: Path, **settings: Any) -> bytes
 
 
 @pytest.fixture
-def tried(watched: Watched, photos: dict[str, Path]) -> Watched:
+def tried(watched: Watched, photos: dict[str, Path], remembered: None) -> Watched:
     """Two photos cut out, and the matting settings open."""
     watched.add(photos["cheetah"], photos["chelsea"])
     watched.run(2)
@@ -163,18 +168,30 @@ def test_a_new_run_shows_its_own_pictures_after_the_last_one_was_tuned(tried: Wa
     assert address.endswith("lion-cutout.png")
 
 
-def test_an_example_joins_a_run_under_way(watched: Watched, photos: dict[str, Path]) -> None:
-    watched.choose("modnet")
-    watched.open("network")
-    watched.page.locator("#size textarea, #size input").fill("1024")
+def test_an_example_joins_a_run_under_way(
+    watched: Watched, photos: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(*arguments: Any, **options: Any) -> Iterator[Any]:
+        """A run that goes on for ever after its first picture."""
+        monkeypatch.setattr(work, "run_batch", run_batch)  # the next does not
+        with contextlib.closing(run_batch(*arguments, **options)) as events:
+            for event in events:
+                yield event
+                while isinstance(event, Outcome):
+                    time.sleep(0.05)
+                    yield None
+
+    monkeypatch.setattr(work, "run_batch", held)
     watched.add(*[photos["astronaut"]] * 4)
     watched.page.click("#run")
-    expect(watched.page.locator("#viewer .thumb").first).to_be_visible(timeout=30000)
-    first = watched.page.locator("#viewer .thumb img").first.get_attribute("src")
+    expect(watched.page.locator("#viewer .thumb")).to_have_count(1, timeout=60000)
+    first = watched.page.locator("#viewer .thumb img").first.get_attribute("data-source")
     watched.page.get_by_label("A lion").click()
     expect(watched.page.locator("#status .line")).to_contain_text("All 5 pictures are done", timeout=90000)
     expect(watched.page.locator("#viewer .thumb")).to_have_count(5)
-    sources = watched.page.locator("#viewer .thumb img").evaluate_all("nodes => nodes.map((node) => node.src)")
+    sources = watched.page.locator("#viewer .thumb img").evaluate_all(
+        "nodes => nodes.map((node) => node.dataset.source)"
+    )
     assert first in sources  # not done again
 
 
