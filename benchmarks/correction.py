@@ -1,15 +1,19 @@
 """Errors after 0, 1, 3 and 10 strokes on planted mistakes: painted alpha, painted mask with matting, and our strokes.
 
-`python -m benchmarks.correction TRUTH [--pictures DIR]`, where the folder TRUTH holds image/ and alpha/ as for
-`benchmarks.quality`. Each photograph gives one case of its own and one over another photograph, for each mistake that
-fits its subject; the network is a perfect one of 320 x 320 pixels but for the mistake. An oracle strokes as a person
-would: over the largest wrong region, along its medial axis, with a brush that fits it.
+`python -m benchmarks.correction TRUTH [NAMES] [--pictures=FOLDER]`, where the folder TRUTH holds image/ and alpha/ as
+for `benchmarks.quality`, and NAMES, separated by commas, are some of its photographs. Each gives cases of its own and
+over another photograph, one for each mistake that fits its subject; the network is a perfect one of 320 x 320 pixels
+but for the mistake. "No mistake" is the result without it. An oracle places each stroke on what is wrong then, as a
+person would: on the largest region, along its medial axis, with a brush that fits it, short of the ends; where
+something fine or soft was lost, ours solves all of it ("solve here"). Dabs are single points in the middle of the
+region, of half its width. Set OMP_NUM_THREADS=1.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +25,10 @@ from scipy.sparse.csgraph import dijkstra
 from skimage.morphology import skeletonize
 from skimage.segmentation import felzenszwalb
 
-from segmentation import Settings, refine
+from benchmarks.sides import table
+from segmentation import Result, refine
 from segmentation.corrections import Stroke, StrokeKind
+from segmentation.matting.alpha import warm_up
 from segmentation.matting.brush import distance_from
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_mask
@@ -31,8 +37,9 @@ from segmentation.picture.resize import resize
 from segmentation.score.mattes import MatteErrors, measure_mattes
 
 Plane = npt.NDArray[Any]
-Way = Literal["painted alpha", "painted mask, matted", "strokes"]
-WAYS: tuple[Way, ...] = ("painted alpha", "painted mask, matted", "strokes")
+Way = Literal["painted alpha", "painted mask, matted", "strokes", "dabs"]
+WAYS: tuple[Way, ...] = get_args(Way)
+OURS = "strokes", "dabs"
 COUNTS = 0, 1, 3, 10
 NETWORK = 320  # pixels of a side of the simulated network's output
 WRONG = 0.3  # error of alpha from which a person sees it
@@ -51,10 +58,12 @@ class Case:
     where: Plane = field(repr=False)  # bool (h, w): the planted mistake
 
 
-def cases(truth: Path) -> Iterator[Case]:
-    """All cases of a folder."""
+def cases(truth: Path, names: Collection[str] = ()) -> Iterator[Case]:
+    """All cases of a folder, or of the photographs with these names."""
     data = Path(skimage.__file__).parent / "data"
     for number, file in enumerate(sorted((truth / "image").iterdir())):
+        if names and file.stem not in names:
+            continue
         with Image.open(file) as opened:
             image = np.asarray(opened.convert("RGB"))
         with Image.open(truth / "alpha" / file.name) as opened:
@@ -122,33 +131,61 @@ def largest(region: Plane, pixels: int, most: float = 0.12) -> Plane | None:
     return labels == areas.argmax() if areas.max() >= 0.004 * pixels and areas.max() else None
 
 
-def next_stroke(alpha: Plane, truth: Plane, can_solve: bool) -> Stroke | None:
-    """A stroke over the largest wrong region, along its medial axis."""
+def next_stroke(alpha: Plane, truth: Plane, can_solve: bool, is_dab: bool = False) -> Stroke | None:
+    """A stroke over the largest wrong region, along its medial axis, or a dab of half its width in its middle.
+
+    Args:
+        alpha: What there is, 0..1.
+        truth: What should be.
+        can_solve: Whether the way has a brush for hair.
+        is_dab: Dab.
+    """
     error = alpha - truth
     wrong = np.abs(error) > WRONG
-    labels, count = ndimage.label(~opened(~wrong, 2), np.ones((3, 3)))
+    if can_solve and not is_dab:
+        hair = lost_hair(error, wrong, truth)
+        if hair is not None:
+            return along(hair, "solve")
+    region = heaviest(~opened(~wrong, 2), error)
+    if region is None or region.sum() < 12:
+        return None
+    kind: StrokeKind = "keep" if error[region].sum() < 0 else "remove"
+    if not is_dab:
+        return along(region, kind)
+    depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
+    return Stroke(kind, max(1.0, float(depth.max()) / 2), ((float(x) + 0.5, float(y) + 0.5),))
+
+
+def lost_hair(error: Plane, wrong: Plane, truth: Plane) -> Plane | None:
+    """The heaviest wrong region, gaps included, if it is something fine or soft that was lost."""
+    cluster = heaviest(~opened(~wrong, min(truth.shape) / 50), error)
+    if cluster is None or error[cluster].sum() > 0:
+        return None
+    soft = np.mean((truth[cluster] > 0.1) & (truth[cluster] < 0.9))
+    gaps = np.mean(truth[cluster] <= 0.1)
+    return cluster if soft > 0.4 or gaps > 0.25 else None
+
+
+def heaviest(region: Plane, error: Plane) -> Plane | None:
+    """The connected part of a region with the largest error."""
+    labels, count = ndimage.label(region, np.ones((3, 3)))
     if not count:
         return None
-    weight = ndimage.sum_labels(np.abs(error), labels, range(1, count + 1))
-    region = labels == 1 + int(np.argmax(weight))
-    if region.sum() < 12:
-        return None
-    soft = np.mean((truth[region] > 0.1) & (truth[region] < 0.9))
-    kind: StrokeKind = "keep" if error[region].sum() < 0 else "remove"
-    if can_solve and soft > 0.4:
-        kind = "solve"
+    return np.asarray(labels == 1 + int(np.argmax(ndimage.sum_labels(np.abs(error), labels, range(1, count + 1)))))
+
+
+def along(region: Plane, kind: StrokeKind) -> Stroke:
+    """A stroke along the medial axis of a region, of a radius that fits it; to solve, of one that covers it."""
     depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
     path = longest_path(skeletonize(region))
-    ys, xs = path[:, 0], path[:, 1]
-    radius = float(np.mean(depth[ys, xs]))
-    if kind == "solve":
-        radius = float(np.max(depth[ys, xs])) * 1.2
-    else:
-        inner = depth[ys, xs] >= 0.7 * radius  # a person stops short of the ends
+    depths = depth[path[:, 0], path[:, 1]]
+    radius = float(depths.max()) * 1.2 if kind == "solve" else float(depths.mean())
+    if kind != "solve":
+        inner = depths >= 0.7 * radius  # a person stops short of the ends
         path = path[np.argmax(inner) : len(path) - np.argmax(inner[::-1])]
-    step = max(1, int(radius / 2))
-    points = [(float(x) + 0.5, float(y) + 0.5) for y, x in path[:: min(step, max(1, len(path) - 1))]]
-    return Stroke(kind, max(1.0, radius), tuple(points))
+    step = min(max(1, int(radius / 2)), max(1, len(path) - 1))
+    return Stroke(kind, max(1.0, radius), tuple((float(x) + 0.5, float(y) + 0.5) for y, x in path[::step]))
 
 
 def longest_path(skeleton: Plane) -> Plane:
@@ -189,34 +226,38 @@ def painted(plane: Plane, strokes: list[Stroke]) -> Plane:
     return np.rint(plane).astype(np.uint8)
 
 
-def corrected(case: Case, way: Way, strokes: list[Stroke], base: Any, settings: Settings) -> Any:
-    """The result of a way."""
-    if way == "strokes":
-        return refine(case.picture, case.probability, settings, strokes=strokes, base=base.solved)
+def corrected(case: Case, way: Way, strokes: list[Stroke], before: Result) -> Result:
+    """The result of a way.
+
+    Args:
+        case: The case.
+        way: The way.
+        strokes: All strokes.
+        before: The result before the last of them, or without any.
+    """
+    if way in OURS:
+        return refine(case.picture, case.probability, strokes=strokes, base=before.solved)
     if way == "painted alpha":
-        return type(base)(
-            **{**{name: getattr(base, name) for name in base.__slots__}, "alpha": painted(base.alpha, strokes)}
-        )
+        return replace(before, alpha=painted(before.alpha, strokes))
     mask = painted(to_mask(case.probability, case.picture.size), strokes)
-    seen = resize(mask.astype(np.float32) / 255, (NETWORK, NETWORK), "box")
-    return refine(case.picture, seen, settings, mask=mask)
+    seen = resize((mask / np.float32(255)).astype(np.float32), (NETWORK, NETWORK), "box")
+    return refine(case.picture, seen, mask=mask)
 
 
-def measured(case: Case, way: Way, settings: Settings, folder: Path | None) -> dict[int, MatteErrors]:
+def measured(case: Case, way: Way, folder: Path | None) -> dict[int, MatteErrors]:
     """Errors by number of strokes."""
-    base = refine(case.picture, case.probability, settings)
+    base = refine(case.picture, case.probability)
     result, strokes, errors = base, list[Stroke](), dict[int, MatteErrors]()
-    everywhere = np.ones(case.truth.shape, bool)
     for count in range(max(COUNTS) + 1):
         if count in COUNTS:
-            errors[count] = measure_mattes(result.alpha / np.float32(255), case.truth, everywhere)
+            errors[count] = measure_mattes(result.alpha / np.float32(255), case.truth)
             if folder:
-                name = f"{case.name}-{case.mistake}-{way}-{count}".replace(" ", "_")
-                show(case, result.alpha, strokes).save(folder / f"{name}.png")
-        stroke = next_stroke(result.alpha / 255.0, case.truth, way == "strokes")
+                name = f"{case.name}, {case.mistake}, {way}, {count}.png"
+                show(case, result.alpha, strokes).save(folder / name.replace(", ", "-").replace(" ", "_"))
+        stroke = next_stroke(result.alpha / 255.0, case.truth, way == "strokes", way == "dabs")
         if stroke is not None and count < max(COUNTS):
             strokes.append(stroke)
-            result = corrected(case, way, strokes, base, settings)
+            result = corrected(case, way, strokes, result if way in OURS else base)
     return errors
 
 
@@ -232,3 +273,47 @@ def show(case: Case, alpha: Plane, strokes: list[Stroke]) -> Image.Image:
     over = (share * case.picture.rgb + (1 - share) * (60, 160, 60)).astype(np.uint8)
     grey = [np.dstack([plane] * 3) for plane in (alpha, np.rint(case.truth * 255).astype(np.uint8))]
     return Image.fromarray(np.hstack([pixels, over, *grey]))
+
+
+def row(name: str, errors: list[dict[int, MatteErrors]]) -> list[str]:
+    """Means of SAD, MSE x 1000 and gradient error by number of strokes."""
+    cells = [name]
+    for count in COUNTS:
+        means = np.mean([(each[count].sad, 1000 * each[count].mse, each[count].gradient) for each in errors], 0)
+        cells.append(" / ".join(f"{value:.2f}" for value in means))
+    return cells
+
+
+def main() -> None:
+    options, arguments = list[str](), list[str]()
+    for argument in sys.argv[1:]:
+        (options if argument.startswith("--pictures=") else arguments).append(argument)
+    if not arguments or not (Path(arguments[0]) / "image").is_dir():
+        sys.exit("usage: python -m benchmarks.correction TRUTH [NAMES] [--pictures=FOLDER]")
+    folder = Path(options[0].partition("=")[2]) if options else None
+    warm_up()
+    errors: dict[tuple[str, str], list[dict[int, MatteErrors]]] = {}
+    better = 0
+    for case in cases(Path(arguments[0]), arguments[1].split(",") if len(arguments) > 1 else ()):
+        perfect = refine(case.picture, resize(case.truth, (NETWORK, NETWORK), "box"))
+        floor = measure_mattes(perfect.alpha / np.float32(255), case.truth)
+        of_way: dict[str, dict[int, MatteErrors]] = {"no mistake": dict.fromkeys(COUNTS, floor)}
+        of_way |= {way: measured(case, way, folder) for way in WAYS}
+        better += of_way["strokes"][3].sad <= of_way["painted alpha"][3].sad
+        for way, each in of_way.items():
+            errors.setdefault((case.mistake, way), []).append(each)
+        print(case.name, case.mistake, *(f"{way} {each[3].sad:.2f}" for way, each in of_way.items()), flush=True)
+    mistakes = list(dict.fromkeys(mistake for mistake, _ in errors))
+    ways = list(dict.fromkeys(way for _, way in errors))
+    head = ["SAD / MSE / gradient after", *(f"{count} strokes" for count in COUNTS)]
+    for mistake in mistakes:
+        print(f"\n**{mistake}** ({len(errors[mistake, ways[0]])} cases)\n")
+        print(table(head, [row(way, errors[mistake, way]) for way in ways]))
+    together = {way: [each for mistake in mistakes for each in errors[mistake, way]] for way in ways}
+    print(f"\n**all** ({len(together[ways[0]])} cases)\n")
+    print(table(head, [row(way, together[way]) for way in ways]))
+    print(f"\nAfter 3 strokes ours were no worse than painted alpha in SAD in {better} of {len(together[ways[0]])}.")
+
+
+if __name__ == "__main__":
+    main()

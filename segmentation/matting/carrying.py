@@ -20,15 +20,15 @@ from segmentation.picture.resize import resize
 CORE = 0.5  # of the radius: up to there a stroke is certain, beyond it leaves the edge to the picture
 CARRY = 8.0  # radii that a stroke may be carried
 LEAST = 24  # pixels that any stroke may be carried
-NEAR = 4.0  # radii: standard deviation of nearness in space
+NEAR = 5.0  # radii: standard deviation of nearness in space
 LIKE = 24.0  # levels: standard deviation of nearness in colour
 SAMPLES = 32  # colours of a stroke that others are compared with
 CELLS = 8_000  # at most, about
 FINE = 0.25  # of the radius: the least size of a cell
-VOTE = 4.0  # logarithm of the odds of what was solved before, where no stroke is near
+VOTE = 3.0  # logarithm of the odds of what was solved before, where no stroke is near
 TRUST = 0.03  # weight of votes and colours on a cell
 FADE = 0.75  # how much of it goes where a stroke is
-ROUNDS = 2  # the second takes the colours from the answer of the first
+ROUNDS = 3  # each takes the colours from the answer of the one before
 BINS, BLUR = 32, 1.5  # of the histograms of colours: bins a channel, and their smoothing in bins
 STRONGEST = 5.0  # the most that colours may say, as a logarithm of odds
 
