@@ -14,9 +14,12 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from segmentation import Settings, load_image
+from segmentation import Session, Settings, load_image
 from segmentation.matting import estimators
+from segmentation.models.finder import ModelFinder
 from segmentation.models.patch import NODE
+from segmentation.models.spec import ModelSpec
+from segmentation.network.session import load_configured
 from segmentation.recipe import DEFAULTS, EXPORT, SETTINGS, Recipe, save_recipe
 from segmentation.settings import Export
 from tests import colours, graphs
@@ -160,6 +163,42 @@ def test_every_setting_has_a_flag_that_is_tried_here() -> None:
     assert all(value != DEFAULTS[name] for name, (_, value) in FLAGS.items())
 
 
+@pytest.fixture(scope="module")
+def steep_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with that network."""
+    folder = tmp_path_factory.mktemp("steep")
+    steep(folder / "steep.onnx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kept() -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture
+def loaded_once(kept: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands share what was read and loaded: the processes for that take longer than all else they do."""
+
+    find = ModelFinder.of
+
+    def of(*arguments: Any) -> ModelFinder:
+        if "" not in kept:
+            kept[""] = find(*arguments)
+        finder: ModelFinder = kept[""]
+        return finder
+
+    def load(spec: ModelSpec, *arguments: Any, **options: Any) -> Session:
+        key = repr(spec)
+        if key not in kept:
+            kept[key] = load_configured(spec, *arguments, **options)
+        found: Session = kept[key]
+        return found
+
+    monkeypatch.setattr(ModelFinder, "of", of)
+    monkeypatch.setattr("segmentation.commands.cut.load_configured", load)
+
+
 def steep(path: Path) -> Path:
     """A network of any size whose answer is not proportional to its input, so that mean, std and size matter."""
     size = "height", "width"
@@ -191,10 +230,13 @@ def test_a_flag_about_the_file_does_what_the_setting_does(coloured: Path, out: P
     assert by_flag.read_bytes() != without.read_bytes()
 
 
+@pytest.mark.usefixtures("loaded_once")
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_flag_does_what_the_setting_does(models: Path, out: Path, tmp_path: Path, name: str) -> None:
+def test_a_flag_does_what_the_setting_does(
+    steep_models: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SEGMATTE_MODELS_DIR", str(steep_models))
     flag, value = FLAGS[name]
-    steep(models / "steep.onnx")
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:100, :150]
     share = np.clip((28 - np.hypot(y - 50, x - 75)) / 8 + 0.5, 0, 1)[..., None]

@@ -18,6 +18,7 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from segmentation.config import Config
+from segmentation.matting.alpha import warm_up
 from segmentation.network.recovery import Answer
 from segmentation.web.page.page import build_page
 from segmentation.web.runs.service import Service
@@ -60,6 +61,7 @@ def coloured_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 def served(config: Config, uploads: Path) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(uploads))
+        warm_up()  # where the kernels were never compiled, the first run on a page would take half a minute
         service = Service(config)
         page = build_page(service)
         _, url, _ = launch(
