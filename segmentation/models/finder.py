@@ -125,9 +125,8 @@ class ModelFinder:
                 )
             )  # fmt: skip
         self._check(reference)
-        with self._lock:
-            if name in self._known:  # pinned, and allowed when it was inspected
-                return self._known[name]
+        if kept := self._kept(name):  # pinned, and allowed when it was inspected
+            return kept
         found = find_model(reference, self._registered, self._most_bytes)
         self._check_repository(found.repository)
         return self._once(found.spec.id, lambda: self._on_hub(found, on_progress))
@@ -157,15 +156,20 @@ class ModelFinder:
             found.notes,
         )
 
+    def _kept(self, key: str) -> Inspection | None:
+        """The inspection with that key, which becomes the last to be dropped; None if there is none."""
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+            return self._known.get(key)
+
     def _once(self, key: str, read: Callable[[], Inspection]) -> Inspection:
         """The inspection with that key, made by the first who asks; the others wait."""
         with self._lock:
             reading = self._reading.setdefault(key, threading.Lock())
         with reading:
-            with self._lock:
-                if key in self._known:
-                    self._known.move_to_end(key)
-                    return self._known[key]
+            if kept := self._kept(key):
+                return kept
             try:
                 found = read()
                 with self._lock:

@@ -188,6 +188,18 @@ def test_a_folder_offers_its_variants(tmp_path: Path) -> None:
         inspect_folder(tmp_path / "r" / "nothing")
 
 
+def test_a_graph_is_found_among_many_other_files(tmp_path: Path) -> None:
+    folder = write_repository("imagenet", tmp_path / "r")
+    graphs.with_external_data(folder / "onnx" / "big.onnx")
+    for number in range(250):  # sorted before the graphs
+        (folder / f"IMG_{number}.jpg").touch()
+    inspection = inspect_folder(folder, "onnx/big.onnx")
+    sizes = {file.path: file.size for file in inspection.files}
+    parts = ("onnx/big.onnx", "onnx/big.onnx.data")
+    assert sizes["onnx/big.onnx"] == sum((folder / part).stat().st_size for part in parts)
+    assert "onnx/model.onnx" in sizes
+
+
 def test_configuration_beside_the_graph_counts(tmp_path: Path) -> None:
     folder = write_repository("half_unit", tmp_path / "r")
     for name in ("preprocessor_config.json", "config.json"):

@@ -66,8 +66,9 @@ def the_only(spec: ModelSpec) -> Variant:
 
 
 def _files(folder: Path) -> list[SizedFile]:
-    """The files of a folder, as far as they are few and near."""
-    paths = sorted(path for path in folder.rglob("*") if len(path.relative_to(folder).parts) <= _DEEPEST)
+    """The files of a folder, as far as they are few and near; graphs and their data before others."""
+    near = (path for path in folder.rglob("*") if len(path.relative_to(folder).parts) <= _DEEPEST)
+    paths = sorted(near, key=lambda path: (".onnx" not in path.name, path))
     files = [path for path in paths[:_MOST_FILES] if path.is_file()]
     return [SizedFile(path.relative_to(folder).as_posix(), path.stat().st_size) for path in files]
 
