@@ -119,8 +119,9 @@ def test_the_gradio_client_example_runs(server: Server, folder: Path) -> None:
     code = block(API, "python", "from gradio_client") + block(API, "python", "/refine")
     code = code.replace("http://127.0.0.1:7860", server.url)
     lines = run([sys.executable, "-c", code], folder).splitlines()
-    assert "cat.jpg ['cat-cutout.png'] [] None" in lines
-    assert "dog.png ['dog-cutout.png'] [] None" in lines
+    for name in ("cat.jpg", "dog.png"):  # u2netp is in doubt over parts of both
+        cut = rf"{re.escape(name)} \['{name[:3]}-cutout\.png'\] \[('The model is unsure about [^']+')?\] None"
+        assert [line for line in lines if re.fullmatch(cut, line)], lines
     assert lines[-1].startswith("['dog-cutout.jpg'] {'decode':")
     assert "network" not in lines[-1]
 
