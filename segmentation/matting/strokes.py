@@ -215,7 +215,7 @@ def _solve(canvas: Canvas, zone: _Zone, settings: Settings, max_unknown: int, ha
     matte = estimate_alpha(
         image,
         local,
-        mask=zone.target,
+        mask=np.where(local == UNKNOWN, zone.target, local),  # all there is if one side is nowhere near
         trust=settings.trust_mask,
         method=settings.matting_method,
         max_unknown=min(max_unknown, MAX_UNKNOWN),
