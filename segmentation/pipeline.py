@@ -464,6 +464,7 @@ def _drawn(
         alpha=canvas.alpha,
         foreground=picture.rgb if canvas.foreground is None else canvas.foreground,
         marks=canvas.marks,
+        warnings=tuple(dict.fromkeys((*base.warnings, *canvas.warnings))),
     )
 
 
