@@ -11,7 +11,7 @@ region, of half its width. Set OMP_NUM_THREADS=1.
 
 import sys
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -26,7 +26,7 @@ from skimage.morphology import skeletonize
 from skimage.segmentation import felzenszwalb
 
 from benchmarks.sides import table
-from segmentation import Result, refine
+from segmentation import refine
 from segmentation.corrections import Stroke, StrokeKind
 from segmentation.matting.alpha import warm_up
 from segmentation.matting.brush import distance_from
@@ -226,38 +226,32 @@ def painted(plane: Plane, strokes: list[Stroke]) -> Plane:
     return np.rint(plane).astype(np.uint8)
 
 
-def corrected(case: Case, way: Way, strokes: list[Stroke], before: Result) -> Result:
-    """The result of a way.
-
-    Args:
-        case: The case.
-        way: The way.
-        strokes: All strokes.
-        before: The result before the last of them, or without any.
-    """
-    if way in OURS:
-        return refine(case.picture, case.probability, strokes=strokes, base=before.solved)
-    if way == "painted alpha":
-        return replace(before, alpha=painted(before.alpha, strokes))
-    mask = painted(to_mask(case.probability, case.picture.size), strokes)
-    seen = resize((mask / np.float32(255)).astype(np.float32), (NETWORK, NETWORK), "box")
-    return refine(case.picture, seen, mask=mask)
-
-
 def measured(case: Case, way: Way, folder: Path | None) -> dict[int, MatteErrors]:
     """Errors by number of strokes."""
     base = refine(case.picture, case.probability)
+    mask = to_mask(case.probability, case.picture.size)
     result, strokes, errors = base, list[Stroke](), dict[int, MatteErrors]()
+    seen = mask if way == "painted mask, matted" else base.alpha  # by the person who paints
     for count in range(max(COUNTS) + 1):
         if count in COUNTS:
-            errors[count] = measure_mattes(result.alpha / np.float32(255), case.truth)
+            alpha = seen
+            if way == "painted mask, matted" and count:
+                small = resize((seen / np.float32(255)).astype(np.float32), (NETWORK, NETWORK), "box")
+                alpha = refine(case.picture, small, mask=seen).alpha
+            elif not count:
+                alpha = base.alpha
+            errors[count] = measure_mattes(alpha / np.float32(255), case.truth)
             if folder:
                 name = f"{case.name}, {case.mistake}, {way}, {count}.png"
-                show(case, result.alpha, strokes).save(folder / name.replace(", ", "-").replace(" ", "_"))
-        stroke = next_stroke(result.alpha / 255.0, case.truth, way == "strokes", way == "dabs")
+                show(case, alpha, strokes).save(folder / name.replace(", ", "-").replace(" ", "_"))
+        stroke = next_stroke(seen / 255.0, case.truth, way == "strokes", way == "dabs")
         if stroke is not None and count < max(COUNTS):
             strokes.append(stroke)
-            result = corrected(case, way, strokes, result if way in OURS else base)
+            if way in OURS:
+                result = refine(case.picture, case.probability, strokes=strokes, base=result.solved)
+                seen = result.alpha
+            else:
+                seen = painted(seen, [stroke])
     return errors
 
 

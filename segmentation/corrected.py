@@ -51,6 +51,8 @@ class Known:
     bases: Bases
     name: object
     """The picture's, among those of the bases."""
+    always: bool = False
+    """Keep what is solved without strokes too, for those that may follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,7 @@ def refine_source(
     )
     points = () if source.is_pointed else correction.points
     box = None if source.is_pointed else correction.box
-    if known is None or not correction.strokes:
+    if known is None or not (correction.strokes or known.always):
         return solve(strokes=correction.strokes, points=points, box=box)
     name = known.name, picture.size, max_unknown, source.true_alpha
     key = key_of(name, settings, source.probability, source.mask, source.trimap)

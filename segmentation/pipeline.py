@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from segmentation.arrays import RGB, RGBA, UNKNOWN, Alpha, Mask, ProbabilityMap, Size, Trimap
 from segmentation.corrections import Box, Point, Prompt, Stroke
@@ -34,6 +35,7 @@ from segmentation.settings import Settings
 
 NO_TRUST = Message("With this matting method, trust_mask only counts where the model is in doubt beyond an outline.")
 NO_SUBJECT = Message("No subject found. Try another model.")
+DOUBT = "The model is unsure about {share:.0%} of the subject: keep or remove it with a stroke."
 FOUND = 0.5  # a probability map that never reaches this contains no subject
 UNSURE = 0.05  # share of the subject in doubt above which that is worth a warning
 WIDE = 0.4  # share of the picture above which an uncertain band is more than an outline
@@ -99,7 +101,9 @@ class Solved:
     foreground: RGB
     warnings: tuple[str, ...]
     doubt: npt.NDArray[np.bool_] | None
+    """Before any stroke."""
     doubt_share: float
+    """Before any stroke."""
     marks: npt.NDArray[np.uint8] | None
     """What the strokes say of each pixel; None without strokes."""
 
@@ -373,7 +377,10 @@ def refine(
     if len(base.strokes) < len(strokes):
         with _stage("strokes", timings, on_stage):
             solved = _drawn(picture, base, strokes, settings, max_unknown, is_found)
+    doubt, doubt_share = _left_in_doubt(solved)
     alpha, warnings = solved.alpha, solved.warnings
+    if doubt_share > UNSURE:
+        warnings = (Message(DOUBT, share=doubt_share), *warnings)
     if picture.opacity is not None:
         alpha = multiply_opacity(alpha, picture.opacity)
     if points or box:
@@ -392,8 +399,8 @@ def refine(
         solved.foreground,
         timings,
         warnings,
-        doubt=solved.doubt,
-        doubt_share=solved.doubt_share,
+        doubt=doubt,
+        doubt_share=doubt_share,
         solved=solved,
     )
 
@@ -457,7 +464,24 @@ def _drawn(
         alpha=canvas.alpha,
         foreground=picture.rgb if canvas.foreground is None else canvas.foreground,
         marks=canvas.marks,
+        warnings=tuple(dict.fromkeys((*base.warnings, *canvas.warnings))),
     )
+
+
+def _left_in_doubt(solved: Solved) -> tuple[npt.NDArray[np.bool_] | None, float]:
+    """Where and how much doubt is left: regions of it that a stroke has touched are settled."""
+    doubt, share = solved.doubt, solved.doubt_share
+    if doubt is None or solved.marks is None:
+        return doubt, share
+    marked = resize((solved.marks > 0).view(np.uint8), (doubt.shape[0], doubt.shape[1]), "box") > 0
+    regions, count = ndimage.label(doubt, np.ones((3, 3)))
+    settled = np.zeros(count + 1, bool)
+    settled[regions[marked]] = True
+    left = doubt & ~settled[regions]
+    cells, before = int(np.count_nonzero(left)), int(np.count_nonzero(doubt))
+    if cells in (0, before) or not share:
+        return (left, share) if cells else (None, 0.0)
+    return left, cells / (cells + before / share - before)
 
 
 def _as_certain(alpha: Alpha) -> Trimap:
@@ -606,13 +630,6 @@ def _matte(
         true_alpha=true_alpha,
     )
     warnings += matte.warnings
-    if matte.doubt_share > UNSURE:
-        warnings.append(
-            Message(
-                "The model is unsure about {share:.0%} of the subject: keep or remove it with a stroke.",
-                share=matte.doubt_share,
-            )
-        )
     if eroded_by < erode_size and matte.unknown:
         warnings.append(
             Message(
@@ -623,7 +640,7 @@ def _matte(
             )
         )
     share = float(np.count_nonzero(trimap == UNKNOWN)) / trimap.size
-    if share > WIDE and not matte.warnings:
+    if share > WIDE and not is_given and not matte.warnings:
         warnings.append(
             Message(
                 "The uncertain band covers {share:.0%} of the picture: lower alpha_matting_erode_size, or try a "

@@ -8,7 +8,7 @@ same whether strokes come one at a time or all at once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from segmentation.matting.alpha import estimate_alpha
 from segmentation.matting.brush import Box, Plane, box_around, distance_from
 from segmentation.matting.carrying import CORE, KEPT, REMOVED, SOLVE, Carried, Marks, carry
 from segmentation.matting.foreground import estimate_foreground
+from segmentation.messages import Message
 from segmentation.picture.resize import resize_window
 from segmentation.settings import Settings
 
@@ -28,6 +29,9 @@ BAND = 1.5  # cells, and PIXELS more, on either side of a new outline that are s
 PIXELS = 2
 CONTEXT = 8  # pixels around what is solved again over which it is faded in; at least a cell
 MAX_UNKNOWN = 20_000  # pixels solved for a stroke by "fast"
+SMALLER = Message(
+    "A stroke changes too much to be solved at full size, so it was solved at a smaller one; draw with a smaller brush."
+)
 HARD = 2.0  # contrast of an edge without matting
 
 VALUES: dict[StrokeKind, int] = {"keep": FOREGROUND, "remove": BACKGROUND, "solve": UNKNOWN}
@@ -47,6 +51,8 @@ class Canvas:
     """The subject's own colours; None to leave them as they are."""
     marks: Marks
     """KEPT, REMOVED and SOLVE where the cores of strokes said so, the later over the earlier; else 0."""
+    warnings: list[str] = field(default_factory=list)
+    """Sentences about deviations from the settings, each once."""
 
     @property
     def size(self) -> Size:
@@ -215,12 +221,14 @@ def _solve(canvas: Canvas, zone: _Zone, settings: Settings, max_unknown: int, ha
     matte = estimate_alpha(
         image,
         local,
-        mask=zone.target,
+        mask=np.where(local == UNKNOWN, zone.target, local),  # all there is if one side is nowhere near
         trust=settings.trust_mask,
         method=settings.matting_method,
         max_unknown=min(max_unknown, MAX_UNKNOWN),
         weight=zone.weight,
     )
+    if settings.matting_method != "fast" and matte.working_size != local.shape and SMALLER not in canvas.warnings:
+        canvas.warnings.append(SMALLER)
     solved = np.clip((matte.alpha - 0.5) * HARD + 0.5, 0, 1) if hard else matte.alpha
     before[:] = np.rint(before + zone.share * (255 * solved - before))
     if canvas.foreground is not None:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from segmentation import Settings, load_registry, refine
+from segmentation import Settings, Stroke, load_registry, refine
 from segmentation.matting.alpha import Matte, estimate_alpha
 from segmentation.matting.doubt import decide
 from segmentation.matting.mask import to_mask
@@ -179,3 +179,19 @@ def test_any_size_is_decided(shape: tuple[int, int]) -> None:
 def test_the_registry_says_which_networks_give_opacity() -> None:
     registry = load_registry()
     assert {model for model in registry if registry[model].output.true_alpha} == {"modnet", "birefnet-matting"}
+
+
+def test_a_stroke_settles_the_doubt_that_it_touches() -> None:
+    image, _, output = scene()
+    picture = Picture(image)
+    unsure = refine(picture, output)
+    assert unsure.doubt is not None
+    kept = Stroke("keep", 5, ((170.0, 120.0), (230.0, 120.0)))
+    left = refine(picture, output, strokes=[kept])
+    assert left.doubt is not None
+    assert not left.doubt[left.doubt.shape[0] * 100 // SIZE[0] : left.doubt.shape[0] * 140 // SIZE[0]].any()
+    assert np.array_equal(left.doubt[: left.doubt.shape[0] // 4], unsure.doubt[: left.doubt.shape[0] // 4])
+    assert 0 < left.doubt_share < unsure.doubt_share
+    both = refine(picture, output, strokes=[kept, Stroke("remove", 5, ((260.0, 45.0),))])
+    assert (both.doubt, both.doubt_share) == (None, 0.0)
+    assert not [warning for warning in both.warnings if "unsure" in warning]

@@ -10,7 +10,9 @@ from scipy.ndimage import gaussian_filter
 from segmentation import Result, Settings, refine
 from segmentation.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from segmentation.corrections import Stroke
+from segmentation.matting.alpha import estimate_alpha
 from segmentation.matting.brush import distance_from
+from segmentation.matting.strokes import SMALLER
 from segmentation.picture.picture import Picture
 from segmentation.pipeline import NO_SUBJECT
 from segmentation.settings import Method
@@ -263,3 +265,15 @@ def test_distances_from_a_line() -> None:
     assert np.abs(np.repeat(np.repeat(cells, 2, 0), 2, 1) - expected)[near].max() < 3
     part = np.s_[20:50, 30:60]
     assert np.abs(distance_from(stroke, part) - expected[part])[near[part]].max() < 0.75
+
+
+def test_a_stroke_that_is_solved_smaller_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = Settings(matting_method="closed-form")
+    base = cut(settings=exact).solved
+    wide, small = Stroke("solve", 25, ((60.0, 65.0),)), Stroke("solve", 3, ((70.0, 65.0),))
+    assert cut(wide, settings=exact).warnings == ()
+    defaults = estimate_alpha.__kwdefaults__
+    assert defaults
+    monkeypatch.setitem(defaults, "max_bytes", 600_000)  # of memory
+    assert cut(wide, small, settings=exact, base=base).warnings == (SMALLER,)
+    assert cut(small, settings=exact, base=base).warnings == ()

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -144,6 +145,25 @@ def test_a_stroke_is_followed_at_screen_size_and_in_full(server: Server, service
     assert service.share_of(run, PLAIN, None) == (0, 1)
     panel.follow(run, PLAIN)
     assert run.outcomes.made_by[0] == MadeBy(PLAIN, None)
+
+
+def test_a_further_stroke_solves_only_its_neighbourhood_and_gives_the_same_bytes(
+    server: Server, service: Service, panel: Panel
+) -> None:
+    matted = Recipe.of("bright.onnx", {})
+    run = done(service, service.new_run([upload(server, "1")], matted))
+    assert run.predictions.bases.nbytes == 0
+    without = run.predictions.nbytes
+    for correction in (KEPT, replace(KEPT, strokes=KEPT.strokes + REMOVED.strokes), KEPT):
+        panel.correct(run, "0 ", correction.as_json())
+        panel.follow(run, matted)
+        assert run.predictions.nbytes >= without + run.predictions.bases.nbytes > without  # in full, and on the screen
+        whole = done(service, service.new_run([upload(server, "1")], matted, corrections={0: correction}))
+        ((_, ours),), ((_, theirs),) = run.outcomes.cutouts, whole.outcomes.cutouts
+        assert ours.file.read_bytes() == theirs.file.read_bytes()
+    assert "matting" not in run.outcomes.reports[0].seconds
+    run.predictions.clear()
+    assert run.predictions.bases.nbytes == 0
 
 
 def test_without_live_tuning_a_stroke_is_followed_with_the_settings_that_the_picture_has(

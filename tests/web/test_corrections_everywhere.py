@@ -21,7 +21,7 @@ from segmentation.web.runs.archive import write_archive
 from tests.web.conftest import Server
 
 MODEL = "bright.onnx"
-STROKES = (Stroke("keep", 4.0, ((12.0, 12.0), (14.5, 40.0))), Stroke("remove", 5.0, ((70.0, 30.0),)))
+STROKES = (Stroke("keep", 4.0, ((12.0, 12.0), (14.5, 40.0))), Stroke("remove", 3.0, ((70.0, 30.0),)))
 SAID = [stroke.as_json() for stroke in STROKES]
 FILE = {"meta": {"_type": "gradio.FileData"}}
 

@@ -81,7 +81,7 @@ def make_preview(
         settings,
         correction.scaled(max(small.picture.size) / max(small.size)),
         max_unknown=MAX_UNKNOWN,
-        known=Known(run.predictions.bases, run.predictions.sources[index]),
+        known=Known(run.predictions.bases, run.predictions.sources[index], always=True),
     )
     results = {each.label: each for each in subjects_of(replace(whole, label=label), settings)}
     result = results.get(cutout.label, next(iter(results.values())))
