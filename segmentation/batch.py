@@ -1,7 +1,7 @@
 """Many pictures, decoded, segmented and encoded in parallel, each failing on its own; files, reports and ZIP."""
 
 from collections.abc import Collection, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from segmentation.bases import Bases
 from segmentation.corrected import NO_MODEL, Known, load_planes, needs_network, no_prediction, refined, sources_of
 from segmentation.corrections import NOTHING, Correction, check_inside
 from segmentation.cutout_files import Cutout, save_for_viewer, save_thumbnail
-from segmentation.errors import SegmentationError
+from segmentation.errors import ImageError, MattingError, SegmentationError
 from segmentation.messages import Message
 from segmentation.network.watchdog import Cancelled
-from segmentation.outputs import Namer, Outputs, cutout_names
+from segmentation.outputs import InTheWayError, Namer, Outputs, cutout_names
 from segmentation.parallel import Events, in_parallel
 from segmentation.picture.export import save_export
 from segmentation.picture.layout import layout_of
@@ -157,9 +157,11 @@ class _Job:
         draft = ReportDraft(Report(source.name, *about))
         cutouts: list[Cutout] = []
         prediction: Prediction | None = None
+        is_lasting = False
         try:
             if self.outputs:  # before the work, not after
                 self.outputs.check(index, [self._file(index, label) for label in self._labels(index, has_network)])
+                self.outputs.begin(index)
             with draft.timed("decode"):
                 picture = load_image(source, **self.limits._asdict())
             draft.read(picture.size, picture.notes)
@@ -180,11 +182,13 @@ class _Job:
                 with draft.timed("encode"):
                     cutout, warnings = self._write(picture, result, index, result.label)
                 cutouts.append(cutout)
-                draft.wrote(cutout.file.name, class_, warnings)
+                draft.wrote(cutout.file.relative_to(self.folder).as_posix(), class_, warnings)
             if not cutouts:
                 draft.add({}, "", [nothing_found(prediction, self.settings)])
+            is_lasting = True
         except SegmentationError as error:
             draft.failed(error.message)
+            is_lasting = isinstance(error, ImageError | MattingError) and not isinstance(error, InTheWayError)
         except MemoryError:
             draft.failed(
                 Message("{name} needs more memory than this machine has free. Make it smaller first.", name=source.name)
@@ -196,6 +200,8 @@ class _Job:
                     name=source.name, reason=error.strerror or type(error).__name__,
                 )
             )  # fmt: skip
+        if self.outputs and is_lasting:
+            draft.add({}, "", self.outputs.finish(index, [each.file for each in cutouts], draft.report.error))
         return Outcome(index, source.name, tuple(cutouts), draft.report, prediction, correction)
 
     def _labels(self, index: int, has_network: bool) -> Sequence[str]:
@@ -208,11 +214,8 @@ class _Job:
 
     def _write(self, picture: Picture, result: Result, index: int, label: str) -> tuple[Cutout, tuple[str, ...]]:
         file = self._file(index, label)
-        if self.outputs:  # again: another command may have written there in the meantime
-            self.outputs.check(index, [file])
-        warnings = save_export(picture, result.foreground, result.alpha, file, self.export, self.backdrop)
-        if self.outputs:
-            self.outputs.wrote(index, file)
+        with self.outputs.writing(index, file) if self.outputs else nullcontext(file) as path:
+            warnings = save_export(picture, result.foreground, result.alpha, path, self.export, self.backdrop)
         layout = layout_of(result.alpha, self.export)
         small, screen, stages = None, None, dict[str, Path]()
         if self.thumbnails:

@@ -1,15 +1,20 @@
 """The pictures among the files and folders a user names, and notes on what was left out."""
 
-from collections.abc import Iterable
+import glob
+import os
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from segmentation.errors import ImageError
+from segmentation.manifest import Manifest
 from segmentation.messages import Message
-from segmentation.outputs import Manifest
 from segmentation.picture.file_kind import file_kind
 
+STDIN = "-"
 _NAMED = 3  # files that a sentence names; it only counts the rest
+_HERE = PurePath()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,48 +24,148 @@ class Found:
     pictures: list[Path]
     notes: tuple[str, ...]
     """One sentence for each kind of file that was left out."""
+    places: list[PurePath]
+    """The folder of each picture, relative to what was named."""
 
 
-def find_pictures(paths: Iterable[Path]) -> Found:
-    """Files as given, and the pictures directly in each folder, by content; cutouts made here are left out.
+def find_pictures(named: Iterable[str | Path], leave_out: Path | None = None) -> Found:
+    """The pictures of files, folders and all folders below them, patterns and lists; cutouts made here are left out.
+
+    Args:
+        named: Files and folders; patterns such as 'photos/**/*.jpg'; and `@list.txt` for a file with a path on each
+            line (or a zero byte after each), `@-` for such a list on standard input. Files keep the folders that a
+            pattern or list has for them.
+        leave_out: A folder that is not searched if it lies below another.
 
     Raises:
-        ImageError: A path does not exist, or there are no pictures.
+        ImageError: A path does not exist, a list cannot be read, or there are no pictures.
     """
-    pictures: list[Path] = []
-    others: list[str] = []
-    made: list[str] = []
-    folders: list[str] = []
-    hidden: list[str] = []
-    manifests: dict[Path, Manifest] = {}
-    for path in paths:
+    search = _Search(leave_out.resolve() if leave_out else None)
+    for name in named:
+        for path, place in _expanded(name):
+            search.add(path, place)
+    if not search.pictures:
+        raise ImageError(Message("There are no pictures. {notes}", notes=" ".join(search.notes())).strip())
+    return Found(search.pictures, tuple(search.notes()), search.places)
+
+
+def walk(folder: Path, leave_out: Path | None = None) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder from this one downward with the names of its files and of its hidden entries, sorted.
+
+    Links to folders are not followed, which may lead in circles.
+    """
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        hidden = [name for name in (*folders, *files) if name.startswith(".")]
+        folders[:] = sorted(
+            name for name in folders
+            if not name.startswith(".") and not (leave_out and (here / name).resolve() == leave_out)
+        )  # fmt: skip
+        yield here, sorted(name for name in files if not name.startswith(".")), sorted(hidden)
+
+
+class _Search:
+    def __init__(self, leave_out: Path | None) -> None:
+        self.pictures: list[Path] = []
+        self.places: list[PurePath] = []
+        self._leave_out = leave_out
+        self._seen: set[Path] = set()
+        self._others: list[str] = []
+        self._made: list[str] = []
+        self._links: list[str] = []
+        self._hidden: list[str] = []
+        self._manifests: dict[Path, Manifest] = {}
+
+    def add(self, path: Path, place: PurePath) -> None:
         if path.is_dir():
-            entries = sorted(path.iterdir())
-            folders += [f"{path.name or path}/{entry.name}" for entry in entries if entry.is_dir()]
-            files = [entry for entry in entries if entry.is_file() and not entry.name.startswith(".")]
-            hidden += [entry.name for entry in entries if entry.name.startswith(".") and file_kind(entry).is_readable]
-            readable = [file for file in files if file_kind(file).is_readable]
-            others += [file.name for file in files if file not in set(readable)]
+            for folder, files, hidden in walk(path, self._leave_out):
+                below = place / folder.relative_to(path)
+                for name in files:
+                    file = folder / name
+                    if file_kind(file).is_readable:
+                        self._keep(file, below)
+                    else:
+                        self._others.append(name)
+                self._hidden += [name for name in hidden if _is_hidden_picture(folder / name)]
+                self._links += [entry.name for entry in os.scandir(folder) if entry.is_symlink() and entry.is_dir()]
         elif path.is_file():
-            readable = [path]
+            self._keep(path, place)
         else:
             raise ImageError(Message("{path} does not exist.", path=path))
-        for file in readable:
-            manifest = manifests.setdefault(file.parent, Manifest(file.parent))
-            (pictures if manifest.source(file) is None else made).append(file)  # type: ignore[arg-type]
-    notes = [
-        *note(others, "{count} files are not pictures: {names}.", "1 file is not a picture: {names}."),
-        *note(
-            [Path(file).name for file in made],
-            "{count} files are cutouts made here and were left out: {names}.",
-            "1 file is a cutout made here and was left out: {names}.",
-        ),
-        *note(hidden, "{count} hidden files were left out: {names}.", "1 hidden file was left out: {names}."),
-        *note(folders, "{count} folders were not searched: {names}.", "1 folder was not searched: {names}."),
-    ]
-    if not pictures:
-        raise ImageError(Message("There are no pictures. {notes}", notes=" ".join(notes)).strip())
-    return Found(pictures, tuple(notes))
+
+    def _keep(self, file: Path, place: PurePath) -> None:
+        known = file.absolute()
+        if known in self._seen:  # a folder, and a file in it
+            return
+        self._seen.add(known)
+        if file.parent not in self._manifests:
+            self._manifests[file.parent] = Manifest(file.parent)
+        if self._manifests[file.parent].source(file) is not None:
+            self._made.append(file.name)
+            return
+        self.pictures.append(file)
+        self.places.append(place)
+
+    def notes(self) -> list[str]:
+        return [
+            *note(self._others, "{count} files are not pictures: {names}.", "1 file is not a picture: {names}."),
+            *note(
+                self._made,
+                "{count} files are cutouts made here and were left out: {names}.",
+                "1 file is a cutout made here and was left out: {names}.",
+            ),
+            *note(
+                self._hidden, "{count} hidden files were left out: {names}.", "1 hidden file was left out: {names}."
+            ),
+            *note(
+                self._links,
+                "{count} links to folders were not followed: {names}.",
+                "1 link to a folder was not followed: {names}.",
+            ),
+        ]  # fmt: skip
+
+
+def _is_hidden_picture(path: Path) -> bool:
+    # what is being written, or was when a command was killed, is no picture of anybody's
+    return path.is_file() and path.suffix != ".part" and file_kind(path).is_readable
+
+
+def _expanded(name: str | Path) -> Iterator[tuple[Path, PurePath]]:
+    """What a name stands for: paths, each with its folder in the output."""
+    text, path = str(name), Path(name)
+    if path.exists() or isinstance(name, Path):
+        yield path, _HERE
+    elif text.startswith("@"):
+        for line in _lines(text[1:]):
+            entry = Path(line)
+            keeps = entry.is_file() and not entry.is_absolute() and ".." not in entry.parts
+            yield entry, PurePath(entry.parent) if keeps else _HERE
+    elif glob.has_magic(text):
+        fixed = Path()
+        for part in path.parts:
+            if glob.has_magic(part):
+                break
+            fixed /= part
+        found = [Path(each) for each in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207  # also from the root
+        if not found:
+            raise ImageError(Message("Nothing matches {pattern}.", pattern=text))
+        for each in found:
+            if each.is_file():  # the folders' files match by themselves, or not
+                yield each, PurePath(each.parent.relative_to(fixed))
+            elif "**" not in path.parts:
+                yield each, PurePath(each.relative_to(fixed))
+    else:
+        yield path, _HERE
+
+
+def _lines(name: str) -> list[str]:
+    try:
+        data = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ImageError(Message("The list {name} cannot be read ({reason}).", name=name, reason=reason)) from error
+    text = os.fsdecode(data).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+    return [line for line in (text.split("\0") if "\0" in text else text.splitlines()) if line]
 
 
 def note(names: list[str], several: str, one: str) -> list[str]:

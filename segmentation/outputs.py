@@ -1,24 +1,56 @@
 """Where cutouts are written: names that depend only on the picture, and no user's file overwritten."""
 
-import json
+import hashlib
 import os
 import re
 import threading
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
 from segmentation.errors import ImageError
+from segmentation.manifest import Done, Manifest, file_key
 from segmentation.messages import Message
 
-MANIFEST = ".segmatte.jsonl"
-"""Lies beside the cutouts: which files were written, and from which picture. One line per file; the last one counts."""
-
 Namer = Callable[[int, str], str]
-"""A picture's index and a class ("" if there is only one) -> file name of the cutout."""
+"""A picture's index and a class ("" if there is only one) -> path of the cutout below its folder."""
 
-_SECONDS = 2.1  # the coarsest rounding of modification times by file systems, plus a little
+
+def tree_names(
+    places: Sequence[PurePath], names: Sequence[str], ending: str, numbered: bool = False, *, flat: bool = False
+) -> Namer:
+    """As `cutout_names`, in the folders that the pictures lie in.
+
+    Args:
+        places: The pictures' folders, relative.
+        names: The pictures' names.
+        ending: The extension of the files.
+        numbered: As in `cutout_names`.
+        flat: Write all into one folder; pictures with the same name are then named after their folders too.
+    """
+    if flat:
+        spelled = Counter(file_key(name) for name in names)
+        names = [
+            "-".join([*place.parts, name]) if spelled[file_key(name)] > 1 else name
+            for place, name in zip(places, names, strict=True)
+        ]
+        return cutout_names(names, ending, numbered)
+    groups: dict[str, list[int]] = {}
+    for index, place in enumerate(places):
+        groups.setdefault(file_key(str(place)), []).append(index)
+    named: dict[int, tuple[Namer, int]] = {}
+    for group in groups.values():
+        namer = cutout_names([names[index] for index in group], ending, numbered)
+        named |= {index: (namer, number) for number, index in enumerate(group)}
+
+    def name(index: int, label: str) -> str:
+        namer, number = named[index]
+        return str(places[index] / namer(number, label))
+
+    return name
 
 
 def cutout_names(names: Sequence[str], ending: str, numbered: bool = False) -> Namer:
@@ -50,16 +82,18 @@ def safe_stems(names: Sequence[str]) -> list[str]:
     pairs = [(_safe(Path(name).stem), _safe(Path(name).name)) for name in names]
     spelled: dict[str, set[str]] = {}
     for short, long in pairs:
-        spelled.setdefault(_key(short), set()).add(_key(long))
+        spelled.setdefault(file_key(short), set()).add(file_key(long))
     taken: set[str] = set()
+    last: Counter[str] = Counter()  # so that a million pictures of one name take no time
     stems = []
     for short, long in pairs:
-        wanted = long if len(spelled[_key(short)]) > 1 else short
-        stem, number = wanted, 1
-        while _key(stem) in taken:
+        wanted = long if len(spelled[file_key(short)]) > 1 else short
+        stem, number = wanted, last[wanted] or 1
+        while file_key(stem) in taken:
             number += 1
             stem = f"{wanted}-{number}"
-        taken.add(_key(stem))
+        last[wanted] = number
+        taken.add(file_key(stem))
         stems.append(stem)
     return stems
 
@@ -70,97 +104,99 @@ def _safe(name: str) -> str:
     return plain.encode("utf-8", "replace")[:150].decode("utf-8", "ignore").strip(" .") or "picture"
 
 
-def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+class InTheWayError(ImageError):
+    """A file that must not be overwritten lies where a cutout belongs."""
 
 
-class Manifest:
-    """Which files in a folder are cutouts made here, and from which picture. Safe for threads and processes."""
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """A picture's file as it was before the work."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read it; a folder without a manifest has no cutouts made here."""
-        self._folder = folder
-        self._lock = threading.Lock()
-        self._made: dict[str, dict[str, Any]] = {}
-        try:
-            lines = (folder / MANIFEST).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
-            lines = []
-        for line in lines:
-            try:
-                entry = json.loads(line)
-                self._made[_key(entry["file"])] = entry
-            except (ValueError, TypeError, KeyError):  # a line truncated by a crash
-                continue
-
-    def source(self, file: Path) -> str | None:
-        """The picture a file was made from; None if it was not made here, or was changed since."""
-        entry = self._made.get(_key(file.name))
-        try:
-            stat = file.stat()
-        except OSError:
-            return None
-        if entry is None or entry.get("size") != stat.st_size or abs(entry.get("time", 0) - stat.st_mtime) > _SECONDS:
-            return None
-        return str(entry.get("source"))
-
-    def add(self, file: Path, source: Path) -> None:
-        """Record that a file was made from a picture.
-
-        Raises:
-            OSError: The manifest cannot be written.
-        """
-        stat = file.stat()
-        entry = {"file": file.name, "size": stat.st_size, "time": stat.st_mtime, "source": str(source.absolute())}
-        with self._lock:
-            self._made[_key(file.name)] = entry
-            line = json.dumps(entry, ensure_ascii=False) + "\n"
-            # a single appending write: concurrent processes do not interleave their lines
-            handle = os.open(self._folder / MANIFEST, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                os.write(handle, line.encode("utf-8", "surrogatepass"))
-            finally:
-                os.close(handle)
+    size: int
+    time: int
+    sha256: str
 
 
 class Outputs:
-    """The files of one batch in a user's folder."""
+    """The files of one batch in a user's folder, and those below it."""
 
-    def __init__(self, folder: Path, sources: Sequence[Path], *, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sources: Sequence[Path],
+        *,
+        overwrite: bool = False,
+        key: Callable[[int], str] | None = None,
+        manifests: dict[Path, Manifest] | None = None,
+    ) -> None:
         """Nothing is written yet.
 
         Args:
             folder: Where the cutouts go.
             sources: The pictures, none of which is ever overwritten.
             overwrite: Replace files that were not made here.
+            key: What stands for settings and model, by index of the picture; without it, no picture is recorded as
+                done.
+            manifests: What is known of folders already; those of this batch are added.
         """
-        self._manifest = Manifest(folder)
-        self._sources = sources
-        self._overwrite = overwrite
+        self._folder, self._sources, self._overwrite, self._key = folder, sources, overwrite, key
+        self._manifests: dict[Path, Manifest] = {} if manifests is None else manifests
+        self._lock = threading.Lock()
+        self._inputs: dict[int, _Input] = {}
+        self._spelled = {_spelled(source) for source in sources}
+        self._inodes = {inode for source in sources if (inode := _inode(source))}
+
+    def _manifest(self, folder: Path) -> Manifest:
+        with self._lock:
+            return self._manifests.setdefault(folder, self._manifests.get(folder) or Manifest(folder))
+
+    def earlier(self, index: int) -> Done | None:
+        """How a picture ended before; None if it, its settings or its model are others, or its cutouts are gone."""
+        done = self._manifest(self._folder).done(self._sources[index])
+        if done is None or self._key is None or done.key != self._key(index):
+            return None
+        try:
+            stat = self._sources[index].stat()
+            if stat.st_size != done.size:
+                return None
+            if stat.st_mtime_ns != done.time and _sha256(self._sources[index]) != done.sha256:
+                return None
+        except OSError:
+            return None
+        made = (self._folder / file for file in done.files)
+        return done if all(self._manifest(file.parent).source(file) == done.picture for file in made) else None
+
+    def begin(self, index: int) -> None:
+        """Remember what a picture is before it is read."""
+        try:
+            stat = self._sources[index].stat()
+            self._inputs[index] = _Input(stat.st_size, stat.st_mtime_ns, _sha256(self._sources[index]))
+        except OSError:  # whoever reads it says so
+            self._inputs.pop(index, None)
 
     def check(self, index: int, files: Iterable[Path]) -> None:
         """Check that the cutouts of a picture may be written to these files.
 
         Raises:
-            ImageError: One is a picture of this batch, or a file that was not made here from this picture.
+            InTheWayError: One is a picture of this batch, or a file that was not made here from this picture.
         """
         source = self._sources[index]
         for file in files:
-            if any(_same(file, other) for other in self._sources):
-                raise ImageError(
+            if _inode(file) in self._inodes or _spelled(file) in self._spelled:
+                raise InTheWayError(
                     Message(
                         "{name}: its cutout would overwrite the picture {file}. Choose another folder with -o.",
                         name=source.name, file=file.name,
                     )
                 )  # fmt: skip
-            made_of = self._manifest.source(file)
+            made_of = self._manifest(file.parent).source(file)
             if os.path.lexists(file) and not self._overwrite and made_of != str(source.absolute()):
                 reason = (
                     Message("was made from {other}", other=made_of)
                     if made_of is not None
                     else Message("was not made here from this picture, or has been changed since")
                 )
-                raise ImageError(
+                raise InTheWayError(
                     Message(
                         "{name} was skipped: {file} exists and {reason}. Choose another folder with -o, or replace "
                         "it with "
@@ -169,17 +205,59 @@ class Outputs:
                     )
                 )  # fmt: skip
 
-    def wrote(self, index: int, file: Path) -> None:
-        """Record that a file was written.
+    @contextmanager
+    def writing(self, index: int, file: Path) -> Iterator[Path]:
+        """Where to write a cutout, which then appears under its name, whole and recorded.
 
         Raises:
-            OSError: The manifest cannot be written.
+            InTheWayError: See `check`.
+            OSError: It cannot be written.
         """
-        self._manifest.add(file, self._sources[index])
+        self.check(index, [file])  # again: another command may have written there in the meantime
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f".{file.name}.part")
+        try:
+            yield partial
+            with partial.open("rb+") as written:
+                os.fsync(written.fileno())  # before it is recorded: power may fail
+            self._manifest(file.parent).add(file, self._sources[index], partial)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def finish(self, index: int, files: Iterable[Path], error: str | None) -> tuple[str, ...]:
+        """Record that a picture is done, or failed for a reason that lies in itself and its settings.
+
+        Returns:
+            Sentences about what went wrong.
+        """
+        known = self._inputs.pop(index, None)
+        if known is None or self._key is None:
+            return ()
+        names = tuple(file.relative_to(self._folder).as_posix() for file in files)
+        picture = str(self._sources[index].absolute())
+        done = Done(picture, known.size, known.time, known.sha256, self._key(index), names, error)
+        try:
+            self._manifest(self._folder).finish(done)
+        except OSError as problem:
+            reason = problem.strerror or type(problem).__name__
+            return (Message("That it is done could not be recorded ({reason}).", reason=reason),)
+        return ()
 
 
-def _same(file: Path, other: Path) -> bool:
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _inode(file: Path) -> tuple[int, int] | None:
     try:
-        return file.samefile(other)
-    except OSError:  # one does not exist; on another file system the other spelling might be the same file
-        return _key(file.name) == _key(other.name) and file.parent.absolute() == other.parent.absolute()
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _spelled(file: Path) -> tuple[str, str]:
+    """A file that does not exist here yet: on another file system, another spelling might be the same file."""
+    return str(file.parent.absolute()), file_key(file.name)

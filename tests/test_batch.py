@@ -536,15 +536,6 @@ def test_a_zip_holds_the_files_byte_for_byte_under_their_names(tiny: Session, tm
     assert sorted(path.name for path in tmp_path.glob("cutouts*")) == ["cutouts.zip"]
 
 
-def test_folders_stand_for_the_files_directly_in_them(tmp_path: Path) -> None:
-    for name in ("b.png", "a.png", ".hidden.png"):
-        paint(tmp_path / "folder" / name)
-    (tmp_path / "folder" / "deeper").mkdir()
-    single = paint(tmp_path / "single.png")
-    folder = tmp_path / "folder"
-    assert find_pictures([single, folder]).pictures == [single, folder / "a.png", folder / "b.png"]
-
-
 def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"nowhere\.png does not exist"):
         find_pictures([tmp_path / "nowhere.png"]).pictures

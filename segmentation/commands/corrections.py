@@ -23,7 +23,7 @@ class Said:
     """Sentences."""
 
 
-def add_corrections(parser: argparse.ArgumentParser) -> None:
+def add_corrections(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
     """Add the options."""
     parser.add_argument(
         "--mask-dir", type=Path, metavar="FOLDER", help="your own masks, with the pictures' names; see --mask-mode"

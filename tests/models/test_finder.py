@@ -430,7 +430,7 @@ def test_cut_records_the_commit_and_file_and_is_repeatable_without_the_hub(
     commit = hub.repositories["someone/wide"].main.id
     pinned = f"someone/wide@{commit}:onnx/model.onnx"
     assert main(["cut", str(picture), "-m", "someone/wide", "-o", str(tmp_path / "a"), "--json"]) == 0
-    (report,) = json.loads(capsys.readouterr().out)
+    report = json.loads(capsys.readouterr().out)
     assert report["model"] == pinned
     assert report["error"] is None
 
@@ -454,7 +454,7 @@ def test_cut_takes_a_path_and_warns_that_its_contract_was_guessed(
 ) -> None:
     path = graphs.brightness(tmp_path / "own.onnx")
     assert main(["cut", str(picture), "-m", str(path), "-o", str(tmp_path / "a"), "--json"]) == 0
-    (report,) = json.loads(capsys.readouterr().out)
+    report = json.loads(capsys.readouterr().out)
     assert report["model"] == str(path)
     assert report["warnings"][0] == "How to use own was guessed. Check the mask."
 

@@ -1,0 +1,143 @@
+"""What was made in a folder: each cutout's file, and each picture that is done or failed.
+
+A text file of JSON lines that is only appended to. A line is one write, so that processes do not interleave theirs, and
+a process that is killed leaves at most one line without an end, which is passed over. (SQLite would need locks that
+network file systems lack, and nobody could read it.)
+"""
+
+import json
+import os
+import threading
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MANIFEST = ".segmatte.jsonl"
+"""Lies beside the cutouts."""
+
+_SECONDS = 2.1  # the coarsest rounding of modification times by file systems, plus a little
+
+
+def file_key(name: str) -> str:
+    """A file name as file systems may compare it: in one Unicode form, ignoring case."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A picture that was worked on to its end."""
+
+    picture: str
+    """Its absolute path."""
+    size: int
+    """Bytes of the picture's file."""
+    time: int
+    """Its modification, in nanoseconds since 1970."""
+    sha256: str
+    key: str
+    """Stands for the settings and the model."""
+    files: tuple[str, ...]
+    """Its cutouts' paths below the folder."""
+    error: str | None = None
+    """Why it failed."""
+
+
+class Manifest:
+    """The manifest of one folder. Safe for threads and processes."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read it; a folder without a manifest has nothing that was made here."""
+        self._path = folder / MANIFEST
+        self._lock = threading.Lock()
+        self._made: dict[str, list[tuple[int, float, str]]] = {}  # size, time and source, as often as it was made
+        self._done: dict[str, Done] = {}
+        self._is_torn = False
+        for entry in self._read():
+            try:
+                if "file" in entry:
+                    made = entry["size"], float(entry["time"]), str(entry["source"])
+                    self._made.setdefault(file_key(entry["file"]), []).append(made)
+                else:
+                    self._keep(Done(**entry | {"files": tuple(entry["files"])}))
+            except (TypeError, KeyError, ValueError):  # not written by this version
+                continue
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        try:
+            lines = self._path.read_bytes().split(b"\n")
+        except OSError:
+            return
+        self._is_torn = bool(lines[-1])
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except ValueError:  # a line truncated by a crash
+                continue
+            if isinstance(entry, dict):
+                yield entry
+
+    def source(self, file: Path) -> str | None:
+        """The picture a file was made from; None if it was not made here, or was changed since."""
+        made = self._made.get(file_key(file.name))
+        try:
+            stat = file.stat() if made else None
+        except OSError:
+            return None
+        if not made or not stat:
+            return None
+        return next(
+            (source for size, time, source in reversed(made)
+             if size == stat.st_size and abs(time - stat.st_mtime) <= _SECONDS),
+            None,
+        )  # fmt: skip
+
+    def add(self, file: Path, source: Path, written: Path | None = None) -> None:
+        """Record that a file was made from a picture.
+
+        Args:
+            file: The file.
+            source: The picture.
+            written: Where its content lies until it is given its name. To record it first means that whoever is killed
+                in between leaves no file of unknown origin.
+
+        Raises:
+            OSError: The manifest cannot be written.
+        """
+        stat = (written or file).stat()
+        entry = {"file": file.name, "size": stat.st_size, "time": stat.st_mtime, "source": str(source.absolute())}
+        self._append(entry)
+        with self._lock:
+            made = stat.st_size, stat.st_mtime, str(source.absolute())
+            self._made.setdefault(file_key(file.name), []).append(made)
+
+    def done(self, picture: Path) -> Done | None:
+        """The last time a picture was worked on to its end."""
+        return self._done.get(str(picture.absolute()))
+
+    def finish(self, done: Done) -> None:
+        """Record that a picture was worked on to its end.
+
+        Raises:
+            OSError: The manifest cannot be written.
+        """
+        self._append({name: getattr(done, name) for name in Done.__slots__})
+        self._keep(done)
+
+    def _keep(self, done: Done) -> None:
+        with self._lock:
+            self._done[done.picture] = done
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        with self._lock:
+            line = ("\n" if self._is_torn else "") + json.dumps(entry) + "\n"
+            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                if os.write(handle, line.encode("ascii")) < len(line):
+                    self._is_torn = True
+                    raise OSError(28, "No space left on device")
+                self._is_torn = False
+                os.fsync(handle)
+            finally:
+                os.close(handle)
