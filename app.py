@@ -1,67 +1,6 @@
-"""Segmatte's entry point: `python app.py` builds the page and serves it."""
+"""Segmatte's entry point: `python app.py` builds the page and serves it, as `segmatte serve` does."""
 
-import argparse
-import os
-import sys
-import threading
-
-# Set before Gradio is imported: no telemetry or version check, launch() can reach its own address, uploads go to a
-# folder of our own, and compiled matting kernels survive restarts and work on other CPUs.
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1,localhost")))
-os.environ.setdefault("NUMBA_CPU_NAME", "generic")
-
-if os.environ.get("SPACES_ZERO_GPU"):
-    import spaces  # noqa: F401  (must come before Gradio, which requests GPUs from it; preinstalled on ZeroGPU Spaces)
-
-from segmentation.errors import SegmentationError
-from segmentation.web.guard.folder import prepare_folder
-
-try:
-    prepare_folder()
-except SegmentationError as error:
-    sys.exit(f"Segmatte cannot start. {error}")
-
-from segmentation.config import Config
-from segmentation.web.guard import logs
-from segmentation.web.health import health_routes
-from segmentation.web.mcp import add_mcp
-from segmentation.web.page.page import build_page
-from segmentation.web.runs.service import Service
-from segmentation.web.runs.upkeep import keep_clean, prepare
-from segmentation.web.server import launch, serve_until_stopped
-from segmentation.web.thumbnails import thumbnail_routes
-
-logs.configure()
-
-try:
-    service = Service(Config.from_environment())
-except SegmentationError as error:
-    sys.exit(f"Segmatte cannot start. {error}")
-demo = build_page(service)
-with demo:
-    add_mcp(demo, service)
-
-
-def main() -> None:
-    """Serve until interrupted."""
-    parser = argparse.ArgumentParser(description="Serve the Segmatte page.")
-    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
-    options = parser.parse_args()
-    launch(
-        demo,
-        service.config,
-        routes=[*health_routes(service), *thumbnail_routes(service)],
-        server_name=options.host,
-        server_port=options.port,
-        prevent_thread_lock=True,
-    )
-    # once the page is up: imports and downloads would only delay it
-    for work in (prepare, keep_clean):
-        threading.Thread(target=work, args=[service], daemon=True, name=work.__name__).start()
-    serve_until_stopped(demo, service.config.grace_seconds)
-
+from segmentation.serve import main
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""The command line: `python -m segmentation cut photos/*.jpg`, `score`, `inspect`, `models`, `fetch`, `doctor`."""
+"""The command line: `segmatte cut photos/`, or `python -m segmentation cut photos/` where it is not installed."""
 
 import argparse
 import io
@@ -6,16 +6,26 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
+from importlib import metadata
 
 os.environ.setdefault("NUMBA_CPU_NAME", "generic")  # as in app.py: both share compiled code, valid on any CPU
 
-from segmentation.commands import cut, doctor, fetch, inspect, models, score
+from segmentation import serve
+from segmentation.commands import completion, cut, doctor, fetch, frames, inspect, models, score, watch
+from segmentation.commands.command import program
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
 from segmentation.models.registry import load_offered
 
-COMMANDS = (cut, score, inspect, models, fetch, doctor)
+COMMANDS = (cut, watch, frames, serve, models, fetch, inspect, score, doctor, completion)
 """In the order of the help."""
+EXAMPLES = """\
+examples:
+  {prog} cut cat.jpg
+  {prog} cut photos/ -o cutouts/ --model modnet
+  {prog} cut --help
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,13 +50,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m segmentation", description="Cut subjects out of pictures.")
+def _parser(name: str | None = None) -> argparse.ArgumentParser:
+    prog = name or program()
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Cut subjects out of pictures.",
+        epilog=EXAMPLES.format(prog=prog),
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=26),
+    )
+    parser.set_defaults(parser=lambda: _parser("segmatte"))
     parser.add_argument("--verbose", action="store_true", help="log progress and details")
-    parsers = parser.add_subparsers(required=True, metavar="command")
+    parser.add_argument("--version", action="version", version=_version())
+    parsers = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     for command in COMMANDS:
         command.add(parsers)
     return parser
+
+
+def _version() -> str:
+    try:
+        return f"segmatte {metadata.version('segmatte')}"
+    except metadata.PackageNotFoundError:
+        return "segmatte, not installed"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,13 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from segmentation.errors import SettingsError
 from segmentation.picture.picture import Limits
 
-PROJECT = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT = _PACKAGE.parent
+_IS_INSTALLED = not (_CHECKOUT / "model_registry.yaml").is_file()  # from a wheel, which has it in the package
+
+PROJECT = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "segmatte" if _IS_INSTALLED else _CHECKOUT
+"""The checkout; or, where the package was installed from a wheel, the user's folder for what is downloaded."""
+REGISTRY_FILE = (_PACKAGE if _IS_INSTALLED else _CHECKOUT) / "model_registry.yaml"
 
 _LISTED = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 HubModels = Literal["off", "listed", "any"]

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -26,6 +28,7 @@ from tests import colours, graphs
 
 with pytest.MonkeyPatch.context() as patch:  # it chooses for its own process what numba compiles for
     patch.setenv("NUMBA_CPU_NAME", "generic")
+    from segmentation.__main__ import COMMANDS
     from segmentation.__main__ import main as main  # for test_outputs too
 
 BRIGHT = "bright.onnx"  # an own file in the models folder: brightness is foreground
@@ -196,7 +199,7 @@ def loaded_once(kept: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         return found
 
     monkeypatch.setattr(ModelFinder, "of", of)
-    monkeypatch.setattr("segmentation.commands.cut.load_configured", load)
+    monkeypatch.setattr("segmentation.commands.job.load_configured", load)
 
 
 def steep(path: Path) -> Path:
@@ -456,7 +459,8 @@ def test_a_picture_that_fails_makes_the_exit_code_one_and_stops_no_other(
 def test_a_report_can_be_had_as_json(disc: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cut(disc, "-o", out, "--json", "--format", "jpeg", "--no-alpha-matting") == 0
     printed = capsys.readouterr()
-    (report,) = json.loads(printed.out)
+    (report,) = map(json.loads, printed.out.splitlines())
+    assert report["source"] == str(disc)
     assert report["files"] == ["disc-cutout.jpg"]
     assert report["model"] == BRIGHT
     assert report["warnings"][0] == "How to use bright was guessed. Check the mask."
@@ -489,11 +493,41 @@ def test_the_help_names_every_setting_with_its_default(capsys: pytest.CaptureFix
     assert "(default: None)" not in text
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["models", "--help"], ["fetch", "--help"]])
-def test_every_command_has_a_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["", *(command.__name__.rpartition(".")[2] for command in COMMANDS)])
+def test_every_command_has_a_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
-        main(arguments)
-    assert capsys.readouterr().out.startswith("usage: python -m segmentation")
+        main([*([command] if command else []), "--help"])
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: python -m segmentation {command}".rstrip())
+    assert "{prog}" not in text
+
+
+def test_bash_completes_commands_options_models_choices_and_files(
+    disc: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["completion", "bash"]) == 0
+    script = tmp_path / "segmatte.bash"
+    script.write_text(capsys.readouterr().out)
+    (function,) = re.findall(r"^complete .*-F (\S+) segmatte$", script.read_text(), re.MULTILINE)
+
+    def completed(*words: str) -> set[str]:
+        code = f"source {script}; COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1}\n"
+        code += f"{function} x {shlex.quote(words[-1])}; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True, cwd=disc.parent)
+        return set(done.stdout.split())
+
+    assert completed("segmatte", "co") == {"completion"}
+    assert completed("segmatte", "cut", "--retry") == {"--retry-failed"}
+    assert "modnet" in completed("segmatte", "cut", "--model", "mod")
+    assert completed("segmatte", "cut", "--format", "") == {"png", "webp", "jpeg"}
+    assert completed("segmatte", "cut", "--settings", "di") == {"disc.png"}
+    assert completed("segmatte", "cut", "di") == {"disc.png"}
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish", "powershell"])
+def test_other_shells_have_a_script_too(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    assert "--retry-failed" in capsys.readouterr().out.replace("retry-failed", "--retry-failed")
 
 
 def test_the_models_of_the_folder_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

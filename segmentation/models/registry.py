@@ -12,12 +12,12 @@ from pydantic import (
     ValidationError,
 )
 
-from segmentation.config import PROJECT, Config, names
+from segmentation.config import REGISTRY_FILE, Config, names
 from segmentation.errors import RegistryError
 from segmentation.models.models_folder import folder_models
 from segmentation.models.spec import ModelSpec
 
-DEFAULT_REGISTRY = PROJECT / "model_registry.yaml"
+DEFAULT_REGISTRY = REGISTRY_FILE
 
 
 class Registry(Mapping[str, ModelSpec]):

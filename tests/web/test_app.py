@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -31,8 +32,8 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def answers(process: subprocess.Popen[str], url: str) -> bool:
-    deadline = time.monotonic() + 60
+def answers(process: "subprocess.Popen[Any]", url: str, seconds: float = 60) -> bool:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:
             return httpx.get(f"{url}/gradio_api/app_id", timeout=5).status_code == 200
