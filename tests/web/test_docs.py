@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,6 +24,7 @@ from tests.models.hub_shapes import add_all
 from tests.web.conftest import Server
 
 API, MODELS, HOSTING = DOCS / "api.md", DOCS / "models.md", DOCS / "hosting.md"
+COMMAND_LINE = DOCS / "command-line.md"
 CORRECTING, PRODUCTS = DOCS / "correcting.md", DOCS / "products.md"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), ROOT / "benchmarks" / "README.md"]
 LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "zh-CN": "Chinese", "ja": "Japanese"}
@@ -209,6 +211,35 @@ def test_the_command_line_examples_run(folder: Path, fetched: Callable[[str], Pa
     with Image.open(folder / "cutouts/cat-cutout.png") as cutout:
         assert cutout.mode == "RGBA"
     assert (folder / "scores.csv").read_text(encoding="utf-8").count("cat.jpg,") == 2
+
+
+@pytest.fixture
+def with_segmatte(folder: Path) -> Path:
+    """The working folder, and the installed command in its PATH."""
+    command = folder / "bin" / "segmatte"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m segmentation "$@"\n')
+    command.chmod(0o755)
+    (command.parent / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
+    return folder
+
+
+def test_the_examples_of_the_command_line_run(with_segmatte: Path, fetched: Callable[[str], Path]) -> None:
+    fetched("u2netp")
+    folder = with_segmatte
+    shutil.copy(folder / "cat.jpg", folder / "photos" / "dog.jpg")
+    shown = run(["bash", "-euc", f"PATH={folder}/bin:$PATH\n{block(COMMAND_LINE, 'bash', '@-')}"], folder)
+    assert shown.split().count("cutouts/cat-cutout.png") == 2  # told again where it was done before
+    assert (folder / "cat.png").read_bytes() == (folder / "cat-cutout.png").read_bytes()
+    assert sorted(path.name for path in (folder / "flat").glob("[!.]*")) == [
+        "cat-cutout.jpg", "dog.jpg-cutout.jpg", "dog.png-cutout.jpg",
+    ]  # fmt: skip
+    assert (folder / "found" / "photos" / "cat-cutout.png").is_file()
+    assert len((folder / "report.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    film = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=10:duration=0.3", "in.mp4"]
+    run([str(folder / "bin" / "ffmpeg"), *film[1:]], folder)
+    run(["bash", "-euc", f"PATH={folder}/bin:$PATH\n{block(COMMAND_LINE, 'bash', 'rawvideo')}"], folder)
+    assert (folder / "out.mov").stat().st_size > 1000
 
 
 def test_the_examples_of_correcting_by_script_run(server: Server, folder: Path, fetched: Callable[[str], Path]) -> None:
