@@ -58,21 +58,29 @@ def in_parallel(
     stopped = threading.Event()
     events: queue.SimpleQueue[tuple[E | None, BaseException | None]] = queue.SimpleQueue()
 
-    def run(thing: int) -> None:
-        try:
-            with slots or nullcontext():
-                if not stopped.is_set():
-                    work(thing, Events(lambda event: events.put((event, None)), stopped.is_set))
-            events.put((None, None))
-        except (StoppedError, RunCancelledError):
-            return
-        except BaseException as error:  # re-raised in the caller's thread
-            events.put((None, error))
+    waiting, lock = iter(things), threading.Lock()
 
-    executor = ThreadPoolExecutor(min(workers or available_cores(), max(1, len(things))), "segment")
+    def run_all() -> None:  # instead of a task for each thing: a million of them would take a gigabyte
+        while not stopped.is_set():
+            with lock:
+                thing = next(waiting, None)
+            if thing is None:
+                return
+            try:
+                with slots or nullcontext():
+                    if not stopped.is_set():
+                        work(thing, Events(lambda event: events.put((event, None)), stopped.is_set))
+                events.put((None, None))
+            except (StoppedError, RunCancelledError):
+                return
+            except BaseException as error:  # re-raised in the caller's thread
+                events.put((None, error))
+
+    count = min(workers or available_cores(), max(1, len(things)))
+    executor = ThreadPoolExecutor(count, "segment")
     try:
-        for thing in things:
-            executor.submit(run, thing)
+        for _ in range(count):
+            executor.submit(run_all)
         left = len(things)
         while left:
             try:
