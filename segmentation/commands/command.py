@@ -15,7 +15,7 @@ def program() -> str:
     return name if name == "segmatte" else "python -m segmentation"
 
 
-def described(
+def add_command(
     parsers: Parsers, name: str, what: str, arguments: str = "", examples: str = ""
 ) -> argparse.ArgumentParser:
     """Add a command whose help has a short usage line and examples.

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from segmentation.commands.command import Parsers, described
+from segmentation.commands.command import Parsers, add_command
 from segmentation.config import Config
 from segmentation.models.registry import Registry
 from segmentation.settings import CHOICES
@@ -22,7 +22,9 @@ _MODELS = ("model", "models")
 
 def add(parsers: Parsers) -> None:
     """Add the command."""
-    completion = described(parsers, "completion", "print a script that completes segmatte in your shell", "", EXAMPLES)
+    completion = add_command(
+        parsers, "completion", "print a script that completes segmatte in your shell", "", EXAMPLES
+    )
     completion.set_defaults(command=_run)
     completion.add_argument("shell", choices=SHELLS)
 

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from segmentation.commands.command import Parsers, described
+from segmentation.commands.command import Parsers, add_command
 from segmentation.commands.corrections import add_corrections, read_corrections
 from segmentation.commands.job import Job
 from segmentation.commands.recipes import Chosen, add_recipe, read_recipe
@@ -33,7 +33,7 @@ examples:
 
 def add(parsers: Parsers) -> None:
     """Add the command."""
-    cut = described(parsers, "cut", "cut the subjects out of pictures", "INPUT [INPUT...]", EXAMPLES)
+    cut = add_command(parsers, "cut", "cut the subjects out of pictures", "INPUT [INPUT...]", EXAMPLES)
     cut.set_defaults(command=_run)
     cut.add_argument(
         "inputs",
@@ -71,7 +71,7 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
     with tempfile.TemporaryDirectory(prefix="segmatte-") as scratch:
         piped = options.inputs == [STDIN]
         output = options.output or (Path(STDIN) if piped else Path())
-        found = _piped(Path(scratch)) if piped else find_pictures(options.inputs, output)
+        found = _piped(Path(scratch)) if piped else find_pictures(options.inputs, options.output)
         if str(output) == STDIN:
             return _to_stdout(options, config, registry, chosen, found, Path(scratch) / "cutouts")
         folder, namer, chosen = _target(output, found, chosen, options.flat)

@@ -2,15 +2,19 @@
 
 import argparse
 
-from segmentation.commands.command import Parsers
+from segmentation.commands.command import Parsers, add_command
 from segmentation.config import Config
 from segmentation.doctor import examine
 from segmentation.models.registry import Registry
 
+EXAMPLES = """\
+The exit code is 0 if there is nothing to do, else 1.
+"""
+
 
 def add(parsers: Parsers) -> None:
     """Add the command."""
-    doctor = parsers.add_parser("doctor", help="report what is installed, what runs where, and what to fix")
+    doctor = add_command(parsers, "doctor", "report what is installed, what runs where, and what to fix", "", EXAMPLES)
     doctor.set_defaults(command=_run)
 
 

@@ -3,15 +3,21 @@
 import argparse
 
 from segmentation.commands.bars import Bars
-from segmentation.commands.command import Parsers
+from segmentation.commands.command import Parsers, add_command
 from segmentation.config import Config
 from segmentation.models.registry import Registry
 from segmentation.models.weights import fetch_weights
 
+EXAMPLES = """\
+examples:
+  {prog} fetch
+  {prog} fetch modnet isnet-general-use
+"""
+
 
 def add(parsers: Parsers) -> None:
     """Add the command."""
-    fetch = parsers.add_parser("fetch", help="download the weights of models, for use offline")
+    fetch = add_command(parsers, "fetch", "download the weights of models, for use offline", "", EXAMPLES)
     fetch.set_defaults(command=_run)
     fetch.add_argument("models", nargs="*", help="ids (default: the first of the registry)")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from segmentation.arrays import RGB
 from segmentation.commands.bars import Bars
-from segmentation.commands.command import Parsers, described
+from segmentation.commands.command import Parsers, add_command
 from segmentation.commands.recipes import Chosen, add_recipe, read_recipe
 from segmentation.config import Config
 from segmentation.errors import SegmentationError, SettingsError
@@ -39,7 +39,7 @@ _MANY = 1 << 20  # how many frames will come is not known
 
 def add(parsers: Parsers) -> None:
     """Add the command."""
-    frames = described(
+    frames = add_command(
         parsers, "frames", "cut the subjects out of raw frames, between two ffmpegs", "WIDTH HEIGHT", EXAMPLES
     )
     frames.set_defaults(command=_run)

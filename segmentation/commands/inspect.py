@@ -4,17 +4,25 @@ import argparse
 import json
 
 from segmentation.commands.bars import Bars
-from segmentation.commands.command import Parsers
+from segmentation.commands.command import Parsers, add_command
 from segmentation.config import Config
 from segmentation.models.finder import ModelFinder
 from segmentation.models.inspection.inspection import Inspection
 from segmentation.models.inspection.propose import IN_WORDS
 from segmentation.models.registry import Registry
 
+EXAMPLES = """\
+examples:
+  {prog} inspect Xenova/modnet
+  {prog} inspect mine.onnx --json
+"""
+
 
 def add(parsers: Parsers) -> None:
     """Add the command."""
-    inspect = parsers.add_parser("inspect", help="say what a model is and how it would be used, without running it")
+    inspect = add_command(
+        parsers, "inspect", "say what a model is and how it would be used, without running it", "", EXAMPLES
+    )
     inspect.set_defaults(command=_run)
     inspect.add_argument("model", help="owner/name on the Hub, an id, or the path of an .onnx file or folder")
     inspect.add_argument("--json", action="store_true", help="print everything as JSON")

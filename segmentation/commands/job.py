@@ -156,8 +156,9 @@ class Job:
         error = done.error and Message(
             "{reason} (It failed before. --retry-failed tries it again.)", reason=done.error
         )  # fmt: skip
-        report = Report(source.name, self._recipe.model, "", files=done.files, error=error)
-        return Finished(source, name, report, tuple(self._folder / file for file in done.files), is_skipped=True)
+        names = tuple(made.file for made in done.files)
+        report = Report(source.name, self._recipe.model, "", files=names, error=error)
+        return Finished(source, name, report, tuple(self._folder / each for each in names), is_skipped=True)
 
     def _needs(self, correction: Correction) -> bool:
         return needs_network(correction, self._recipe.settings)

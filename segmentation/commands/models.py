@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from segmentation.commands.bars import Bars
-from segmentation.commands.command import Parsers
+from segmentation.commands.command import Parsers, add_command
 from segmentation.config import Config
 from segmentation.errors import RegistryError, SessionError
 from segmentation.messages import Message
@@ -14,12 +14,20 @@ from segmentation.models.inspection.propose import IN_WORDS
 from segmentation.models.registry import Registry
 from segmentation.models.weights import where_available
 
+EXAMPLES = """\
+examples:
+  {prog} models
+  {prog} models add Xenova/modnet -o mine.yaml
+"""
+
 
 def add(parsers: Parsers) -> None:
     """Add the commands."""
-    models = parsers.add_parser("models", help="list the models, or add one to your registry")
+    models = add_command(parsers, "models", "list the models, or add one to your registry", "", EXAMPLES)
     models.set_defaults(command=_list)
-    adding = models.add_subparsers(metavar="add").add_parser("add", help="write a registry entry for a model")
+    adding = models.add_subparsers(metavar="add").add_parser(
+        "add", help="write a registry entry for a model", description="Write a registry entry for a model."
+    )
     adding.set_defaults(command=_add)
     adding.add_argument("model", help="owner/name on the Hub, or the path of an .onnx file or folder")
     adding.add_argument(

@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from segmentation.commands.bars import Bars
-from segmentation.commands.command import Parsers
+from segmentation.commands.command import Parsers, add_command
 from segmentation.config import DEVICES, Config, names
 from segmentation.matting.estimators import prepare
 from segmentation.models.finder import ModelFinder
@@ -28,10 +28,18 @@ from segmentation.settings import Settings
 
 _SHOWN = 240  # pixels of the longer side of the pictures on the page
 
+EXAMPLES = """\
+examples:
+  {prog} score truth/ --models u2netp,modnet --csv scores.csv
+  {prog} score masks.zip --pictures photos/ --settings a.yaml,b.yaml --html worst.html
+"""
+
 
 def add(parsers: Parsers) -> None:
     """Add the command."""
-    score = parsers.add_parser("score", help="measure models and settings on pictures with true mattes or masks")
+    score = add_command(
+        parsers, "score", "measure models and settings on pictures with true mattes or masks", "TRUTH", EXAMPLES
+    )
     score.set_defaults(command=_run)
     score.add_argument(
         "truth",

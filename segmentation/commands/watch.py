@@ -11,7 +11,7 @@ from pathlib import Path
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from segmentation.commands.command import Parsers, described
+from segmentation.commands.command import Parsers, add_command
 from segmentation.commands.cut import add_output
 from segmentation.commands.job import Job
 from segmentation.commands.recipes import add_recipe, read_recipe
@@ -36,7 +36,7 @@ _Stamp = tuple[int, int]  # bytes, and time of modification in nanoseconds
 
 def add(parsers: Parsers) -> None:
     """Add the command."""
-    watch = described(
+    watch = add_command(
         parsers, "watch", "cut out what is in a folder, and what comes into it", "FOLDER -o OUT", EXAMPLES
     )
     watch.set_defaults(command=_run)
@@ -164,7 +164,8 @@ def _cut(job: Job, inbox: Inbox, options: argparse.Namespace, new: list[Path], t
         flat=options.flat,
     )  # fmt: skip
     names = [str(place / picture.name) for place, picture in zip(places, pictures, strict=True)]
-    indices = [pictures.index(picture) for picture in new]
+    at = {picture: index for index, picture in enumerate(pictures)}
+    indices = [at[picture] for picture in new]
     with closing(job.run(pictures, namer, chosen=indices, names=names)) as events:
         for finished in events:
             teller.tell(finished)
