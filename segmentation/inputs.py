@@ -69,7 +69,7 @@ class _Search:
         self.pictures: list[Path] = []
         self.places: list[PurePath] = []
         self._leave_out = leave_out
-        self._seen: set[Path] = set()
+        self._seen: set[str] = set()
         self._others: list[str] = []
         self._made: list[str] = []
         self._links: list[str] = []
@@ -94,7 +94,7 @@ class _Search:
             raise ImageError(Message("{path} does not exist.", path=path))
 
     def _keep(self, file: Path, place: PurePath) -> None:
-        known = file.absolute()
+        known = os.path.abspath(file)  # noqa: PTH100  # a string, as there may be a million
         if known in self._seen:  # a folder, and a file in it
             return
         self._seen.add(known)

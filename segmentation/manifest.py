@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 MANIFEST = ".segmatte.jsonl"
 """Lies beside the cutouts."""
@@ -23,6 +23,31 @@ _SECONDS = 2.1  # the coarsest rounding of modification times by file systems, p
 def file_key(name: str) -> str:
     """A file name as file systems may compare it: in one Unicode form, ignoring case."""
     return unicodedata.normalize("NFC", name).casefold()
+
+
+class Made(NamedTuple):
+    """A cutout's file as it was written."""
+
+    file: str
+    """Its path below the folder."""
+    size: int
+    """Bytes."""
+    time: float
+    """Its modification, in seconds since 1970."""
+
+    @classmethod
+    def of(cls, file: Path, folder: Path) -> "Made":
+        """A file below a folder as it is now.
+
+        Raises:
+            OSError: It is not there.
+        """
+        stat = file.stat()
+        return cls(file.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime)
+
+    def is_unchanged(self, stat: os.stat_result) -> bool:
+        """Whether a file still is that one."""
+        return self.size == stat.st_size and abs(self.time - stat.st_mtime) <= _SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +63,17 @@ class Done:
     sha256: str
     key: str
     """Stands for the settings and the model."""
-    files: tuple[str, ...]
-    """Its cutouts' paths below the folder."""
+    files: tuple[Made, ...]
+    """Its cutouts."""
     error: str | None = None
     """Why it failed."""
+
+    def has_its_files(self, folder: Path) -> bool:
+        """Whether its cutouts are still there, unchanged."""
+        try:
+            return all(made.is_unchanged((folder / made.file).stat()) for made in self.files)
+        except OSError:
+            return False
 
 
 class Manifest:
@@ -51,16 +83,16 @@ class Manifest:
         """Read it; a folder without a manifest has nothing that was made here."""
         self._path = folder / MANIFEST
         self._lock = threading.Lock()
-        self._made: dict[str, list[tuple[int, float, str]]] = {}  # size, time and source, as often as it was made
+        self._made: dict[str, list[tuple[Made, str]]] = {}  # with its picture, as often as it was made
         self._done: dict[str, Done] = {}
         self._is_torn = False
         for entry in self._read():
             try:
                 if "file" in entry:
-                    made = entry["size"], float(entry["time"]), str(entry["source"])
-                    self._made.setdefault(file_key(entry["file"]), []).append(made)
+                    made = Made(entry["file"], int(entry["size"]), float(entry["time"]))
+                    self._made.setdefault(file_key(made.file), []).append((made, str(entry["source"])))
                 else:
-                    self._keep(Done(**entry | {"files": tuple(entry["files"])}))
+                    self._keep(Done(**entry | {"files": tuple(Made(*made) for made in entry["files"])}))
             except (TypeError, KeyError, ValueError):  # not written by this version
                 continue
 
@@ -87,11 +119,7 @@ class Manifest:
             return None
         if not made or not stat:
             return None
-        return next(
-            (source for size, time, source in reversed(made)
-             if size == stat.st_size and abs(time - stat.st_mtime) <= _SECONDS),
-            None,
-        )  # fmt: skip
+        return next((source for each, source in reversed(made) if each.is_unchanged(stat)), None)
 
     def add(self, file: Path, source: Path, written: Path | None = None) -> None:
         """Record that a file was made from a picture.
@@ -106,11 +134,10 @@ class Manifest:
             OSError: The manifest cannot be written.
         """
         stat = (written or file).stat()
-        entry = {"file": file.name, "size": stat.st_size, "time": stat.st_mtime, "source": str(source.absolute())}
-        self._append(entry)
+        made, picture = Made(file.name, stat.st_size, stat.st_mtime), str(source.absolute())
+        self._append(made._asdict() | {"source": picture})
         with self._lock:
-            made = stat.st_size, stat.st_mtime, str(source.absolute())
-            self._made.setdefault(file_key(file.name), []).append(made)
+            self._made.setdefault(file_key(file.name), []).append((made, picture))
 
     def done(self, picture: Path) -> Done | None:
         """The last time a picture was worked on to its end."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from segmentation.errors import ImageError
-from segmentation.manifest import Done, Manifest, file_key
+from segmentation.manifest import Done, Made, Manifest, file_key
 from segmentation.messages import Message
 
 Namer = Callable[[int, str], str]
@@ -163,8 +163,7 @@ class Outputs:
                 return None
         except OSError:
             return None
-        made = (self._folder / file for file in done.files)
-        return done if all(self._manifest(file.parent).source(file) == done.picture for file in made) else None
+        return done if done.has_its_files(self._folder) else None
 
     def begin(self, index: int) -> None:
         """Remember what a picture is before it is read."""
@@ -234,10 +233,10 @@ class Outputs:
         known = self._inputs.pop(index, None)
         if known is None or self._key is None:
             return ()
-        names = tuple(file.relative_to(self._folder).as_posix() for file in files)
-        picture = str(self._sources[index].absolute())
-        done = Done(picture, known.size, known.time, known.sha256, self._key(index), names, error)
+        picture, key = str(self._sources[index].absolute()), self._key(index)
         try:
+            made = tuple(Made.of(file, self._folder) for file in files)
+            done = Done(picture, known.size, known.time, known.sha256, key, made, error)
             self._manifest(self._folder).finish(done)
         except OSError as problem:
             reason = problem.strerror or type(problem).__name__

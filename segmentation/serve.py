@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from segmentation.commands.command import Parsers, described
+from segmentation.commands.command import Parsers, add_command
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
 from segmentation.models.registry import Registry
@@ -21,7 +21,7 @@ Environment variables configure the server: see docs/hosting.md.
 
 def add(parsers: Parsers) -> None:
     """Add the command."""
-    serve = described(parsers, "serve", "serve the page and its API", "", EXAMPLES)
+    serve = add_command(parsers, "serve", "serve the page and its API", "", EXAMPLES)
     serve.set_defaults(command=_run)
     _add_options(serve)
 

@@ -166,7 +166,8 @@ def test_a_half_written_line_of_the_manifest_is_passed_over(tmp_path: Path) -> N
         file.write('{"file": "b-cut')
     assert Manifest(out).source(out / "a-cutout.png") == str(tmp_path / "a.png")
     entries = [json.loads(line) for line in (out / MANIFEST).read_text().splitlines()[:-1]]
-    assert [entry.get("file", entry.get("files")) for entry in entries] == ["a-cutout.png", ["a-cutout.png"]]
+    assert [entry.get("file") for entry in entries] == ["a-cutout.png", None]
+    assert entries[1]["picture"] == str(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])

@@ -16,7 +16,7 @@ from PIL import Image
 
 from segmentation.errors import ImageError
 from segmentation.inputs import find_pictures
-from segmentation.manifest import MANIFEST, Done, Manifest
+from segmentation.manifest import MANIFEST, Done, Made, Manifest
 from segmentation.outputs import Outputs, safe_stems, tree_names
 from tests import graphs
 from tests.test_command_line import main, models  # noqa: F401  (a fixture)
@@ -274,7 +274,7 @@ def test_after_kill_nothing_is_lost_or_done_twice_and_no_file_is_half(tmp_path: 
 # ------------------------------------------------------------------------------------------------- the manifest
 
 
-DONE = Done("/photos/é\udcff.png", 10, 20, "00", "key", ("a-cutout.png",))
+DONE = Done("/photos/é\udcff.png", 10, 20, "00", "key", (Made("a-cutout.png", 3, 4.5),))
 
 
 def test_a_torn_line_does_not_spoil_the_next_one(tmp_path: Path) -> None:
@@ -299,6 +299,21 @@ def test_a_file_recorded_before_it_got_its_name_is_known_on_both_sides_of_a_kill
         assert Manifest(tmp_path).source(file) == str(source)
     killed.replace(file)  # killed after that
     assert Manifest(tmp_path).source(file) == str(source)
+
+
+def test_a_cutout_that_other_settings_replaced_before_a_kill_is_not_that_of_the_first(tmp_path: Path) -> None:
+    source, file = paint(tmp_path / "a.png"), tmp_path / "out" / "a-cutout.png"
+    file.parent.mkdir()
+    first = Outputs(file.parent, [source], key=lambda _: "first")
+    first.begin(0)
+    with first.writing(0, file) as partial:
+        paint(partial, 10, "PNG")
+    assert first.finish(0, [file], None) == ()
+    assert first.earlier(0)
+    other = Outputs(file.parent, [source], key=lambda _: "other")
+    with other.writing(0, file) as partial:
+        paint(partial, 20, "BMP")
+    assert Outputs(file.parent, [source], key=lambda _: "first").earlier(0) is None  # other was killed here
 
 
 def test_names_in_a_tree_are_apart_folder_by_folder() -> None:
