@@ -19,17 +19,12 @@ from segmentation.picture.export import save_export
 from segmentation.picture.layout import layout_of
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits, Picture
-from segmentation.pipeline import (
-    OnStage,
-    Prediction,
-    Result,
-    ignored_settings,
-    nothing_found,
-    numbered,
-)
+from segmentation.prediction import Prediction, ignored_settings, nothing_found
 from segmentation.predictor import Predictor
+from segmentation.refinement import Result, numbered
 from segmentation.report import Report, ReportDraft
 from segmentation.settings import Export, Settings
+from segmentation.stages import OnStage
 
 DEFAULT_LIMITS = Limits()
 

@@ -18,8 +18,10 @@ from segmentation.messages import Message
 from segmentation.picture.own_planes import load_mask, load_trimap
 from segmentation.picture.picture import Limits, Picture
 from segmentation.picture.resize import resize
-from segmentation.pipeline import OnStage, Prediction, Result, found_maps, refine, subjects_of
+from segmentation.prediction import Prediction, found_maps
+from segmentation.refinement import Result, refine, subjects_of
 from segmentation.settings import MaskMode, Settings
+from segmentation.stages import OnStage
 
 NO_MODEL = "none"  # in reports, where none ran
 

@@ -14,7 +14,7 @@ from segmentation.batch import Outcome, run_batch
 from segmentation.corrections import Correction, Point, Prompt, read_correction
 from segmentation.models.choice import promptable_of
 from segmentation.models.registry import load_registry
-from segmentation.pipeline import Prediction, found_maps, point_at, predict
+from segmentation.prediction import Prediction, found_maps, point_at, predict
 from segmentation.predictor import from_predictions, from_session, is_answered
 from segmentation.settings import with_values
 from tests import graphs

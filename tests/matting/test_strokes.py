@@ -14,7 +14,7 @@ from segmentation.matting.alpha import estimate_alpha
 from segmentation.matting.brush import distance_from
 from segmentation.matting.strokes import SMALLER
 from segmentation.picture.picture import Picture
-from segmentation.pipeline import NO_SUBJECT
+from segmentation.prediction import NO_SUBJECT
 from segmentation.settings import Method
 
 Array = npt.NDArray[Any]

@@ -15,7 +15,7 @@ from segmentation.config import Config
 from segmentation.corrections import Correction, Point, Prompt
 from segmentation.errors import RegistryError, SettingsError
 from segmentation.picture.load import load_image
-from segmentation.pipeline import Prediction, point_at, predict
+from segmentation.prediction import Prediction, point_at, predict
 from segmentation.recipe import Recipe
 from segmentation.web.page.controls import Controls
 from segmentation.web.runs.predictions import PredictionCache, Predictions

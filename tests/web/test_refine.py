@@ -20,7 +20,7 @@ from segmentation import Session, load_image, save_export, segment
 from segmentation.__main__ import main
 from segmentation.batch import Outcome
 from segmentation.cutout_files import Cutout
-from segmentation.pipeline import Prediction
+from segmentation.prediction import Prediction
 from segmentation.recipe import Recipe, save_recipe, write_value
 from segmentation.report import Report
 from segmentation.web.guard.uploads import sweep

@@ -18,7 +18,7 @@ from segmentation.messages import Message
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits, Picture
 from segmentation.picture.resize import shrunk
-from segmentation.pipeline import Prediction
+from segmentation.prediction import Prediction
 from segmentation.recipe import Recipe
 from segmentation.settings import NETWORK_SETTINGS, with_values
 from segmentation.web.guard.uploads import touch_files

@@ -17,8 +17,9 @@ from segmentation.picture.export import export_box, save_export
 from segmentation.picture.layout import Box
 from segmentation.picture.picture import Limits
 from segmentation.picture.resize import resize
-from segmentation.pipeline import Prediction, nothing_found, subjects_of
+from segmentation.prediction import Prediction, nothing_found
 from segmentation.recipe import Recipe
+from segmentation.refinement import subjects_of
 from segmentation.settings import Settings, with_values
 from segmentation.web.runs.outcomes import key_of
 from segmentation.web.runs.predictions import PREVIEW_SIDE
