@@ -2,6 +2,7 @@
 
 import gc
 import os
+import secrets
 import shutil
 import time
 import weakref
@@ -189,7 +190,7 @@ def test_a_run_expires() -> None:
 def test_a_visitors_page_keeps_no_maps_alive_beyond_the_budget(
     server: Server, photos: dict[str, Path], tmp_path: Path
 ) -> None:
-    folder = server.uploads / ("b" * 64)
+    folder = server.uploads / secrets.token_hex(32)
     folder.mkdir()
     shutil.copy(photos["cheetah"], folder / "a.jpg")
     run = server.service.new_run([str(folder / "a.jpg")], Recipe.of(BRIGHT, {"alpha_matting": False}))
@@ -207,7 +208,7 @@ def test_a_visitors_page_keeps_no_maps_alive_beyond_the_budget(
 
 
 def test_what_is_tuned_is_not_swept_for_its_age(server: Server, photos: dict[str, Path]) -> None:
-    folder = server.uploads / ("c" * 64)
+    folder = server.uploads / secrets.token_hex(32)
     folder.mkdir()
     for name in ("cheetah", "chelsea"):
         shutil.copy(photos[name], folder)
