@@ -85,7 +85,7 @@ def test_stop_keeps_what_was_finished(watched: Watched, photos: dict[str, Path])
     watched.choose("modnet")
     watched.open("network")
     watched.page.locator("#size textarea, #size input").fill("1024")  # seconds a picture
-    watched.add(*[photos["astronaut"]] * 12)
+    watched.add(*[photos["astronaut"]] * 8)
     watched.page.click("#run")
     expect(watched.page.locator("#viewer .stage")).to_be_visible(timeout=60000)
     watched.shot("running")
@@ -93,7 +93,7 @@ def test_stop_keeps_what_was_finished(watched: Watched, photos: dict[str, Path])
     expect(watched.page.locator("#status")).to_contain_text("Stopped. Finished pictures are kept.")
     count = watched.page.locator("#viewer .thumb").count()
     watched.page.wait_for_timeout(3000)
-    assert watched.page.locator("#viewer .thumb").count() == count < 12
+    assert watched.page.locator("#viewer .thumb").count() == count < 8
     with watched.page.expect_download() as download:
         watched.page.click("#download")
     with zipfile.ZipFile(download.value.path()) as archive:
