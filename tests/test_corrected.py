@@ -12,6 +12,7 @@ from segmentation import Correction, Session, Settings, Stroke, load_image, refi
 from segmentation.batch import Outcome, run_batch
 from segmentation.corrected import NO_MODEL, needs_network
 from segmentation.matting.alpha import estimate_alpha
+from segmentation.prediction import NO_SUBJECT
 from segmentation.predictor import Predictor, from_nothing, from_session
 
 PLAIN = Settings(alpha_matting=False)
@@ -147,3 +148,11 @@ def test_each_subject_has_its_file(folder: Path, tiny: Session) -> None:
     assert small[30, 60] == 255
     assert not (large.astype(bool) & small.astype(bool)).any()
     assert first.report.seconds.keys() == second.report.seconds.keys()
+
+
+def test_the_largest_subject_of_pictures_without_any_is_none(folder: Path) -> None:
+    Image.new("L", (80, 60), 0).save(folder / "mask.png")
+    settings = Settings(alpha_matting=False, subjects="largest")
+    corrections = dict.fromkeys((0, 1), Correction(mask=folder / "mask.png"))
+    for outcome in cut(folder, from_nothing("m"), corrections, settings):
+        assert (outcome.report.error, outcome.report.warnings) == (None, (NO_SUBJECT,))

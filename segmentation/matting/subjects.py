@@ -36,9 +36,8 @@ class Subjects:
     """Solid pixels of each."""
 
     def only(self, alpha: Alpha, chosen: Collection[int]) -> Alpha:
-        """The alpha of some of them, and nothing of the others."""
-        wanted = np.zeros(self.count + 1, np.uint8)
-        wanted[list(chosen)] = 1
+        """The alpha of some of them, and nothing of the others; numbers that there are not choose none."""
+        wanted = np.isin(np.arange(self.count + 1), list(chosen)).astype(np.uint8)
         return alpha * wanted[self.numbers]
 
 
