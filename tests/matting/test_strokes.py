@@ -145,6 +145,19 @@ def test_a_base_is_not_changed() -> None:
     assert base.nbytes >= 6 * alpha.size
 
 
+def test_each_stroke_is_announced_so_that_many_can_be_given_up() -> None:
+    stages: list[str] = []
+
+    def announced(stage: str) -> None:
+        stages.append(stage)
+        if stages.count("strokes") == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        cut(*[KEEP_ARM] * 20, on_stage=announced)
+    assert stages == ["mask", "matting", "strokes", "strokes"]
+
+
 def test_the_later_stroke_wins() -> None:
     keep, remove = Stroke("keep", 6, ((100.0, 59.0),)), Stroke("remove", 6, ((100.0, 59.0),))
     assert cut(keep, remove).alpha[59, 100] == 0

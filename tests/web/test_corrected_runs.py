@@ -26,8 +26,10 @@ from segmentation.web.page.status import line
 from segmentation.web.page.viewer import viewer_value
 from segmentation.web.runs.corrections import Corrections, carried_over
 from segmentation.web.runs.outcomes import MadeBy, Outcomes
+from segmentation.web.runs.previews import OvertakenError
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
+from segmentation.web.runs.tuning import Target
 from tests.web.conftest import Server
 
 KEPT = Correction((Stroke("keep", 3.0, ((5.0, 5.0), (12.0, 30.0))),))
@@ -145,6 +147,16 @@ def test_a_stroke_is_followed_at_screen_size_and_in_full(server: Server, service
     assert service.share_of(run, PLAIN, None) == (0, 1)
     panel.follow(run, PLAIN)
     assert run.outcomes.made_by[0] == MadeBy(PLAIN, None)
+
+
+def test_a_preview_ends_when_a_later_step_begins(server: Server, service: Service) -> None:
+    run = done(service, service.new_run([upload(server, "1")], PLAIN))
+    target = Target("0 ", PLAIN, None)
+    step = run.tuning.begin(target)
+    assert service.preview(run, step.number, target) is not None
+    run.tuning.begin(target)
+    with pytest.raises(OvertakenError):
+        service.preview(run, step.number, target)
 
 
 def test_a_further_stroke_solves_only_its_neighbourhood_and_gives_the_same_bytes(
