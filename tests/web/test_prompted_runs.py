@@ -17,6 +17,7 @@ from segmentation.errors import RegistryError, SettingsError
 from segmentation.picture.load import load_image
 from segmentation.prediction import Prediction, point_at, predict
 from segmentation.recipe import Recipe
+from segmentation.refinement import refine
 from segmentation.web.page.controls import Controls
 from segmentation.web.runs.predictions import PredictionCache, Predictions
 from segmentation.web.runs.run import Run
@@ -108,7 +109,7 @@ def test_an_embedding_that_was_dropped_is_computed_again(server: Server, uploade
     service = server.service
     run = done(service, service.new_run([uploaded], SLIM, corrections={0: ON_LEFT}))
     assert shares(run.outcomes.by_picture[0].files[0]) == (True, False)
-    run.predictions.drop_embeddings()
+    run.predictions.drop_caches()
     again = refined(service, run, SLIM, ON_RIGHT)
     assert shares(again.outcomes.by_picture[0].files[0]) == (False, True)
     assert prediction_of(run).embedding is not None
@@ -179,6 +180,24 @@ def test_beyond_the_budget_embeddings_go_before_predictions(server: Server, sour
     assert first.by_picture[0].embedding is None
     assert first.by_picture[0].pointed is not None
     assert second.by_picture[0].embedding is not None
+
+
+def test_beyond_the_budget_what_strokes_go_on_from_goes_before_predictions(server: Server, source: Path) -> None:
+    known = replace(prediction(server, source), embedding=None)
+    picture = load_image(source)
+    solved = refine(picture, np.random.default_rng(0).random((96, 192)).astype(np.float32)).solved
+    cache = PredictionCache(2 * known.nbytes, seconds=60)
+    run = Predictions([source, source], SLIM)
+    cache.add(run)
+    cache.store(run, 0, known)
+    run.bases.keep("a", solved, picture.rgb)
+    assert run.nbytes > 2 * known.nbytes
+    cache.trim()
+    assert run.bases.nbytes == 0
+    assert list(run.by_picture) == [0]
+    run.bases.keep("a", solved, picture.rgb)
+    cache.store(run, 1, known)
+    assert list(run.by_picture) == [0, 1]
 
 
 def test_a_picture_without_room_for_its_embedding_is_kept_without(server: Server, source: Path) -> None:

@@ -76,8 +76,9 @@ class Predictions:
         with self._lock:
             self._by_picture[index] = prediction
 
-    def drop_embeddings(self) -> None:
-        """Drop what promptable networks need to answer clicks at once; it is computed again when it is needed."""
+    def drop_caches(self) -> None:
+        """Drop what only makes the next stroke or click fast, and is computed again when it is needed."""
+        self.bases.clear()
         with self._lock:
             for index, prediction in self._by_picture.items():
                 self._by_picture[index] = replace(prediction, embedding=None)
@@ -134,7 +135,8 @@ class Predictions:
         with self._lock:
             self._by_picture.clear()
             self._small.clear()
-            self.bases.clear()
+            self._planes = None, OwnPlanes()
+        self.bases.clear()
 
 
 class PredictionCache:
@@ -163,10 +165,15 @@ class PredictionCache:
         with self._lock:
             if run.id in self._runs:
                 old = run.by_picture.get(index)
-                room = self._budget - run.nbytes + (old.nbytes if old else 0)
-                if prediction.nbytes > room:
+
+                def room() -> int:
+                    return self._budget - run.nbytes + (old.nbytes if old else 0)
+
+                if prediction.nbytes > room():
+                    run.bases.clear()
+                if prediction.nbytes > room():
                     prediction = replace(prediction, embedding=None)
-                if prediction.nbytes <= room:
+                if prediction.nbytes <= room():
                     run.add(index, prediction)
         self.trim()
 
@@ -202,13 +209,13 @@ class PredictionCache:
         run.clear()
 
     def trim(self) -> None:
-        """Drop runs that have expired or exceed the budget; before the latter, embeddings."""
+        """Drop runs that have expired or exceed the budget; before the latter, what is only cached for speed."""
         with self._lock:
             sizes = {run_id: run.nbytes for run_id, (run, _) in self._runs.items()}
             total = sum(sizes.values())
             for run_id, (run, _) in self._runs.items():
                 if total > self._budget:
-                    run.drop_embeddings()
+                    run.drop_caches()
                     total -= sizes[run_id] - run.nbytes
                     sizes[run_id] = run.nbytes
             for run_id, (run, used) in list(self._runs.items()):
