@@ -1,7 +1,9 @@
 """What a visitor says about the pictures of a run: kept by picture, followed live, and never another visitor's."""
 
 import shutil
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from PIL import Image
 from segmentation.batch import Outcome
 from segmentation.corrections import Correction, Point, Stroke
 from segmentation.cutout_files import Cutout
+from segmentation.picture.load import load_image
 from segmentation.recipe import Recipe
 from segmentation.report import Report
 from segmentation.web.page.code_panel import CodePanel
@@ -24,8 +27,10 @@ from segmentation.web.page.own_planes import OwnPlanes, Waiting
 from segmentation.web.page.screen import Screen
 from segmentation.web.page.status import line
 from segmentation.web.page.viewer import viewer_value
+from segmentation.web.runs import predictions
 from segmentation.web.runs.corrections import Corrections, carried_over
 from segmentation.web.runs.outcomes import MadeBy, Outcomes
+from segmentation.web.runs.predictions import Predictions
 from segmentation.web.runs.previews import OvertakenError
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
@@ -157,6 +162,30 @@ def test_a_preview_ends_when_a_later_step_begins(server: Server, service: Servic
     run.tuning.begin(target)
     with pytest.raises(OvertakenError):
         service.preview(run, step.number, target)
+
+
+def test_while_a_preview_decodes_its_picture_others_are_not_kept_waiting(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoding, may_end = threading.Event(), threading.Event()
+
+    def slow(*args: Any, **options: Any) -> Any:
+        decoding.set()
+        assert may_end.wait(30)
+        return load_image(*args, **options)
+
+    monkeypatch.setattr(predictions, "load_image", slow)
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    run = Predictions([tmp_path / "a.png"], PLAIN)
+    with ThreadPoolExecutor(2) as pool:
+        small = pool.submit(run.small, tmp_path / "a.png", service.config.limits)
+        assert decoding.wait(30)
+        others = pool.submit(lambda: run.nbytes)
+        try:
+            assert others.result(10) == 0
+        finally:
+            may_end.set()
+        assert small.result(30).size == (9, 9)
 
 
 def test_a_further_stroke_solves_only_its_neighbourhood_and_gives_the_same_bytes(
@@ -292,6 +321,17 @@ def test_an_own_mask_is_of_the_selected_picture(server: Server, service: Service
     told = own.drop("1 ", None, run, Waiting(), REQUEST)
     assert not told[own.remove]["visible"]
     assert run.corrections.get(1) == REMOVED
+
+
+def test_the_same_picture_twice_has_masks_of_its_own(server: Server, service: Service, own: OwnPlanes) -> None:
+    path = upload(server, "1")
+    run = done(service, service.new_run([path, path], PLAIN))
+    told = own.take_mask("1 ", upload_mask(server, "a"), None, run, Waiting(), REQUEST)
+    assert told[own.status] == line("mine.png is the own mask of a.png.")
+    assert told[own.remove]["visible"]
+    assert run.corrections.snapshot().keys() == {1}
+    assert own.show("0 ", run, REQUEST)[own.status] == line("")
+    assert own.show("1 ", run, REQUEST)[own.status] == told[own.status]
 
 
 def test_an_own_mask_that_does_not_fit_is_told_at_once(server: Server, service: Service, own: OwnPlanes) -> None:

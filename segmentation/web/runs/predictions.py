@@ -52,6 +52,8 @@ class Predictions:
         self._small: OrderedDict[Path, SmallPicture] = OrderedDict()
         self._planes: tuple[object, OwnPlanes] = None, OwnPlanes()
         self._lock = threading.Lock()
+        # held while a picture is decoded: the other one is needed by the cache, which all visitors share
+        self._reading = threading.Lock()
         self.bases = Bases()
         """What is solved of the pictures last corrected, at full size and at screen size."""
 
@@ -109,14 +111,18 @@ class Predictions:
         Raises:
             ImageError: Its file no longer exists.
         """
-        with self._lock:
-            if path not in self._small:
+        with self._reading:
+            with self._lock:
+                known = self._small.get(path)
+            if known is None:
                 picture = load_image(path, **limits._asdict())
-                self._small[path] = SmallPicture(shrunk(picture, PREVIEW_SIDE), picture.size)
-            self._small.move_to_end(path)
-            while len(self._small) > 2:
-                self._small.popitem(last=False)
-            return self._small[path]
+                known = SmallPicture(shrunk(picture, PREVIEW_SIDE), picture.size)
+            with self._lock:
+                self._small[path] = known
+                self._small.move_to_end(path)
+                while len(self._small) > 2:
+                    self._small.popitem(last=False)
+            return known
 
     def small_planes(self, correction: Correction, small: SmallPicture, limits: Limits) -> OwnPlanes:
         """A visitor's own mask and trimap of a picture at screen size. The last ones stay in memory.
@@ -125,10 +131,12 @@ class Predictions:
             ImageError: A file no longer exists, or does not fit the picture.
         """
         key = correction.mask, correction.trimap, small.size
-        with self._lock:
-            if self._planes[0] != key:
-                self._planes = key, load_planes(correction, small.size, limits).shrunk(small.picture.size)
-            return self._planes[1]
+        with self._reading:
+            known, planes = self._planes
+            if known != key:
+                planes = load_planes(correction, small.size, limits).shrunk(small.picture.size)
+                self._planes = key, planes
+            return planes
 
     def clear(self) -> None:
         """Drop all predictions."""
