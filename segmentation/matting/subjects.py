@@ -114,7 +114,7 @@ NOTHING_LEFT = Message("No subject is left: all of them are under clicks that re
 def _at(subjects: Subjects, alpha: Alpha, point: Point) -> int:
     """Number of the subject under a click, or very near it; 0 if there is none."""
     height, width = alpha.shape
-    x, y = min(int(point.x), width - 1), min(int(point.y), height - 1)
+    x, y = (min(max(int(at), 0), side - 1) for at, side in ((point.x, width), (point.y, height)))
     if alpha[y, x] >= SEEN:
         return int(subjects.numbers[y, x])
     reach = max(2, round(NEAR * max(height, width)))

@@ -97,6 +97,13 @@ def test_clicks_and_boxes_choose_subjects(alpha: Alpha, points: list[Point], box
     assert np.array_equal(chosen, find_subjects(alpha).only(alpha, kept))
 
 
+def test_a_click_beyond_the_left_edge_is_not_one_on_the_right() -> None:
+    alpha = np.zeros((20, 60), np.uint8)
+    alpha[:, 50:] = 255
+    with pytest.raises(SettingsError, match="no subject under the click"):
+        choose(alpha, [Point(-5, 10)], None)
+
+
 def test_a_click_on_nothing_is_told(alpha: Alpha) -> None:
     chosen, notes = choose(alpha, [Point(20, 30), Point(55, 5)], None)
     assert notes == ("There is no subject under point 2.",)
