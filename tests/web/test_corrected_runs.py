@@ -278,6 +278,16 @@ def test_a_correction_of_no_picture_changes_nothing(
     assert run.corrections.snapshot() == {}
 
 
+def test_a_correction_of_a_run_that_was_replaced_reaches_no_other_picture(
+    server: Server, service: Service, panel: Panel
+) -> None:
+    run = done(service, service.new_run([upload(server, "1")], PLAIN))
+    for name, expected in (("another", {}), (run.folder.name, {0: KEPT})):
+        event = gr.EventData(None, {"run": name, "key": "0 ", "correction": KEPT.as_json()})
+        panel.tuning.correct(run, REQUEST, event)
+        assert run.corrections.snapshot() == expected
+
+
 def test_a_picture_that_failed_can_be_corrected(server: Server, service: Service, panel: Panel) -> None:
     path = upload(server, "3")
     run = service.new_run([path], PLAIN)

@@ -36,14 +36,15 @@ class LiveTuning:
     def correct(self, run: Run | None, request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
         """Take what the visitor says about a picture.
 
-        The event has the `key` of a cutout or failed picture, its new `correction`, and a `revision` that grows with
-        each. The correction is what `Correction.as_json` gives; what it leaves out is erased. It may be its JSON text,
-        and must be if it is long: the server accepts few lists, but long strings.
+        The event has the `run` that the page shows, the `key` of a cutout or failed picture, its new `correction`, and
+        a `revision` that grows with each. The correction is what `Correction.as_json` gives; what it leaves out is
+        erased. It may be its JSON text, and must be if it is long: the server accepts few lists, but long strings.
         """
         # not trusted: set by the client
-        key, value, revision = (getattr(event, name, None) for name in ("key", "correction", "revision"))
+        shown, key, value, revision = (getattr(event, name, None) for name in ("run", "key", "correction", "revision"))
         index = run.outcomes.picture_of(key) if run else None
-        if run is None or index is None:
+        # in another run, that may be the key of another picture
+        if run is None or index is None or shown not in (None, run.folder.name):
             return self._screen.nothing()
         report = run.outcomes.by_picture[index].report
         try:
