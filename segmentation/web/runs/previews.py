@@ -78,7 +78,7 @@ def make_preview(
     behind = run.predictions.small(backdrop, limits).picture if backdrop else None
     planes = run.predictions.small_planes(correction, small, limits)
     name = run.predictions.sources[index].name
-    sources = sources_of(prediction, recipe.settings, planes, small.picture.size, name)
+    sources = sources_of(prediction, recipe.settings, planes, small.picture.size, name, for_viewer=True)
     if not sources:
         raise SettingsError(nothing_found(prediction, recipe.settings))
     label, source = _shown(sources, cutout.label)
