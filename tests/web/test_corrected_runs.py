@@ -20,6 +20,7 @@ from segmentation.cutout_files import Cutout
 from segmentation.picture.load import load_image
 from segmentation.recipe import Recipe
 from segmentation.report import Report
+from segmentation.settings import with_values
 from segmentation.web.page.code_panel import CodePanel
 from segmentation.web.page.controls import Controls, link, linked_correction
 from segmentation.web.page.live_tuning import LiveTuning
@@ -152,6 +153,19 @@ def test_a_stroke_is_followed_at_screen_size_and_in_full(server: Server, service
     assert service.share_of(run, PLAIN, None) == (0, 1)
     panel.follow(run, PLAIN)
     assert run.outcomes.made_by[0] == MadeBy(PLAIN, None)
+
+
+def test_catching_up_with_a_stroke_does_not_lose_a_setting_that_was_changed_with_it(
+    server: Server, service: Service, panel: Panel
+) -> None:
+    run = done(service, service.new_run([upload(server, "1")], PLAIN))
+    other = replace(PLAIN, settings=with_values(PLAIN.settings, invert=True))
+    panel.correct(run, "0 ", KEPT.as_json())
+    panel.tuning.preview("0 ", run, True, REQUEST, *panel.values(other))
+    assert list(panel.tuning.catch_up(run, REQUEST))  # somebody asks for the ZIP before the hand rests
+    assert run.outcomes.made_by[0] == MadeBy(PLAIN, None, KEPT)
+    assert list(panel.tuning.tune(run, True, REQUEST))
+    assert run.outcomes.made_by[0] == MadeBy(other, None, KEPT)
 
 
 def test_a_preview_ends_when_a_later_step_begins(server: Server, service: Service) -> None:

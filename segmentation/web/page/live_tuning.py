@@ -153,8 +153,10 @@ class LiveTuning:
             yield screen.say(" ".join(map(say, outcome.report.warnings)))
             return
         failed = run.adopt(again, index)
-        selected = run.outcomes.selected(token.target.selected) if token.target else None
-        if selected and selected[0] == index:
+        target = token.target
+        selected = run.outcomes.selected(target.selected) if target else None
+        # a picture that only catches up has not got the settings of that step
+        if target and selected and selected[0] == index and wanted == (target.recipe, target.backdrop):
             token.finish()
         updated = Message(
             "{name} updated in {seconds:.1f} s.",
