@@ -167,7 +167,7 @@ class _Job:
                 draft.add({}, "", ignored_settings(prediction, self.settings))
             else:
                 prediction = no_prediction()
-            sources = sources_of(prediction, self.settings, planes, picture.size, picture.name)
+            sources = sources_of(prediction, self.settings, planes, picture.size, picture.name, for_viewer=self.stages)
             known = Known(self.bases, source) if self.bases else None
             for class_, result in refined(picture, sources, self.settings, correction, on_stage, known):
                 draft.add(result.timings, class_, result.warnings)

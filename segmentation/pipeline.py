@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from segmentation.arrays import ProbabilityMap, Trimap
-from segmentation.corrections import Box, Point, Prompt, Stroke
+from segmentation.corrections import Box, Correction, Point, Prompt, Stroke, check_inside
 from segmentation.errors import SessionError, SettingsError
 from segmentation.matting.classes import check_classes, labels_of, listed
 from segmentation.messages import Message
@@ -48,13 +48,15 @@ def segment(
 
     Raises:
         SettingsError: The model does not support this size, or lacks one of the classes to join; or there is a label,
-            and classes to join; or a promptable model is not told what is wanted.
+            and classes to join; or a promptable model is not told what is wanted; or a point, the box or a stroke lies
+            outside the picture.
         SessionError: The network cannot be run, or has no such class.
     """
     settings = settings or Settings()
     known = session.under(settings.contract).output.class_names
     check_classes(settings.classes, known, session.spec.title)
     label = _label(settings, known, label, session.spec.title)
+    check_inside(Correction(tuple(strokes), tuple(points), box), picture.size)
     prompt = Prompt(tuple(points), box, candidate)
     prediction = predict(picture, session, settings, points=prompt.points, box=box, candidate=candidate)
     if prompt_session and not prediction.asks:

@@ -119,7 +119,7 @@ def refine(
     solved = base
     if len(base.strokes) < len(strokes):
         with stage("strokes", timings, on_stage):
-            solved = draw(picture, base, strokes, settings, max_unknown, is_found)
+            solved = draw(picture, base, strokes, settings, on_stage, max_unknown, is_found)
     doubt, doubt_share = left_in_doubt(solved)
     alpha, warnings = solved.alpha, solved.warnings
     if doubt_share > UNSURE:

@@ -155,9 +155,18 @@ def _matte(
 
 
 def draw(
-    picture: Picture, base: Solved, strokes: tuple[Stroke, ...], settings: Settings, max_unknown: int, is_found: bool
+    picture: Picture,
+    base: Solved,
+    strokes: tuple[Stroke, ...],
+    settings: Settings,
+    on_stage: OnStage | None,
+    max_unknown: int,
+    is_found: bool,
 ) -> Solved:
-    """What is solved after further strokes. If no subject was found, they begin with nothing."""
+    """What is solved after further strokes. If no subject was found, they begin with nothing.
+
+    The stage is announced again with each of them: hundreds take minutes, and the caller may end the work there.
+    """
     if not is_found and not base.strokes:
         nothing = np.zeros_like(base.alpha)
         base = replace(base, trimap=nothing, alpha=nothing, foreground=np.zeros_like(base.foreground), warnings=())
@@ -168,7 +177,9 @@ def draw(
         base.foreground.copy() if settings.alpha_matting or settings.decontaminate else None,
         marks_of(base.strokes, picture.size) if base.marks is None else base.marks.copy(),
     )
-    for stroke in strokes[len(base.strokes) :]:
+    for number, stroke in enumerate(strokes[len(base.strokes) :]):
+        if number and on_stage:
+            on_stage("strokes")
         draw_stroke(canvas, stroke, settings, max_unknown)
     return replace(
         base,

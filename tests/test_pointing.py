@@ -84,6 +84,12 @@ def test_a_click_chooses_among_subjects_without_a_promptable_model(source: Path,
     assert "prompt" not in result.timings
 
 
+def test_a_click_beside_the_picture_is_refused(source: Path, bright: Session, slim: Session) -> None:
+    for session in (bright, slim):
+        with pytest.raises(SettingsError, match="Point 1 lies outside the picture"):
+            segment(load_image(source), session, PLAIN, points=[Point(-5, 40)])
+
+
 def test_a_promptable_model_restricts_anothers_answer(source: Path, bright: Session, slim: Session) -> None:
     picture = load_image(source)
     assert shares(segment(picture, bright, PLAIN).alpha) == (True, True)

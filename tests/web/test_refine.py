@@ -233,7 +233,7 @@ def test_the_last_move_of_a_hand_is_tuned_although_the_one_before_is_late(
     server: Server, small_photos: dict[str, Path], moves: str
 ) -> None:
     folder = server.uploads / ("d" * 63 + str(len(moves)))
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     paths = [str(shutil.copy(small_photos[name], folder)) for name in ("cheetah", "chelsea")]
     run = server.service.new_run(paths, Recipe.of(BRIGHT, {"alpha_matting": False}))
     list(server.service.work.process(run, for_page=True))

@@ -359,6 +359,7 @@ class Service:
 
         Raises:
             SegmentationError: The predictions have expired, or the background is not an upload.
+            OvertakenError: A later tuning step has begun.
         """
         selected = run.outcomes.selected(target.selected)
         if selected is None:
