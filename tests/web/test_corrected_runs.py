@@ -292,6 +292,14 @@ def test_a_correction_of_no_picture_changes_nothing(
     assert run.corrections.snapshot() == {}
 
 
+def test_a_stroke_reaches_its_picture_though_the_cutout_is_gone(server: Server, service: Service, panel: Panel) -> None:
+    run = done(service, service.new_run([upload(server, "1")], PLAIN))
+    panel.correct(
+        run, "0 3", KEPT.as_json()
+    )  # drawn on the third subject, while an earlier stroke joined it to another
+    assert run.corrections.snapshot() == {0: KEPT}
+
+
 def test_a_correction_of_a_run_that_was_replaced_reaches_no_other_picture(
     server: Server, service: Service, panel: Panel
 ) -> None:
