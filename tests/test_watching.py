@@ -13,8 +13,9 @@ import pytest
 from watchdog.events import FileClosedNoWriteEvent, FileCreatedEvent, FileMovedEvent
 
 from segmentation.commands.watch import Inbox, _Wake
-from tests.test_command_line import BRIGHT, main, models  # noqa: F401  (a fixture)
+from tests.test_command_line import main, models  # noqa: F401  (a fixture)
 from tests.test_outputs import paint, visible
+from tests.test_resuming import registry  # noqa: F401  (a fixture)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -71,7 +72,7 @@ def test_a_folder_is_watched_stopped_and_watched_again(tmp_path: Path) -> None:
     inbox, out = tmp_path / "in", tmp_path / "in" / "out"
     aged(paint(inbox / "there.png"))
     words = [
-        sys.executable, "-m", "segmentation", "watch", str(inbox), "-o", str(out), "--model", BRIGHT, "--json",
+        sys.executable, "-m", "segmentation", "watch", str(inbox), "-o", str(out), "--model", "tiny", "--json",
         "--no-alpha-matting", "--settle", "0.2",
     ]  # fmt: skip
 

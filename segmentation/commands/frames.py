@@ -25,8 +25,9 @@ from segmentation.network.pool import threads_for
 from segmentation.network.session import Session, load_configured
 from segmentation.picture.export import save_export
 from segmentation.picture.picture import Picture
-from segmentation.pipeline import Result, segment
+from segmentation.pipeline import segment
 from segmentation.recipe import EXPORT
+from segmentation.refinement import Result
 
 EXAMPLES = """\
 example:
