@@ -27,11 +27,13 @@ def test_a_terminal_sees_a_bar_with_rate_and_time_left(monkeypatch: pytest.Monke
     monkeypatch.setattr("sys.stderr", terminal)
     with Teller(4, out=out) as teller:
         teller.tell(finished(0, is_skipped=True))
+        assert (
+            "1 of 4, ? pictures/s, ? left" in terminal.getvalue()
+        )  # what was there already says nothing about the rate
         for number in (1, 2):
             teller.tell(finished(number))
         teller.tell(finished(3, "3.png is damaged."))
         assert teller._bar
-        assert teller._bar.initial == 1  # what was there already does not count for the rate
         teller._bar.refresh()
     shown = terminal.getvalue()
     assert "100% |" in shown

@@ -61,8 +61,13 @@ class Teller:
                 self._say(report.error if is_said else f"{finished.name}: {report.error}", sys.stderr)
             for file in finished.files:
                 self._say(str(file), self._out)
-        if self._bar is not None:
-            self._bar.initial += finished.is_skipped  # takes no time, so it does not count for the rate
+        if self._bar is None:
+            return
+        if finished.is_skipped:  # took no time, so it does not count for the rate
+            self._bar.initial += 1
+            self._bar.n = self._bar.last_print_n = self._bar.n + 1
+            self._bar.refresh()
+        else:
             self._bar.update()
 
     def _say(self, line: str, out: TextIO) -> None:
