@@ -106,7 +106,7 @@ def test_too_little_memory_ends_on_the_cpu_and_comes_back(tmp_path: Path) -> Non
             assert answer.provider_note == "The GPU has too little free memory for this model at (1, 3, 1024, 1024)."
     assert session.give_memory_back(0)
     assert session.run(picture(0, 256)).provider == CUDA
-    none = loaded(path, memory_mb=1)
+    none = loaded(convolutions(tmp_path / "wide.onnx", channels=256), memory_mb=1)  # 12 MB of weights
     assert none.provider == CPU
     assert none.provider_note.endswith("on the GPU: it needs more memory than is allowed.")
 
