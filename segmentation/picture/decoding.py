@@ -191,6 +191,27 @@ def _decode(data: bytes, kind: str, name: str, limits: Limits) -> Picture:
     )
 
 
+def picture_of(image: Image.Image, name: str = "picture", limits: Limits = Limits()) -> Picture:  # noqa: B008  # immutable
+    """A picture of an upright image in memory, of any mode.
+
+    Raises:
+        ImageError: It has too many pixels, or values without a known white.
+    """
+    check_size(*image.size, name, limits)
+    notes: list[str] = []
+    profile = image.info.get("icc_profile")
+    profile = profile if isinstance(profile, bytes) and 128 < len(profile) <= _MAX_PROFILE_BYTES else None
+    with _image_errors(name):
+        rgb, opacity = _planes(image, profile, name, notes)
+    return Picture(
+        rgb=rgb,
+        opacity=None if opacity is None or opacity.min() == 255 else opacity,
+        icc_profile=profile if profile and profile[16:20] == b"RGB " else None,
+        name=name,
+        notes=tuple(notes),
+    )
+
+
 def _register_heif() -> None:
     from pillow_heif import register_heif_opener
 
