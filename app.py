@@ -23,6 +23,7 @@ except SegmentationError as error:
     sys.exit(f"Segmatte cannot start. {error}")
 
 from segmentation.config import Config
+from segmentation.web.doors.routes import door_routes
 from segmentation.web.guard import logs
 from segmentation.web.health import health_routes
 from segmentation.web.mcp import add_mcp
@@ -52,7 +53,8 @@ def main() -> None:
     launch(
         demo,
         service.config,
-        routes=[*health_routes(service), *thumbnail_routes(service)],
+        routes=[*health_routes(service), *thumbnail_routes(service), *door_routes(service)],
+        admission=service.admission,
         server_name=options.host,
         server_port=options.port,
         prevent_thread_lock=True,
@@ -60,7 +62,7 @@ def main() -> None:
     # once the page is up: imports and downloads would only delay it
     for work in (prepare, keep_clean):
         threading.Thread(target=work, args=[service], daemon=True, name=work.__name__).start()
-    serve_until_stopped(demo, service.config.grace_seconds)
+    serve_until_stopped(demo, service.config.grace_seconds, service.admission)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from typing import Any
 
 from segmentation.config import Config, Device
 from segmentation.errors import SettingsError
-from segmentation.messages import Message
 from segmentation.models.registry import Registry, load_offered
 from segmentation.network.session import Session, load_configured
 from segmentation.picture.composition import composition
@@ -50,10 +49,7 @@ def new_session(model_name: str = "", *, providers: Sequence[Any] = ()) -> Sessi
     if providers:
         first = providers[0] if isinstance(providers[0], str) else providers[0][0]  # with its options
         if first not in _DEVICES:
-            raise SettingsError(
-                Message("providers must begin with one of {known}, not {first}.",
-                        known=", ".join(_DEVICES), first=repr(first)[:60])
-            )  # fmt: skip
+            raise SettingsError(f"providers must begin with one of {', '.join(_DEVICES)}, not {str(first)[:60]!r}.")
         device = _DEVICES[first]
     return load_configured(registry[own_name(model_name, registry)], config, device=device)
 
@@ -81,9 +77,9 @@ def rembg_recipe(
         levels = tuple(bgcolor)
         if len(levels) != 4 or not all(isinstance(level, int) and 0 <= level <= 255 for level in levels):
             raise SettingsError(
-                Message("The background colour must be four numbers from 0 to 255 (red, green, blue, opacity), "
-                        "not {value}.", value=repr(bgcolor)[:60])
-            )  # fmt: skip
+                "The background colour must be four numbers from 0 to 255 (red, green, blue, opacity), "
+                f"not {str(bgcolor)[:60]!r}."
+            )
         background = "#" + bytes(levels).hex()
     return {
         "alpha_matting": alpha_matting and not only_mask,  # of which rembg gives the mask as well

@@ -1,4 +1,4 @@
-"""rembg's functions under their names: the same kinds, modes and shapes as rembg 2.0.86 gives, with straight colours."""
+"""rembg's functions under their names: kinds, modes and shapes as rembg 2.0.86 gives, with straight colours."""
 
 import io
 from collections.abc import Callable

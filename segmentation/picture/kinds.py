@@ -6,10 +6,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 
-from segmentation.errors import ImageError
-from segmentation.messages import Message
+from segmentation.errors import ImageError, SettingsError
 from segmentation.picture.decoding import picture_of
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Picture
@@ -32,9 +31,7 @@ def to_picture(data: Kind) -> Picture:
     if isinstance(data, np.ndarray):
         data = _image(data)
     if not isinstance(data, Image.Image):
-        raise ImageError(
-            Message("Give a picture as bytes, path, Pillow image or array, not {kind}.", kind=type(data).__name__)
-        )
+        raise ImageError(f"Give a picture as bytes, path, Pillow image or array, not {type(data).__name__}.")
     return picture_of(ImageOps.exif_transpose(data))
 
 
@@ -43,11 +40,8 @@ def _image(array: npt.NDArray[Any]) -> Image.Image:
         return Image.fromarray(array)
     except (TypeError, ValueError) as error:
         raise ImageError(
-            Message(
-                "An array must be (h, w), (h, w, 3) or (h, w, 4) of uint8, not {shape} of {dtype}.",
-                shape=array.shape, dtype=array.dtype,
-            )
-        ) from error  # fmt: skip
+            f"An array must be (h, w), (h, w, 3) or (h, w, 4) of uint8, not {array.shape} of {array.dtype}."
+        ) from error
 
 
 def in_kind_of(data: Kind, pixels: npt.NDArray[np.uint8], icc_profile: bytes | None = None) -> Any:
@@ -75,9 +69,22 @@ def in_kind_of(data: Kind, pixels: npt.NDArray[np.uint8], icc_profile: bytes | N
     if isinstance(data, str | os.PathLike):
         file = Path(data).with_name(f"{Path(data).stem}-cutout.png")
         if os.path.lexists(file):
-            raise ImageError(
-                Message("{name} exists already. Move it, or ask for bytes with force_return_bytes.", name=file.name)
-            )
+            raise ImageError(f"{file.name} exists already. Move it, or ask for bytes with force_return_bytes.")
         save_png(pixels, file, icc_profile)
         return type(data)(file) if isinstance(data, str) else file
     return to_png(pixels, icc_profile)
+
+
+def named_colour(text: str) -> str:
+    """#rrggbb or #rrggbbaa of a colour's name in CSS, or of 3, 4, 6 or 8 hexadecimal digits with or without the #.
+
+    Raises:
+        SettingsError: There is no such colour.
+    """
+    for spelled in (text, f"#{text}"):
+        try:
+            levels = ImageColor.getrgb(spelled)
+        except ValueError:
+            continue
+        return "#" + bytes(levels).hex()
+    raise SettingsError(f"There is no colour {text[:40]!r}. Name one, such as red, or give its digits, such as ff0000.")
