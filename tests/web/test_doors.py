@@ -2,9 +2,12 @@
 
 import base64
 import io
+import shutil
+import socket
+import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +28,7 @@ from segmentation import SettingsError, load_image, segment
 from segmentation.config import Config
 from segmentation.drop_in import rembg_recipe
 from segmentation.recipe import Recipe
+from segmentation.web.doors.removebg import KNOWN
 from segmentation.web.doors.routes import door_routes
 from segmentation.web.guard.addresses import fetch_picture
 from segmentation.web.guard.doorman import Doorman
@@ -32,10 +36,13 @@ from segmentation.web.guard.keys import KeyRing
 from segmentation.web.guard.storage import Storage
 from segmentation.web.runs.service import Service
 from tests import graphs
+from tests.doc_tables import DOCS
 from tests.waiting import until
 from tests.web.conftest import Server, served
+from tests.web.test_docs import block, run
 
 MOST = 1 << 20
+DOORS = DOCS / "doors.md"
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +70,7 @@ def doors(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def http(doors: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=doors.url, timeout=60) as client:
+    with httpx.Client(base_url=doors.url, timeout=300) as client:
         yield client
 
 
@@ -85,6 +92,15 @@ def disc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("site") / "disc.png"
     Image.fromarray(np.clip(255 * (33 - far) / 6, 0, 255).astype(np.uint8)).convert("RGB").save(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def large() -> bytes:
+    """A disc on 800 x 600, as a PNG."""
+    rows, columns = np.mgrid[:600, :800]
+    file = io.BytesIO()
+    Image.fromarray(((np.hypot(rows - 300, columns - 400) < 200) * 255).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
 
 
 def opened(data: bytes) -> Image.Image:
@@ -173,7 +189,7 @@ def test_nothing_stays_after_an_answer(http: httpx.Client, doors: Server, disc: 
 
 def test_32_calls_at_once_are_all_answered_or_told_to_wait(doors: Server, disc: Path) -> None:
     def call(_: int) -> httpx.Response:
-        return httpx.post(f"{doors.url}/api/remove", files={"file": disc.read_bytes()}, timeout=60)
+        return httpx.post(f"{doors.url}/api/remove", files={"file": disc.read_bytes()}, timeout=300)
 
     with ThreadPoolExecutor(32) as threads:
         answers = list(threads.map(call, range(32)))
@@ -185,6 +201,22 @@ def test_32_calls_at_once_are_all_answered_or_told_to_wait(doors: Server, disc: 
     for answer in busy:
         assert int(answer.headers["retry-after"]) > 0
         assert "queue is full" in answer.json()["detail"]
+
+
+def test_a_run_whose_client_has_left_is_stopped(doors: Server, large: bytes) -> None:
+    head = (
+        "POST /api/remove?a=true HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        "Content-Length: {length}\r\n\r\n"
+    )  # fmt: skip
+    part = (
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="large.png"\r\n\r\n' + large + b"\r\n--x--\r\n"
+    )
+    host, port = doors.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as sock:
+        sock.sendall(head.format(length=len(part)).encode() + part)
+        until(lambda: doors.service.admission.outside)
+    until(lambda: not doors.service.admission.outside)
+    until(lambda: not left_over(doors))
 
 
 def test_runs_at_a_door_and_in_the_queue_share_their_places(doors: Server, disc: Path) -> None:
@@ -234,22 +266,14 @@ def test_an_address_will_do(http: httpx.Client, site: str, disc: Path) -> None:
     assert answer.content == removed(http, disc).content
 
 
-def test_sizes_are_megapixels(http: httpx.Client, tmp_path: Path) -> None:
-    large = tmp_path / "large.png"
-    with Image.open(io.BytesIO(large_disc())) as image:
-        image.save(large)
+def test_sizes_are_megapixels(http: httpx.Client, tmp_path: Path, large: bytes) -> None:
+    file = tmp_path / "large.png"
+    file.write_bytes(large)
     for size, most in (("", 0.25e6), ("small", 0.25e6), ("medium", 1.5e6), ("full", 1e9)):
-        width, height = opened(removed(http, large, **({"size": size} if size else {})).content).size
+        width, height = opened(removed(http, file, **({"size": size} if size else {})).content).size
         assert width * height <= most
         assert width * height > 0.97 * min(most, 800 * 600)
         assert abs(width / height - 4 / 3) < 0.01
-
-
-def large_disc() -> bytes:
-    rows, columns = np.mgrid[:600, :800]
-    file = io.BytesIO()
-    Image.fromarray(((np.hypot(rows - 300, columns - 400) < 200) * 255).astype(np.uint8)).save(file, "PNG")
-    return file.getvalue()
 
 
 def test_formats_are_what_they_are_called(http: httpx.Client, disc: Path) -> None:
@@ -274,6 +298,7 @@ def test_backgrounds_are_colours_or_pictures(http: httpx.Client, disc: Path) -> 
     assert opened(answer.content).getpixel(corner) == (0, 128, 0)
     mask = opened(removed(http, disc, channels="alpha").content)
     assert (mask.mode, mask.size) == ("L", (180, 120))
+    assert opened(removed(http, disc, channels="alpha", format="jpg").content).format == "JPEG"
 
 
 def test_nothing_outside_the_region_is_subject(http: httpx.Client, disc: Path) -> None:
@@ -305,6 +330,7 @@ def test_the_subject_is_cropped_with_a_margin_or_scaled_in_the_middle(http: http
         ({"roi": "1 2 3"}, "invalid_parameter"),
         ({"roi": "50px 0px 40px 9px"}, "invalid_parameter"),
         ({"bg_color": "no colour"}, "invalid_parameter"),
+        ({"bg_color": "red", "format": "zip"}, "invalid_parameter"),
         ({"bg_color": "red", "bg_image_url": "http://x/"}, "invalid_parameter"),
         ({"nonesuch": "1"}, "invalid_parameter"),
         ({"image_url": "http://127.0.0.1/x.png"}, "multiple_sources"),
@@ -359,6 +385,38 @@ def test_the_client_remove_bg_api_gets_its_picture_and_its_balance(
     assert client.remove_bg_url(f"{site}/disc.png") == removed(http, disc).content
     assert client.remove_bg_base64(base64.b64encode(disc.read_bytes())) == removed(http, disc).content
     assert client.account.balance() == before > 0
+
+
+# the documentation
+
+
+@pytest.fixture
+def folder(tmp_path: Path, disc: Path) -> Path:
+    Image.open(disc).save(tmp_path / "cat.jpg", quality=95)
+    return tmp_path
+
+
+def test_the_curl_examples_run(doors: Server, folder: Path) -> None:
+    if not shutil.which("curl"):
+        pytest.skip("no curl on this machine")
+    for door in ("/api/remove", "/v1.0/removebg"):
+        code = block(DOORS, "bash", door).replace("http://127.0.0.1:7860", doors.url)
+        run(["bash", "-euc", code], folder)
+    with Image.open(folder / "cat-cutout.png") as cutout, Image.open(folder / "cat-white.jpg") as white:
+        assert (cutout.mode, cutout.size) == ("RGBA", (180, 120))
+        assert white.getpixel((179, 0)) == (255, 255, 255)
+
+
+def test_the_python_example_runs(folder: Path, fetched: Callable[[str], Path]) -> None:
+    fetched("u2netp")
+    run([sys.executable, "-c", block(DOORS, "python", "new_session")], folder)
+    with Image.open(folder / "cat-cutout.png") as cutout:
+        assert (cutout.mode, cutout.size) == ("RGBA", (180, 120))
+
+
+def test_every_parameter_of_removebg_is_explained() -> None:
+    explained = DOORS.read_text(encoding="utf-8")
+    assert [name for name in KNOWN if f"`{name}`" not in explained] == []
 
 
 # keys, and what stays closed

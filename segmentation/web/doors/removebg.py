@@ -38,7 +38,7 @@ _FORMATS = {"auto": "", "png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "we
 _MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".zip": "application/zip"}
 _SHADOWS = {"": "none", "none": "none", "drop": "drop", "auto": "contact", "3d": "contact", "car": "contact"}
 _SOURCES = ("image_file", "image_file_b64", "image_url")
-_KNOWN = {
+KNOWN = {
     *_SOURCES, "size", "format", "crop", "crop_margin", "roi", "bg_color", "bg_image_file", "bg_image_url", "channels",
     "scale", "position", "shadow_type", "shadow_opacity",
     "type", "type_level", "semitransparency", "add_shadow",  # accepted, without effect but for X-Type
@@ -52,7 +52,7 @@ def removebg_routes(counter: Counter) -> list[BaseRoute]:
 
     async def serve(visit: Visit) -> Response:
         form = await counter.form(visit, ("image_file", "bg_image_file"))
-        if unknown := next((name for name in form.texts if name not in _KNOWN), None):
+        if unknown := next((name for name in form.texts if name not in KNOWN), None):
             raise SettingsError(f"There is no parameter {unknown[:40]!r}.")
         picture = await _source(counter, visit, form)
         backdrop = await _backdrop(counter, visit, form)
@@ -146,11 +146,9 @@ def _order(counter: Counter, tray: Tray, form: Form, picture: Path, backdrop: Pa
     if channels == "alpha":
         settings["background"] = "mask"
     kind = _format(form) or ("jpeg" if is_opaque and channels == "rgba" else "png")
+    if kind == "zip" and settings["background"] != "transparent":
+        raise wrong("format", "png, jpg or webp beside a background or channels=alpha", kind)
     settings["format"] = "png" if kind == "zip" else kind
-    if kind == "zip":
-        settings["background"], backdrop = "transparent", None
-    elif channels == "alpha" and kind == "jpeg":
-        settings["format"] = "png"
     most = _MEGAPIXELS[_choice(form, "size", "preview", _MEGAPIXELS)] * 1e6
     shrink = min(1.0, math.sqrt(most / (size[0] * size[1])))
     if shrink < 1:
