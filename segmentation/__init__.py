@@ -47,7 +47,9 @@ from segmentation.picture.load import load_image
 from segmentation.picture.own_planes import load_mask, load_trimap
 from segmentation.picture.picture import Picture
 from segmentation.picture.png import save_png
-from segmentation.pipeline import Prediction, Result, predict, refine, segment, subjects_of
+from segmentation.pipeline import segment
+from segmentation.prediction import Prediction, predict
+from segmentation.refinement import Result, refine, subjects_of
 from segmentation.settings import Export, Settings
 
 __all__ = [

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from segmentation.arrays import RGB, Alpha
 from segmentation.corrections import Stroke
-from segmentation.pipeline import Solved
 from segmentation.settings import Settings
+from segmentation.solving import Solved
 
 MOST_BYTES = 100_000_000
 TILE = 64  # pixels: planes are kept as tiles, of which most are of one level

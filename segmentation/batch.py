@@ -19,17 +19,12 @@ from segmentation.picture.export import save_export
 from segmentation.picture.layout import layout_of
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits, Picture
-from segmentation.pipeline import (
-    OnStage,
-    Prediction,
-    Result,
-    ignored_settings,
-    nothing_found,
-    numbered,
-)
+from segmentation.prediction import Prediction, ignored_settings, nothing_found
 from segmentation.predictor import Predictor
+from segmentation.refinement import Result, numbered
 from segmentation.report import Report, ReportDraft
 from segmentation.settings import Export, Settings
+from segmentation.stages import OnStage
 
 DEFAULT_LIMITS = Limits()
 
@@ -172,7 +167,7 @@ class _Job:
                 draft.add({}, "", ignored_settings(prediction, self.settings))
             else:
                 prediction = no_prediction()
-            sources = sources_of(prediction, self.settings, planes, picture.size, picture.name)
+            sources = sources_of(prediction, self.settings, planes, picture.size, picture.name, for_viewer=self.stages)
             known = Known(self.bases, source) if self.bases else None
             for class_, result in refined(picture, sources, self.settings, correction, on_stage, known):
                 draft.add(result.timings, class_, result.warnings)

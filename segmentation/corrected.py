@@ -18,8 +18,10 @@ from segmentation.messages import Message
 from segmentation.picture.own_planes import load_mask, load_trimap
 from segmentation.picture.picture import Limits, Picture
 from segmentation.picture.resize import resize
-from segmentation.pipeline import OnStage, Prediction, Result, found_maps, refine, subjects_of
+from segmentation.prediction import NO_SUBJECT, Prediction, found_maps, nothing_found
+from segmentation.refinement import Result, refine, subjects_of
 from segmentation.settings import MaskMode, Settings
+from segmentation.stages import OnStage
 
 NO_MODEL = "none"  # in reports, where none ran
 
@@ -65,6 +67,8 @@ class Source:
     true_alpha: bool = field(default=False, kw_only=True)
     is_pointed: bool = field(default=False, kw_only=True)
     """Whether a promptable network has answered points and box already, so that they choose nothing more."""
+    nothing: str = field(default=NO_SUBJECT, kw_only=True)
+    """The warning if there is no subject."""
 
 
 def needs_network(correction: Correction, settings: Settings) -> bool:
@@ -95,7 +99,7 @@ def no_prediction() -> Prediction:
 
 
 def sources_of(
-    prediction: Prediction, settings: Settings, planes: OwnPlanes, size: Size, name: str
+    prediction: Prediction, settings: Settings, planes: OwnPlanes, size: Size, name: str, *, for_viewer: bool = False
 ) -> dict[str, Source]:
     """What each cutout of a picture is made from, by the label of its class; none if no class was found.
 
@@ -105,6 +109,8 @@ def sources_of(
         planes: The person's own.
         size: (height, width) of the picture, and of the planes.
         name: Of the picture, for the sentence.
+        for_viewer: Whether a promptable model that has not been pointed at anything makes an empty cutout, since a
+            person needs a picture to click on.
 
     Raises:
         SettingsError: The network has no such class, or it is needed and did not run.
@@ -117,6 +123,9 @@ def sources_of(
         return {"": Source(None, trimap=trimap)}
     if not prediction.is_networks:
         raise SettingsError(Message("{name} has been cut out without a model. Cut out again.", name=name))
+    if for_viewer and prediction.asks and prediction.pointed is None:
+        empty: ProbabilityMap = np.zeros(prediction.network_size, np.float32)
+        return {"": Source(empty, is_pointed=True, nothing=nothing_found(prediction, settings))}
     return {
         label: replace(
             _joined_source(probability, own, trimap, settings, size, prediction.true_alpha),
@@ -220,8 +229,12 @@ def refine_source(
     )
     points = () if source.is_pointed else correction.points
     box = None if source.is_pointed else correction.box
+
+    def told(result: Result) -> Result:
+        return replace(result, warnings=(source.nothing,)) if result.warnings == (NO_SUBJECT,) else result
+
     if known is None or not (correction.strokes or known.always):
-        return solve(strokes=correction.strokes, points=points, box=box)
+        return told(solve(strokes=correction.strokes, points=points, box=box))
     name = known.name, picture.size, max_unknown, source.true_alpha
     key = key_of(name, settings, source.probability, source.mask, source.trimap)
     base = known.bases.find(key, correction.strokes, picture.rgb)
@@ -232,4 +245,4 @@ def refine_source(
         known.bases.keep(key, first.solved, picture.rgb)
     result = solve(strokes=correction.strokes, points=points, box=box, base=base)
     known.bases.keep(key, result.solved, picture.rgb)
-    return replace(result, timings=begun | result.timings)
+    return told(replace(result, timings=begun | result.timings))

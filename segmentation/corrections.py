@@ -307,7 +307,9 @@ def parsed(value: object) -> object:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (isinstance(value, float) and isfinite(value))  # an int may be too large for that
 
 
 def _is_pair(value: object) -> bool:

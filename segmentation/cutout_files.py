@@ -13,7 +13,7 @@ from segmentation.picture.export import save_picture, save_small, save_small_pic
 from segmentation.picture.layout import Box, layout_of
 from segmentation.picture.picture import Picture
 from segmentation.picture.png import save_png
-from segmentation.pipeline import UNSURE, Result
+from segmentation.refinement import UNSURE, Result
 from segmentation.settings import Export
 
 SCREEN_SIDE = 1440  # pixels on the longer side of what a viewer shows before zooming

@@ -10,8 +10,9 @@ from segmentation.network.override import overridden
 from segmentation.network.session import Runner, Session
 from segmentation.network.watchdog import Cancelled
 from segmentation.picture.picture import Picture
-from segmentation.pipeline import OnStage, Prediction, point_at, predict
+from segmentation.prediction import Prediction, point_at, predict
 from segmentation.settings import Settings
+from segmentation.stages import OnStage
 
 DEFAULT = Settings()
 NO_PROMPT = Prompt()

@@ -8,7 +8,7 @@ from typing import Any
 
 from segmentation.arrays import Size
 from segmentation.messages import Message
-from segmentation.pipeline import Prediction
+from segmentation.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True)

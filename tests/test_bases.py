@@ -10,7 +10,7 @@ from segmentation.arrays import FOREGROUND, UNKNOWN
 from segmentation.bases import Bases, key_of
 from segmentation.corrected import Known, Source, refine_source
 from segmentation.corrections import Correction, Stroke
-from segmentation.pipeline import Solved
+from segmentation.solving import Solved
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 60, (130, 200, 3), np.uint8)

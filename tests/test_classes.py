@@ -15,7 +15,7 @@ from segmentation.models.spec import OutputSpec
 from segmentation.network.classes import PRESENT, class_maps
 from segmentation.network.tensor import to_tensor
 from segmentation.picture.resize import resize
-from segmentation.pipeline import NO_SUBJECT, found_maps
+from segmentation.prediction import NO_SUBJECT, found_maps
 from segmentation.settings import Classes
 from tests import colours, graphs
 from tests.colours import NAMES

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segmentation import Correction, Session, Settings, Stroke, load_image, refine, segment
+from segmentation import Correction, Session, Settings, Stroke, load_image, load_mask, refine, segment
 from segmentation.batch import Outcome, run_batch
 from segmentation.corrected import NO_MODEL, needs_network
 from segmentation.matting.alpha import estimate_alpha
+from segmentation.prediction import NO_SUBJECT
 from segmentation.predictor import Predictor, from_nothing, from_session
 
 PLAIN = Settings(alpha_matting=False)
@@ -147,3 +148,24 @@ def test_each_subject_has_its_file(folder: Path, tiny: Session) -> None:
     assert small[30, 60] == 255
     assert not (large.astype(bool) & small.astype(bool)).any()
     assert first.report.seconds.keys() == second.report.seconds.keys()
+
+
+def test_the_largest_subject_of_pictures_without_any_is_none(folder: Path) -> None:
+    Image.new("L", (80, 60), 0).save(folder / "mask.png")
+    settings = Settings(alpha_matting=False, subjects="largest")
+    corrections = dict.fromkeys((0, 1), Correction(mask=folder / "mask.png"))
+    for outcome in cut(folder, from_nothing("m"), corrections, settings):
+        assert (outcome.report.error, outcome.report.warnings) == (None, (NO_SUBJECT,))
+
+
+def test_the_library_cuts_out_an_own_mask_as_documented(folder: Path) -> None:
+    grey = np.zeros((60, 80), np.uint8)
+    grey[10:50, 10:40], grey[10:50, 40:70] = 255, 150  # which would be doubt, if a network had said it
+    Image.fromarray(grey).save(folder / "mask.png")
+    picture = load_image(folder / "a.png")
+    mask, _ = load_mask(folder / "mask.png", picture.size)
+    probability = (mask / np.float32(255)).astype(np.float32)
+    own = refine(picture, probability, mask=mask, true_alpha=True)
+    first, _ = cut(folder, from_nothing("m"), dict.fromkeys((0, 1), Correction(mask=folder / "mask.png")), Settings())
+    assert np.array_equal(own.alpha, alpha_of(first))
+    assert not np.array_equal(own.alpha, refine(picture, probability, mask=mask).alpha)

@@ -53,6 +53,8 @@ def test_nothing_said_is_nothing() -> None:
         ([STROKE | {"radius": 0}], "Stroke 1 must have a radius of 0.5 to 2000 pixels"),
         ([STROKE | {"radius": True}], "must have a radius"),
         ([STROKE | {"radius": float("nan")}], "must have a radius"),
+        ([STROKE | {"radius": 10**400}], "must have a radius"),
+        ([STROKE | {"points": [[10**400, 2]]}], "must have points"),
         ([STROKE | {"points": []}], r"Stroke 1 must have points \[\[x, y\], ...\]"),
         ([STROKE | {"points": [[1, 2], [1, float("inf")]]}], "must have points"),
         ([STROKE | {"points": [[1, 2, 3]]}], "must have points"),
@@ -68,7 +70,15 @@ def test_a_wrong_stroke_gets_a_sentence(value: object, sentence: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [[{"x": 1}], [{"x": 1, "y": "2"}], [{"x": 1, "y": 2, "keep": 1}], [{"x": 1, "y": 2, "z": 3}], [[1, 2]]]
+    "value",
+    [
+        [{"x": 1}],
+        [{"x": 1, "y": "2"}],
+        [{"x": 1, "y": 2, "keep": 1}],
+        [{"x": 1, "y": 2, "z": 3}],
+        [[1, 2]],
+        [{"x": 1, "y": 10**400}],
+    ],
 )
 def test_a_wrong_point_gets_a_sentence(value: object) -> None:
     with pytest.raises(SettingsError, match="points must be a list such as"):
@@ -80,7 +90,9 @@ def test_there_is_a_most_of_points() -> None:
         read_points([{"x": 1, "y": 2}] * (MAX_POINTS + 1))
 
 
-@pytest.mark.parametrize("value", [[1, 2, 3], [5, 5, 5, 9], [1, 9, 2, 3], ["a", 1, 2, 3], [0, 0, float("inf"), 1]])
+@pytest.mark.parametrize(
+    "value", [[1, 2, 3], [5, 5, 5, 9], [1, 9, 2, 3], ["a", 1, 2, 3], [0, 0, float("inf"), 1], [0, 0, 10**400, 1]]
+)
 def test_a_wrong_box_gets_a_sentence(value: object) -> None:
     with pytest.raises(SettingsError, match="box must be"):
         read_box(value)

@@ -10,7 +10,7 @@ import pytest
 
 from segmentation import Picture, Result, Session, SessionError, Settings, SettingsError, load_image, refine, segment
 from segmentation.arrays import BACKGROUND, FOREGROUND, UNKNOWN
-from segmentation.pipeline import predict
+from segmentation.prediction import predict
 from segmentation.settings import with_values
 from tests import graphs
 

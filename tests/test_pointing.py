@@ -14,7 +14,7 @@ from segmentation.batch import Outcome, run_batch
 from segmentation.corrections import Correction, Point, Prompt, read_correction
 from segmentation.models.choice import promptable_of
 from segmentation.models.registry import load_registry
-from segmentation.pipeline import Prediction, found_maps, point_at, predict
+from segmentation.prediction import Prediction, found_maps, point_at, predict
 from segmentation.predictor import from_predictions, from_session, is_answered
 from segmentation.settings import with_values
 from tests import graphs
@@ -82,6 +82,12 @@ def test_a_click_chooses_among_subjects_without_a_promptable_model(source: Path,
     result = segment(load_image(source), bright, PLAIN, points=[ON_LEFT])
     assert shares(result.alpha) == (True, False)
     assert "prompt" not in result.timings
+
+
+def test_a_click_beside_the_picture_is_refused(source: Path, bright: Session, slim: Session) -> None:
+    for session in (bright, slim):
+        with pytest.raises(SettingsError, match="Point 1 lies outside the picture"):
+            segment(load_image(source), session, PLAIN, points=[Point(-5, 40)])
 
 
 def test_a_promptable_model_restricts_anothers_answer(source: Path, bright: Session, slim: Session) -> None:

@@ -27,7 +27,7 @@ from segmentation.models.inspection.local import inspect_folder
 from segmentation.network import tensor as tensor_module
 from segmentation.network.tensor import to_tensor
 from segmentation.picture.resize import resize
-from segmentation.pipeline import predict
+from segmentation.prediction import predict
 from tests.conftest import PHOTOS
 from tests.graphs import brightness
 from tests.repositories import HALF_HALF, IMAGENET, REPOSITORIES, scene, write_repository

@@ -37,14 +37,18 @@ def distance_from(stroke: Stroke, box: Box, cells: Size | None = None) -> Plane:
     rows, columns = box
     height, width = rows.stop - rows.start, columns.stop - columns.start
     wanted = cells = cells or (height, width)
-    edge = stroke.radius * cells[0] / height + 2  # cells beyond the box whose line matters in it
+    edge = stroke.radius * max(cells[0] / height, cells[1] / width) + 2  # cells beyond the box whose line matters in it
     scale = (MAX_PIXELS / ((cells[0] + 2 * edge) * (cells[1] + 2 * edge))) ** 0.5
     if scale < 1:
         cells = max(1, round(cells[0] * scale)), max(1, round(cells[1] * scale))
-    zoom = np.array([cells[1] / width, cells[0] / height])
+    zoom, shift = np.array([cells[1] / width, cells[0] / height]), np.zeros(2)
+    for axis, (count, most, side) in enumerate(((cells[1], wanted[1], width), (cells[0], wanted[0], height))):
+        if count == 1 and zoom[axis] > scale * most / side:  # a box thinner than a cell lies in the middle of one
+            zoom[axis] = scale * most / side
+            shift[axis] = (1 - side * zoom[axis]) / 2
     edge = int(np.ceil(stroke.radius * zoom.max())) + 2
-    lines = _clipped(stroke, box, stroke.radius + 1)
-    line = drawn_lines((lines - (columns.start, rows.start)) * zoom + edge, (cells[0] + 2 * edge, cells[1] + 2 * edge))
+    lines = (_clipped(stroke, box, stroke.radius + 1) - (columns.start, rows.start)) * zoom + shift
+    line = drawn_lines(lines + edge, (cells[0] + 2 * edge, cells[1] + 2 * edge))
     distance = ndimage.distance_transform_edt(~line, sampling=1 / zoom[::-1])
     return resize(np.asarray(distance[edge:-edge, edge:-edge], np.float32), wanted, "bilinear")
 

@@ -36,9 +36,8 @@ class Subjects:
     """Solid pixels of each."""
 
     def only(self, alpha: Alpha, chosen: Collection[int]) -> Alpha:
-        """The alpha of some of them, and nothing of the others."""
-        wanted = np.zeros(self.count + 1, np.uint8)
-        wanted[list(chosen)] = 1
+        """The alpha of some of them, and nothing of the others; numbers that there are not choose none."""
+        wanted = np.isin(np.arange(self.count + 1), list(chosen)).astype(np.uint8)
         return alpha * wanted[self.numbers]
 
 
@@ -115,7 +114,7 @@ NOTHING_LEFT = Message("No subject is left: all of them are under clicks that re
 def _at(subjects: Subjects, alpha: Alpha, point: Point) -> int:
     """Number of the subject under a click, or very near it; 0 if there is none."""
     height, width = alpha.shape
-    x, y = min(int(point.x), width - 1), min(int(point.y), height - 1)
+    x, y = (min(max(int(at), 0), side - 1) for at, side in ((point.x, width), (point.y, height)))
     if alpha[y, x] >= SEEN:
         return int(subjects.numbers[y, x])
     reach = max(2, round(NEAR * max(height, width)))

@@ -15,8 +15,9 @@ from segmentation.errors import SegmentationError, SessionError, SettingsError
 from segmentation.messages import Message
 from segmentation.parallel import Events, in_parallel
 from segmentation.picture.picture import Limits, Picture
-from segmentation.pipeline import Prediction, found_maps, nothing_found, refine
+from segmentation.prediction import Prediction, found_maps, nothing_found
 from segmentation.predictor import Predictor
+from segmentation.refinement import refine
 from segmentation.score.pairs import Pair
 from segmentation.score.scores import Measured, measure
 from segmentation.score.shown import Shown, to_shown

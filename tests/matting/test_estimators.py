@@ -13,7 +13,7 @@ from segmentation import MattingError, Settings
 from segmentation.matting import estimators
 from segmentation.matting.alpha import MAX_BYTES, estimate_alpha
 from segmentation.matting.estimators import ESTIMATORS, NoSolutionError, estimate
-from segmentation.pipeline import NO_TRUST, Prediction, ignored_settings
+from segmentation.prediction import NO_TRUST, Prediction, ignored_settings
 from segmentation.settings import Method
 from tests.matting.test_matting import Array, in_a_process_of_its_own, output_of, scene, seen_by_network, trimap_of
 

@@ -10,11 +10,13 @@ from scipy.ndimage import gaussian_filter
 from segmentation import Result, Settings, refine
 from segmentation.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from segmentation.corrections import Stroke
+from segmentation.matting import brush
 from segmentation.matting.alpha import estimate_alpha
 from segmentation.matting.brush import distance_from
 from segmentation.matting.strokes import SMALLER
+from segmentation.picture.draw import drawn_lines
 from segmentation.picture.picture import Picture
-from segmentation.pipeline import NO_SUBJECT
+from segmentation.prediction import NO_SUBJECT
 from segmentation.settings import Method
 
 Array = npt.NDArray[Any]
@@ -143,6 +145,19 @@ def test_a_base_is_not_changed() -> None:
     assert base.nbytes >= 6 * alpha.size
 
 
+def test_each_stroke_is_announced_so_that_many_can_be_given_up() -> None:
+    stages: list[str] = []
+
+    def announced(stage: str) -> None:
+        stages.append(stage)
+        if stages.count("strokes") == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        cut(*[KEEP_ARM] * 20, on_stage=announced)
+    assert stages == ["mask", "matting", "strokes", "strokes"]
+
+
 def test_the_later_stroke_wins() -> None:
     keep, remove = Stroke("keep", 6, ((100.0, 59.0),)), Stroke("remove", 6, ((100.0, 59.0),))
     assert cut(keep, remove).alpha[59, 100] == 0
@@ -265,6 +280,28 @@ def test_distances_from_a_line() -> None:
     assert np.abs(np.repeat(np.repeat(cells, 2, 0), 2, 1) - expected)[near].max() < 3
     part = np.s_[20:50, 30:60]
     assert np.abs(distance_from(stroke, part) - expected[part])[near[part]].max() < 0.75
+
+
+@pytest.mark.parametrize(("size", "cells"), [((1, 1), None), ((1, 30_000), None), ((30_000, 1), (60, 2))])
+def test_a_large_brush_on_a_thin_picture_is_measured_on_a_small_plane(
+    size: tuple[int, int], cells: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planes: list[int] = []
+
+    def drawn(lines: Any, plane: tuple[int, int]) -> Any:
+        planes.append(plane[0] * plane[1])
+        return drawn_lines(lines, plane)
+
+    monkeypatch.setattr(brush, "drawn_lines", drawn)
+    height, width = size
+    stroke = Stroke("keep", 2000, ((width / 2, height / 2),))
+    distance = distance_from(stroke, np.s_[0:height, 0:width], cells)
+    assert planes[0] < 1.5 * brush.MAX_PIXELS
+    along = distance.ravel() if cells is None else distance[:, 0]
+    expected = np.abs((np.arange(len(along)) + 0.5) * max(size) / len(along) - max(size) / 2)
+    coarse = max(size) / len(along) if cells is None else 8 * max(size) / len(along)
+    near = expected < 1500
+    assert np.abs(along - expected)[near].max() < max(30, coarse)
 
 
 def test_a_stroke_that_is_solved_smaller_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ def test_nothing_has_no_subjects() -> None:
         alpha = np.full((20, 30), level, np.uint8)
         found = find_subjects(alpha)
         assert found.count == 0
-        assert not found.only(alpha, [1] if found.count else []).any()
+        assert not found.only(alpha, [1]).any()
 
 
 def test_a_large_picture_is_told_apart_as_a_small_one() -> None:
@@ -95,6 +95,13 @@ def test_a_crowd_has_a_bounded_number_of_subjects() -> None:
 def test_clicks_and_boxes_choose_subjects(alpha: Alpha, points: list[Point], box: Box | None, kept: list[int]) -> None:
     chosen, _ = choose(alpha, points, box)
     assert np.array_equal(chosen, find_subjects(alpha).only(alpha, kept))
+
+
+def test_a_click_beyond_the_left_edge_is_not_one_on_the_right() -> None:
+    alpha = np.zeros((20, 60), np.uint8)
+    alpha[:, 50:] = 255
+    with pytest.raises(SettingsError, match="no subject under the click"):
+        choose(alpha, [Point(-5, 10)], None)
 
 
 def test_a_click_on_nothing_is_told(alpha: Alpha) -> None:

@@ -67,6 +67,7 @@ def test_real_networks_are_recognised_by_their_structure(
     inspection = inspect_file(weights[name])
     assert differences(inspection.spec.contract, registry[name].contract) == ()
     assert inspection.proposal.family == {"u2netp": "u2net"}.get(name, name)
+    assert inspection.spec.output.true_alpha == registry[name].output.true_alpha == (name == "modnet")
     assert inspection.confidence == "recognised"
     assert inspection.proposal.doubts == ()
 

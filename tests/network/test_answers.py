@@ -17,7 +17,7 @@ from segmentation.models.registry import Registry
 from segmentation.models.spec import own_file_spec
 from segmentation.network.watchdog import RunCancelledError
 from segmentation.picture.picture import Picture
-from segmentation.pipeline import NO_SUBJECT, predict
+from segmentation.prediction import NO_SUBJECT, predict
 from tests import graphs
 
 SUBJECT = np.zeros((64, 64, 3), np.uint8)

@@ -19,7 +19,7 @@ from segmentation.network.gpu.probe import gpu_problem
 from segmentation.network.providers import CPU, CUDA, TENSORRT
 from segmentation.network.reading import to_probability
 from segmentation.picture.picture import Picture
-from segmentation.pipeline import predict
+from segmentation.prediction import predict
 from segmentation.settings import with_values
 from tests import graphs
 from tests.network.simulated_gpu import Runs, out_of_memory, simulate_card
@@ -179,7 +179,7 @@ def test_a_picture_is_reported_with_the_provider_that_computed_it(
             session.run(grey(0.5))
         return to_probability(*arguments)
 
-    monkeypatch.setattr("segmentation.pipeline.to_probability", read_late)
+    monkeypatch.setattr("segmentation.prediction.to_probability", read_late)
     white = Picture(np.full((64, 64, 3), 255, np.uint8))
     first, second = predict(white, session), predict(white, session)
     assert (first.provider, first.provider_note) == (CUDA, "")

@@ -18,7 +18,7 @@ from segmentation.network.gpu.probe import gpu_problem, usable_providers
 from segmentation.network.machine import available_cores
 from segmentation.network.providers import CPU
 from segmentation.picture.picture import Picture
-from segmentation.pipeline import predict
+from segmentation.prediction import predict
 from tests import graphs
 
 HALF_BRIGHT = np.zeros((100, 140, 3), np.uint8)

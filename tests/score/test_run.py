@@ -17,8 +17,9 @@ from PIL import Image
 
 from segmentation import SessionError, Settings, load_image
 from segmentation.network.session import Session
-from segmentation.pipeline import predict, refine
+from segmentation.prediction import predict
 from segmentation.predictor import Predictor, from_session
+from segmentation.refinement import refine
 from segmentation.score.board import Board
 from segmentation.score.page import FOLDER, to_html
 from segmentation.score.pairs import Pair, find_pairs

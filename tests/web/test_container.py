@@ -45,7 +45,7 @@ def test_it_does_not_run_as_root_and_what_it_writes_is_its_own() -> None:
 
 
 def test_matting_is_compiled_when_the_image_is_built(tmp_path: Path) -> None:
-    (command,) = re.findall(r"^RUN (python -c .*?) && python -m segmentation fetch$", DOCKERFILE, re.MULTILINE)
+    (command,) = re.findall(r"^RUN (python -c .*?)[\s\\]*&& python -m segmentation fetch$", DOCKERFILE, re.MULTILINE)
     cache = tmp_path / "cache"
     own = environment() | {"NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
 

@@ -1,7 +1,9 @@
 """What a visitor says about the pictures of a run: kept by picture, followed live, and never another visitor's."""
 
 import shutil
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ from PIL import Image
 from segmentation.batch import Outcome
 from segmentation.corrections import Correction, Point, Stroke
 from segmentation.cutout_files import Cutout
+from segmentation.picture.load import load_image
 from segmentation.recipe import Recipe
 from segmentation.report import Report
+from segmentation.settings import with_values
 from segmentation.web.page.code_panel import CodePanel
 from segmentation.web.page.controls import Controls, link, linked_correction
 from segmentation.web.page.live_tuning import LiveTuning
@@ -24,10 +28,14 @@ from segmentation.web.page.own_planes import OwnPlanes, Waiting
 from segmentation.web.page.screen import Screen
 from segmentation.web.page.status import line
 from segmentation.web.page.viewer import viewer_value
+from segmentation.web.runs import predictions
 from segmentation.web.runs.corrections import Corrections, carried_over
 from segmentation.web.runs.outcomes import MadeBy, Outcomes
+from segmentation.web.runs.predictions import Predictions
+from segmentation.web.runs.previews import OvertakenError
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
+from segmentation.web.runs.tuning import Target
 from tests.web.conftest import Server
 
 KEPT = Correction((Stroke("keep", 3.0, ((5.0, 5.0), (12.0, 30.0))),))
@@ -147,6 +155,53 @@ def test_a_stroke_is_followed_at_screen_size_and_in_full(server: Server, service
     assert run.outcomes.made_by[0] == MadeBy(PLAIN, None)
 
 
+def test_catching_up_with_a_stroke_does_not_lose_a_setting_that_was_changed_with_it(
+    server: Server, service: Service, panel: Panel
+) -> None:
+    run = done(service, service.new_run([upload(server, "1")], PLAIN))
+    other = replace(PLAIN, settings=with_values(PLAIN.settings, invert=True))
+    panel.correct(run, "0 ", KEPT.as_json())
+    panel.tuning.preview("0 ", run, True, REQUEST, *panel.values(other))
+    assert list(panel.tuning.catch_up(run, REQUEST))  # somebody asks for the ZIP before the hand rests
+    assert run.outcomes.made_by[0] == MadeBy(PLAIN, None, KEPT)
+    assert list(panel.tuning.tune(run, True, REQUEST))
+    assert run.outcomes.made_by[0] == MadeBy(other, None, KEPT)
+
+
+def test_a_preview_ends_when_a_later_step_begins(server: Server, service: Service) -> None:
+    run = done(service, service.new_run([upload(server, "1")], PLAIN))
+    target = Target("0 ", PLAIN, None)
+    step = run.tuning.begin(target)
+    assert service.preview(run, step.number, target) is not None
+    run.tuning.begin(target)
+    with pytest.raises(OvertakenError):
+        service.preview(run, step.number, target)
+
+
+def test_while_a_preview_decodes_its_picture_others_are_not_kept_waiting(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoding, may_end = threading.Event(), threading.Event()
+
+    def slow(*args: Any, **options: Any) -> Any:
+        decoding.set()
+        assert may_end.wait(30)
+        return load_image(*args, **options)
+
+    monkeypatch.setattr(predictions, "load_image", slow)
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    run = Predictions([tmp_path / "a.png"], PLAIN)
+    with ThreadPoolExecutor(2) as pool:
+        small = pool.submit(run.small, tmp_path / "a.png", service.config.limits)
+        assert decoding.wait(30)
+        others = pool.submit(lambda: run.nbytes)
+        try:
+            assert others.result(10) == 0
+        finally:
+            may_end.set()
+        assert small.result(30).size == (9, 9)
+
+
 def test_a_further_stroke_solves_only_its_neighbourhood_and_gives_the_same_bytes(
     server: Server, service: Service, panel: Panel
 ) -> None:
@@ -237,6 +292,24 @@ def test_a_correction_of_no_picture_changes_nothing(
     assert run.corrections.snapshot() == {}
 
 
+def test_a_stroke_reaches_its_picture_though_the_cutout_is_gone(server: Server, service: Service, panel: Panel) -> None:
+    run = done(service, service.new_run([upload(server, "1")], PLAIN))
+    panel.correct(
+        run, "0 3", KEPT.as_json()
+    )  # drawn on the third subject, while an earlier stroke joined it to another
+    assert run.corrections.snapshot() == {0: KEPT}
+
+
+def test_a_correction_of_a_run_that_was_replaced_reaches_no_other_picture(
+    server: Server, service: Service, panel: Panel
+) -> None:
+    run = done(service, service.new_run([upload(server, "1")], PLAIN))
+    for name, expected in (("another", {}), (run.folder.name, {0: KEPT})):
+        event = gr.EventData(None, {"run": name, "key": "0 ", "correction": KEPT.as_json()})
+        panel.tuning.correct(run, REQUEST, event)
+        assert run.corrections.snapshot() == expected
+
+
 def test_a_picture_that_failed_can_be_corrected(server: Server, service: Service, panel: Panel) -> None:
     path = upload(server, "3")
     run = service.new_run([path], PLAIN)
@@ -280,6 +353,17 @@ def test_an_own_mask_is_of_the_selected_picture(server: Server, service: Service
     told = own.drop("1 ", None, run, Waiting(), REQUEST)
     assert not told[own.remove]["visible"]
     assert run.corrections.get(1) == REMOVED
+
+
+def test_the_same_picture_twice_has_masks_of_its_own(server: Server, service: Service, own: OwnPlanes) -> None:
+    path = upload(server, "1")
+    run = done(service, service.new_run([path, path], PLAIN))
+    told = own.take_mask("1 ", upload_mask(server, "a"), None, run, Waiting(), REQUEST)
+    assert told[own.status] == line("mine.png is the own mask of a.png.")
+    assert told[own.remove]["visible"]
+    assert run.corrections.snapshot().keys() == {1}
+    assert own.show("0 ", run, REQUEST)[own.status] == line("")
+    assert own.show("1 ", run, REQUEST)[own.status] == told[own.status]
 
 
 def test_an_own_mask_that_does_not_fit_is_told_at_once(server: Server, service: Service, own: OwnPlanes) -> None:

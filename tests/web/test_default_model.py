@@ -13,7 +13,7 @@ from segmentation.models.reach import Answer
 from segmentation.models.registry import Registry, load_offered
 from segmentation.models.spec import HubSource, ModelSpec
 from segmentation.network.providers import CPU
-from segmentation.pipeline import Prediction
+from segmentation.prediction import Prediction
 from segmentation.web.runs.default_model import HUB_SECONDS, Decision, decide
 from segmentation.web.runs.offered import OfferedModels
 from tests import graphs

@@ -182,7 +182,8 @@ def test_only_what_a_run_has_can_be_looked_at(key: Any) -> None:
 def by_hand(server: Server, handler: str, values: dict[str, Any], event: Any = None) -> dict[str, Any]:
     """What comes of calling one of the page's own events as no page would; controls left out have their first value."""
     number, function = next((i, fn) for i, fn in server.page.fns.items() if fn.api_name == handler)
-    data = [values.get(block.elem_id or "", getattr(block, "value", None)) for block in function.inputs]
+    first = [None if isinstance(block, gr.State) else getattr(block, "value", None) for block in function.inputs]
+    data = [values.get(block.elem_id or "", value) for block, value in zip(function.inputs, first, strict=True)]
     visitor = f"byhand-{handler}-{time.monotonic_ns()}"
     body = {"session_hash": visitor, "fn_index": number, "data": data, "event_data": event}
     with httpx.Client(base_url=server.url, timeout=60) as http:

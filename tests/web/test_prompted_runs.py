@@ -15,9 +15,11 @@ from segmentation.config import Config
 from segmentation.corrections import Correction, Point, Prompt
 from segmentation.errors import RegistryError, SettingsError
 from segmentation.picture.load import load_image
-from segmentation.pipeline import Prediction, point_at, predict
+from segmentation.prediction import Prediction, point_at, predict
 from segmentation.recipe import Recipe
+from segmentation.refinement import refine
 from segmentation.web.page.controls import Controls
+from segmentation.web.page.viewer import viewer_value
 from segmentation.web.runs.predictions import PredictionCache, Predictions
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
@@ -30,6 +32,7 @@ LEFT, RIGHT = np.s_[12:60, 24:72], np.s_[12:60, 120:168]  # whole cells of the e
 ON_LEFT, ON_RIGHT = Correction(points=(Point(40, 40),)), Correction(points=(Point(150, 40),))
 SLIM = Recipe.of("slimsam-77", {"alpha_matting": False})
 BESIDE = Recipe.of("bright.onnx", {"alpha_matting": False, "prompt_model": "slimsam-77"})
+CLICK = "Click on the subject, or drag a box around it: SlimSAM 77 cuts out what you point at."
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +91,10 @@ def test_a_run_waits_for_clicks_and_each_runs_the_decoder_only(server: Server, u
     service = server.service
     run = done(service, service.new_run([uploaded], SLIM))
     (report,) = run.outcomes.reports
-    assert (report.error, report.files) == (None, ())
-    assert report.warnings == ("Click on the subject, or drag a box around it: SlimSAM 77 cuts out what you point at.",)
+    assert report.error is None
+    assert report.warnings == (CLICK,)
+    (item,) = viewer_value(run, str)["items"]  # an empty cutout, as there must be a picture to click on
+    assert (item["key"], item["warnings"], shares(item["file"])) == ("0 ", [CLICK], (False, False))
     embedding = prediction_of(run).embedding
     assert embedding is not None
     for correction, expected in ((ON_LEFT, (True, False)), (ON_RIGHT, (False, True))):
@@ -101,14 +106,15 @@ def test_a_run_waits_for_clicks_and_each_runs_the_decoder_only(server: Server, u
     same = refined(service, run, Recipe.of("slimsam-77", {"alpha_matting": False, "format": "webp"}), ON_RIGHT)
     assert "prompt" not in same.outcomes.reports[0].seconds  # not even the decoder, for the same click
     nothing = refined(service, run, SLIM, Correction())
-    assert nothing.outcomes.reports[0].files == ()
+    assert shares(nothing.outcomes.by_picture[0].files[0]) == (False, False)
+    assert nothing.outcomes.reports[0].warnings == (CLICK,)
 
 
 def test_an_embedding_that_was_dropped_is_computed_again(server: Server, uploaded: str) -> None:
     service = server.service
     run = done(service, service.new_run([uploaded], SLIM, corrections={0: ON_LEFT}))
     assert shares(run.outcomes.by_picture[0].files[0]) == (True, False)
-    run.predictions.drop_embeddings()
+    run.predictions.drop_caches()
     again = refined(service, run, SLIM, ON_RIGHT)
     assert shares(again.outcomes.by_picture[0].files[0]) == (False, True)
     assert prediction_of(run).embedding is not None
@@ -128,6 +134,19 @@ def test_beside_another_model_the_encoder_runs_at_the_first_click(server: Server
     assert shares(without.outcomes.by_picture[0].files[0]) == (True, False)  # by connected subjects
     all_ = refined(service, run, BESIDE, Correction())
     assert shares(all_.outcomes.by_picture[0].files[0]) == (True, True)
+
+
+def test_the_first_click_of_a_page_is_followed(server: Server, uploaded: str) -> None:
+    service = server.service
+    run = done(service, service.new_run([uploaded], SLIM))
+    target = Target("0 ", SLIM, None)
+    preview = service.preview(run, 1, target)
+    assert preview is not None
+    assert preview.warnings == (CLICK,)
+    run.corrections.set(0, ON_LEFT)
+    preview = service.preview(run, 2, target)
+    assert preview is not None
+    assert (shares(preview.file), preview.warnings) == ((True, False), ())
 
 
 def test_a_preview_follows_the_click(server: Server, uploaded: str) -> None:
@@ -179,6 +198,24 @@ def test_beyond_the_budget_embeddings_go_before_predictions(server: Server, sour
     assert first.by_picture[0].embedding is None
     assert first.by_picture[0].pointed is not None
     assert second.by_picture[0].embedding is not None
+
+
+def test_beyond_the_budget_what_strokes_go_on_from_goes_before_predictions(server: Server, source: Path) -> None:
+    known = replace(prediction(server, source), embedding=None)
+    picture = load_image(source)
+    solved = refine(picture, np.random.default_rng(0).random((96, 192)).astype(np.float32)).solved
+    cache = PredictionCache(2 * known.nbytes, seconds=60)
+    run = Predictions([source, source], SLIM)
+    cache.add(run)
+    cache.store(run, 0, known)
+    run.bases.keep("a", solved, picture.rgb)
+    assert run.nbytes > 2 * known.nbytes
+    cache.trim()
+    assert run.bases.nbytes == 0
+    assert list(run.by_picture) == [0]
+    run.bases.keep("a", solved, picture.rgb)
+    cache.store(run, 1, known)
+    assert list(run.by_picture) == [0, 1]
 
 
 def test_a_picture_without_room_for_its_embedding_is_kept_without(server: Server, source: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import secrets
 import shutil
 import time
 import weakref
@@ -20,7 +21,7 @@ from segmentation import Session, load_image, save_export, segment
 from segmentation.__main__ import main
 from segmentation.batch import Outcome
 from segmentation.cutout_files import Cutout
-from segmentation.pipeline import Prediction
+from segmentation.prediction import Prediction
 from segmentation.recipe import Recipe, save_recipe, write_value
 from segmentation.report import Report
 from segmentation.web.guard.uploads import sweep
@@ -189,7 +190,7 @@ def test_a_run_expires() -> None:
 def test_a_visitors_page_keeps_no_maps_alive_beyond_the_budget(
     server: Server, photos: dict[str, Path], tmp_path: Path
 ) -> None:
-    folder = server.uploads / ("b" * 64)
+    folder = server.uploads / secrets.token_hex(32)
     folder.mkdir()
     shutil.copy(photos["cheetah"], folder / "a.jpg")
     run = server.service.new_run([str(folder / "a.jpg")], Recipe.of(BRIGHT, {"alpha_matting": False}))
@@ -207,7 +208,7 @@ def test_a_visitors_page_keeps_no_maps_alive_beyond_the_budget(
 
 
 def test_what_is_tuned_is_not_swept_for_its_age(server: Server, photos: dict[str, Path]) -> None:
-    folder = server.uploads / ("c" * 64)
+    folder = server.uploads / secrets.token_hex(32)
     folder.mkdir()
     for name in ("cheetah", "chelsea"):
         shutil.copy(photos[name], folder)
@@ -232,7 +233,7 @@ def test_the_last_move_of_a_hand_is_tuned_although_the_one_before_is_late(
     server: Server, small_photos: dict[str, Path], moves: str
 ) -> None:
     folder = server.uploads / ("d" * 63 + str(len(moves)))
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     paths = [str(shutil.copy(small_photos[name], folder)) for name in ("cheetah", "chelsea")]
     run = server.service.new_run(paths, Recipe.of(BRIGHT, {"alpha_matting": False}))
     list(server.service.work.process(run, for_page=True))

@@ -69,6 +69,7 @@ FAMILIES = (
     ),
     Family(
         "modnet", "MODNet", {**_HALF_HALF, "size": 512, "resize": "fit_short", "multiple_of": 32},
+        {"true_alpha": True},
         operators={"InstanceNormalization": (10, 40)}, parameters=(5_500_000, 7_500_000), planes=(1, 1),
     ),
     # The backbone runs twice, at full and half size: 48 attentions of Swin-L, 24 of Swin-T.

@@ -96,8 +96,8 @@ def propose(facts: GraphFacts, declared: Declared, registered: ModelSpec | None 
         outputs.doubts += reading.doubts
         if not declared.classes and classes and outputs.values["kind"] == "labels":
             outputs.sources["classes"] = "family"
-        if family and "normalise" in family.output and outputs.values["kind"] == "alpha":
-            outputs.put({"normalise": family.output["normalise"]}, "family")
+        if family and outputs.values["kind"] == "alpha":
+            outputs.put({key: value for key, value in family.output.items() if key != "classes"}, "family")
         if len(facts.outputs) > 1 and not (family and family.output) and (rivals := _which(facts, index, layout)):
             outputs.doubts += rivals
             if not declared.input:  # else it follows the convention, by which the first counts

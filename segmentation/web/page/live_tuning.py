@@ -16,6 +16,7 @@ from segmentation.web.page.controls import Controls
 from segmentation.web.page.next_run import NEXT_RUN
 from segmentation.web.page.screen import Screen
 from segmentation.web.page.viewer import preview_value, viewer_value
+from segmentation.web.runs.previews import OvertakenError
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
 from segmentation.web.runs.tuning import Target, Token
@@ -35,14 +36,15 @@ class LiveTuning:
     def correct(self, run: Run | None, request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
         """Take what the visitor says about a picture.
 
-        The event has the `key` of a cutout or failed picture, its new `correction`, and a `revision` that grows with
-        each. The correction is what `Correction.as_json` gives; what it leaves out is erased. It may be its JSON text,
-        and must be if it is long: the server accepts few lists, but long strings.
+        The event has the `run` that the page shows, the `key` of a cutout or failed picture, its new `correction`, and
+        a `revision` that grows with each. The correction is what `Correction.as_json` gives; what it leaves out is
+        erased. It may be its JSON text, and must be if it is long: the server accepts few lists, but long strings.
         """
         # not trusted: set by the client
-        key, value, revision = (getattr(event, name, None) for name in ("key", "correction", "revision"))
+        shown, key, value, revision = (getattr(event, name, None) for name in ("run", "key", "correction", "revision"))
         index = run.outcomes.picture_of(key) if run else None
-        if run is None or index is None:
+        # in another run, that may be the key of another picture
+        if run is None or index is None or shown not in (None, run.folder.name):
             return self._screen.nothing()
         report = run.outcomes.by_picture[index].report
         try:
@@ -71,6 +73,8 @@ class LiveTuning:
             if self._is_up_to_date(run, target):  # the page was reloaded, or a slider was moved back
                 return {self._preview_data: None}
             preview = self._service.preview(run, token.number, target)
+        except OvertakenError:
+            return screen.nothing()
         except SegmentationError as error:
             return screen.say(say(error.message))
         if preview is None:  # nothing is shown: no picture is done yet, or none has a cutout
@@ -149,8 +153,10 @@ class LiveTuning:
             yield screen.say(" ".join(map(say, outcome.report.warnings)))
             return
         failed = run.adopt(again, index)
-        selected = run.outcomes.selected(token.target.selected) if token.target else None
-        if selected and selected[0] == index:
+        target = token.target
+        selected = run.outcomes.selected(target.selected) if target else None
+        # a picture that only catches up has not got the settings of that step
+        if target and selected and selected[0] == index and wanted == (target.recipe, target.backdrop):
             token.finish()
         updated = Message(
             "{name} updated in {seconds:.1f} s.",

@@ -22,8 +22,6 @@ from segmentation.web.texts import Say, i18n, speaker
 
 Kind = Literal["mask", "trimap"]
 
-NO_PICTURE = Message("Add a picture first.")
-
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -103,7 +101,7 @@ class OwnPlanes:
             run.corrections.change(index, partial(_with, kind, plane))
         else:
             waiting = waiting.having(path, _with(kind, plane, waiting.of(path)))
-        return self._shown(run, path, waiting, say, notes)
+        return self._shown(run, index, path, waiting, say, notes)
 
     def drop(
         self, selected: str, pictures: GalleryValue, run: Run | None, waiting: Waiting, request: gr.Request
@@ -118,14 +116,14 @@ class OwnPlanes:
             run.corrections.change(index, lambda known: known.with_files(None, None))
         else:
             waiting = waiting.having(path, NOTHING)
-        return self._shown(run, path, waiting, say)
+        return self._shown(run, index, path, waiting, say)
 
     def show(self, selected: str, run: Run | None, request: gr.Request) -> dict[Any, Any]:
         """What the selected picture of a run has."""
         if run is None:
             return {self.status: gr.skip()}
         index = _index(selected, run)
-        return self._shown(run, run.predictions.sources[index], Waiting(), speaker(request))
+        return self._shown(run, index, run.predictions.sources[index], Waiting(), speaker(request))
 
     def _picture(self, selected: str, pictures: GalleryValue, run: Run | None) -> tuple[int, Path]:
         """Number and path of the picture that is meant.
@@ -139,11 +137,10 @@ class OwnPlanes:
         return 0, uploaded_files(Pictures.names(pictures)[:1], 1)[0]
 
     def _shown(
-        self, run: Run | None, path: Path, waiting: Waiting, say: Say, notes: tuple[str, ...] = ()
+        self, run: Run | None, index: int, path: Path, waiting: Waiting, say: Say, notes: tuple[str, ...] = ()
     ) -> dict[Any, Any]:
         said = list(run.corrections.snapshot().values()) if run else [each for _, each in waiting.by_path]
-        sources = run.predictions.sources if run else ()
-        own = run.corrections.get(sources.index(path)) if run else waiting.of(path)
+        own = run.corrections.get(index) if run else waiting.of(path)
         sentences = []
         if own.mask:
             sentences.append(Message("{name} is the own mask of {picture}.", name=own.mask.name, picture=path.name))

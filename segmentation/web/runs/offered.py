@@ -20,7 +20,7 @@ from segmentation.network.gpu.probe import usable_providers
 from segmentation.network.pool import SessionPool, threads_for
 from segmentation.network.session import Session, load_configured
 from segmentation.network.speed import Seconds, Speeds
-from segmentation.pipeline import Prediction
+from segmentation.prediction import Prediction
 from segmentation.web.events import OnProgress
 from segmentation.web.runs.default_model import decide
 from segmentation.web.runs.named_models import NamedModels

@@ -85,15 +85,15 @@ class Outcomes:
         return next(chosen, next(iter(of_picture or cutouts), None))
 
     def picture_of(self, key: object) -> int | None:
-        """Number of the picture with that cutout, or that failed; None if there is none.
+        """Number of the picture that a cutout is or was of, or that failed; None if there is none.
+
+        The cutout may be gone in the meantime, as its picture has fewer subjects now.
 
         Args:
             key: The key, as sent by the client.
         """
-        for index, outcome in self.by_picture.items():
-            if key == failed_key_of(index) or any(key == key_of(index, cutout) for cutout in outcome.cutouts):
-                return index
-        return None
+        number, space, _ = key.partition(" ") if isinstance(key, str) else ("", "", "")
+        return next((index for index in self.by_picture if space and str(index) == number), None)
 
     @property
     def reports(self) -> list[Report]:

@@ -18,7 +18,7 @@ from segmentation.messages import Message
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits, Picture
 from segmentation.picture.resize import shrunk
-from segmentation.pipeline import Prediction
+from segmentation.prediction import Prediction
 from segmentation.recipe import Recipe
 from segmentation.settings import NETWORK_SETTINGS, with_values
 from segmentation.web.guard.uploads import touch_files
@@ -52,6 +52,8 @@ class Predictions:
         self._small: OrderedDict[Path, SmallPicture] = OrderedDict()
         self._planes: tuple[object, OwnPlanes] = None, OwnPlanes()
         self._lock = threading.Lock()
+        # held while a picture is decoded: the other one is needed by the cache, which all visitors share
+        self._reading = threading.Lock()
         self.bases = Bases()
         """What is solved of the pictures last corrected, at full size and at screen size."""
 
@@ -76,8 +78,9 @@ class Predictions:
         with self._lock:
             self._by_picture[index] = prediction
 
-    def drop_embeddings(self) -> None:
-        """Drop what promptable networks need to answer clicks at once; it is computed again when it is needed."""
+    def drop_caches(self) -> None:
+        """Drop what only makes the next stroke or click fast, and is computed again when it is needed."""
+        self.bases.clear()
         with self._lock:
             for index, prediction in self._by_picture.items():
                 self._by_picture[index] = replace(prediction, embedding=None)
@@ -108,14 +111,18 @@ class Predictions:
         Raises:
             ImageError: Its file no longer exists.
         """
-        with self._lock:
-            if path not in self._small:
+        with self._reading:
+            with self._lock:
+                known = self._small.get(path)
+            if known is None:
                 picture = load_image(path, **limits._asdict())
-                self._small[path] = SmallPicture(shrunk(picture, PREVIEW_SIDE), picture.size)
-            self._small.move_to_end(path)
-            while len(self._small) > 2:
-                self._small.popitem(last=False)
-            return self._small[path]
+                known = SmallPicture(shrunk(picture, PREVIEW_SIDE), picture.size)
+            with self._lock:
+                self._small[path] = known
+                self._small.move_to_end(path)
+                while len(self._small) > 2:
+                    self._small.popitem(last=False)
+            return known
 
     def small_planes(self, correction: Correction, small: SmallPicture, limits: Limits) -> OwnPlanes:
         """A visitor's own mask and trimap of a picture at screen size. The last ones stay in memory.
@@ -124,17 +131,20 @@ class Predictions:
             ImageError: A file no longer exists, or does not fit the picture.
         """
         key = correction.mask, correction.trimap, small.size
-        with self._lock:
-            if self._planes[0] != key:
-                self._planes = key, load_planes(correction, small.size, limits).shrunk(small.picture.size)
-            return self._planes[1]
+        with self._reading:
+            known, planes = self._planes
+            if known != key:
+                planes = load_planes(correction, small.size, limits).shrunk(small.picture.size)
+                self._planes = key, planes
+            return planes
 
     def clear(self) -> None:
         """Drop all predictions."""
         with self._lock:
             self._by_picture.clear()
             self._small.clear()
-            self.bases.clear()
+            self._planes = None, OwnPlanes()
+        self.bases.clear()
 
 
 class PredictionCache:
@@ -163,10 +173,15 @@ class PredictionCache:
         with self._lock:
             if run.id in self._runs:
                 old = run.by_picture.get(index)
-                room = self._budget - run.nbytes + (old.nbytes if old else 0)
-                if prediction.nbytes > room:
+
+                def room() -> int:
+                    return self._budget - run.nbytes + (old.nbytes if old else 0)
+
+                if prediction.nbytes > room():
+                    run.bases.clear()
+                if prediction.nbytes > room():
                     prediction = replace(prediction, embedding=None)
-                if prediction.nbytes <= room:
+                if prediction.nbytes <= room():
                     run.add(index, prediction)
         self.trim()
 
@@ -202,13 +217,13 @@ class PredictionCache:
         run.clear()
 
     def trim(self) -> None:
-        """Drop runs that have expired or exceed the budget; before the latter, embeddings."""
+        """Drop runs that have expired or exceed the budget; before the latter, what is only cached for speed."""
         with self._lock:
             sizes = {run_id: run.nbytes for run_id, (run, _) in self._runs.items()}
             total = sum(sizes.values())
             for run_id, (run, _) in self._runs.items():
                 if total > self._budget:
-                    run.drop_embeddings()
+                    run.drop_caches()
                     total -= sizes[run_id] - run.nbytes
                     sizes[run_id] = run.nbytes
             for run_id, (run, used) in list(self._runs.items()):

@@ -17,14 +17,19 @@ from segmentation.picture.export import export_box, save_export
 from segmentation.picture.layout import Box
 from segmentation.picture.picture import Limits
 from segmentation.picture.resize import resize
-from segmentation.pipeline import Prediction, nothing_found, subjects_of
+from segmentation.prediction import Prediction, nothing_found
 from segmentation.recipe import Recipe
+from segmentation.refinement import subjects_of
 from segmentation.settings import Settings, with_values
 from segmentation.web.runs.outcomes import key_of
 from segmentation.web.runs.predictions import PREVIEW_SIDE
 from segmentation.web.runs.run import Run
 
 MAX_UNKNOWN = 40_000  # pixels to solve: a wider band is solved more coarsely, so that previews stay fast
+
+
+class OvertakenError(Exception):
+    """A later tuning step has begun, so nobody waits for this preview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,20 @@ def make_preview(
     Raises:
         ImageError: The picture's file no longer exists.
         SettingsError: The classes are not in the picture, the model lacks one, or no subject is under a click.
+        OvertakenError: A later tuning step has begun.
     """
     start = time.perf_counter()
+
+    def on_stage(_: str) -> None:
+        if run.tuning.current.number > step:
+            raise OvertakenError
+
+    on_stage("begin")
     small = run.predictions.small(run.predictions.sources[index], limits)
     behind = run.predictions.small(backdrop, limits).picture if backdrop else None
     planes = run.predictions.small_planes(correction, small, limits)
     name = run.predictions.sources[index].name
-    sources = sources_of(prediction, recipe.settings, planes, small.picture.size, name)
+    sources = sources_of(prediction, recipe.settings, planes, small.picture.size, name, for_viewer=True)
     if not sources:
         raise SettingsError(nothing_found(prediction, recipe.settings))
     label, source = _shown(sources, cutout.label)
@@ -80,6 +92,7 @@ def make_preview(
         replace(source, mask=mask),
         settings,
         correction.scaled(max(small.picture.size) / max(small.size)),
+        on_stage,
         max_unknown=MAX_UNKNOWN,
         known=Known(run.predictions.bases, run.predictions.sources[index], always=True),
     )

@@ -22,7 +22,7 @@ from segmentation.network.session import Session
 from segmentation.picture.composition import NO_BACKDROP
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Picture
-from segmentation.pipeline import Prediction, point_at
+from segmentation.prediction import Prediction, point_at
 from segmentation.predictor import Predictor, from_nothing, from_predictions, from_session, is_answered
 from segmentation.proof import Proof, candidates, prove, run_of
 from segmentation.recipe import Recipe
@@ -362,6 +362,7 @@ class Service:
 
         Raises:
             SegmentationError: The predictions have expired, or the background is not an upload.
+            OvertakenError: A later tuning step has begun.
         """
         selected = run.outcomes.selected(target.selected)
         if selected is None:

@@ -12,7 +12,7 @@ from segmentation.config import Config
 from segmentation.errors import SessionError, SettingsError
 from segmentation.messages import Message
 from segmentation.picture.load import load_image
-from segmentation.pipeline import Prediction
+from segmentation.prediction import Prediction
 from segmentation.web.events import OnProgress
 from segmentation.web.runs.predictions import PredictionCache
 from segmentation.web.runs.run import Run

@@ -62,7 +62,8 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
     revisions.set(shown.index, revision);
     hold(shown.run, shown.index, { revision, correction: history().now });
     // as text, since the server accepts few lists, but long strings
-    host.send({ key: shown.key, index: shown.index, revision, correction: JSON.stringify(history().now) });
+    const { run: name, key, index } = shown;
+    host.send({ run: name, key, index, revision, correction: JSON.stringify(history().now) });
   };
   // the server refuses strokes that lie outside as a whole, as what an eraser leaves may
   const reaches = ({ radius: reach, points }) =>
