@@ -22,7 +22,7 @@ from segmentation.picture.encode import save_jpeg
 from segmentation.picture.kinds import named_colour
 from segmentation.picture.load import load_image, picture_size
 from segmentation.picture.png import save_png
-from segmentation.pipeline import NO_SUBJECT
+from segmentation.prediction import NO_SUBJECT
 from segmentation.recipe import Recipe
 from segmentation.settings import MAX_CANVAS
 from segmentation.web.doors.counter import Counter, Done, DoorError, Order, Visit, wrong
