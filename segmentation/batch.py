@@ -10,7 +10,7 @@ from segmentation.bases import Bases
 from segmentation.corrected import NO_MODEL, Known, load_planes, needs_network, no_prediction, refined, sources_of
 from segmentation.corrections import NOTHING, Correction, check_inside
 from segmentation.cutout_files import Cutout, save_for_viewer, save_thumbnail
-from segmentation.errors import ImageError, MattingError, SegmentationError
+from segmentation.errors import ImageError, MattingError, SegmentationError, SessionError, WeightsError
 from segmentation.messages import Message
 from segmentation.network.watchdog import Cancelled
 from segmentation.outputs import InTheWayError, Namer, Outputs, cutout_names
@@ -182,7 +182,7 @@ class _Job:
                 draft.add({}, "", [nothing_found(prediction, self.settings)])
             is_lasting = True
         except SegmentationError as error:
-            draft.failed(error.message)
+            draft.failed(error.message, by_server=isinstance(error, SessionError | WeightsError))
             is_lasting = isinstance(error, ImageError | MattingError) and not isinstance(error, InTheWayError)
         except MemoryError:
             draft.failed(
@@ -193,7 +193,8 @@ class _Job:
                 Message(
                     "The cutout of {name} could not be written ({reason}).",
                     name=source.name, reason=error.strerror or type(error).__name__,
-                )
+                ),
+                by_server=True,
             )  # fmt: skip
         if self.outputs and is_lasting:
             draft.add({}, "", self.outputs.finish(index, [each.file for each in cutouts], draft.report.error))
@@ -217,4 +218,6 @@ class _Job:
             small = save_thumbnail(picture, result, file, self.export, self.backdrop, self.thumbnails)
         if self.stages:
             screen, stages = save_for_viewer(picture, result, file, self.export, self.backdrop)
-        return Cutout(label, file, layout.box, small, screen, stages, layout.density), warnings
+        return Cutout(
+            label, file, layout.box, small, screen, stages, layout.size, layout.subject, layout.density
+        ), warnings

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, sync_playwright
 from segmentation.config import Config
 from segmentation.matting.alpha import warm_up
 from segmentation.network.recovery import Answer
+from segmentation.web.doors.routes import door_routes
 from segmentation.web.page.page import build_page
 from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
@@ -58,7 +59,7 @@ def coloured_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
     yield from served(config, tmp_path_factory.mktemp("uploads"))
 
 
-def served(config: Config, uploads: Path) -> Iterator[Server]:
+def served(config: Config, uploads: Path, fetch: Callable[[str], Path] | None = None) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(uploads))
         warm_up()  # where the kernels were never compiled, the first run on a page would take half a minute
@@ -67,7 +68,8 @@ def served(config: Config, uploads: Path) -> Iterator[Server]:
         _, url, _ = launch(
             page,
             config,
-            routes=thumbnail_routes(service),
+            routes=[*thumbnail_routes(service), *door_routes(service, fetch)],
+            admission=service.admission,
             prevent_thread_lock=True,
             quiet=True,
             server_name="127.0.0.1",
