@@ -304,9 +304,10 @@ def test_a_correction_of_a_run_that_was_replaced_reaches_no_other_picture(
     server: Server, service: Service, panel: Panel
 ) -> None:
     run = done(service, service.new_run([upload(server, "1")], PLAIN))
-    for name, expected in (("another", {}), (run.folder.name, {0: KEPT})):
+    replaced = line("This cutout was replaced by a new run, so it was not corrected. Correct the new one.")
+    for name, expected, told in (("another", {}, replaced), (run.folder.name, {0: KEPT}, gr.skip())):
         event = gr.EventData(None, {"run": name, "key": "0 ", "correction": KEPT.as_json()})
-        panel.tuning.correct(run, REQUEST, event)
+        assert panel.tuning.correct(run, REQUEST, event) == {"status": told}
         assert run.corrections.snapshot() == expected
 
 
@@ -364,6 +365,17 @@ def test_the_same_picture_twice_has_masks_of_its_own(server: Server, service: Se
     assert run.corrections.snapshot().keys() == {1}
     assert own.show("0 ", run, REQUEST)[own.status] == line("")
     assert own.show("1 ", run, REQUEST)[own.status] == told[own.status]
+
+
+def test_an_own_mask_of_a_picture_that_a_new_run_has_not_reached_is_told(
+    server: Server, service: Service, own: OwnPlanes
+) -> None:
+    run = service.new_run([upload(server, "1"), upload(server, "2", "b.png")], PLAIN)
+    told = own.take_mask("1 ", upload_mask(server, "a"), None, run, Waiting(), REQUEST)
+    assert told == {own.status: line("The selected picture has not been cut out by the new run yet. "
+                                     "Wait for it, then try again.")}  # fmt: skip
+    assert own.drop("1 ", None, run, Waiting(), REQUEST) == told
+    assert run.corrections.snapshot() == {}
 
 
 def test_an_own_mask_that_does_not_fit_is_told_at_once(server: Server, service: Service, own: OwnPlanes) -> None:

@@ -22,6 +22,7 @@ from segmentation.web.runs.service import Service
 from segmentation.web.runs.tuning import Target, Token
 from segmentation.web.texts import Say, speaker
 
+REPLACED = Message("This cutout was replaced by a new run, so it was not corrected. Correct the new one.")
 SETTLE_SECONDS = 0.35  # without a change, before the full size is computed
 
 
@@ -42,9 +43,10 @@ class LiveTuning:
         """
         # not trusted: set by the client
         shown, key, value, revision = (getattr(event, name, None) for name in ("run", "key", "correction", "revision"))
+        if run and shown not in (None, run.folder.name):  # there, the key may be another picture's
+            return self._screen.say(speaker(request)(REPLACED))
         index = run.outcomes.picture_of(key) if run else None
-        # in another run, that may be the key of another picture
-        if run is None or index is None or shown not in (None, run.folder.name):
+        if run is None or index is None:
             return self._screen.nothing()
         report = run.outcomes.by_picture[index].report
         try:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from segmentation import Session, Settings, load_image, predict, refine, save_png
 from segmentation.config import Config
@@ -345,6 +345,37 @@ def test_strokes_that_did_not_reach_the_server_are_sent_when_the_page_is_back(
     hand.page.unroute("**/run/predict")
     hand.page.reload()  # as Gradio does once the server answers again
     becomes(hand, of_the_library(figure, session, lost, tmp_path))
+    context.close()
+
+
+def test_the_tools_rest_from_cut_out_to_the_first_cutout_of_the_new_run(
+    browser: Browser, server: Server, figure: Path
+) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    hand = cut_out(Watched(context.new_page(), server.url), figure)
+    page, held = hand.page, list[Route]()
+    keep, hint = page.locator("#viewer [data-tool=keep]"), page.locator("#viewer .hint")
+    hand.watched.open("network")
+    page.locator("#mean textarea, #mean input").fill("0.1")
+    hand.take("keep")
+    page.route("**/queue/join*", held.append)
+    page.click("#run")
+    expect(keep).to_be_disabled()
+    expect(hint).to_have_text("A new run has begun. The tools are back with its first cutout.")
+    expect(page.locator("#own_planes")).to_have_attribute("inert", "")
+    hand.draw(*ALONG_THE_ARM)
+    page.keyboard.press("k")
+    expect(keep).to_have_attribute("aria-pressed", "false")
+    page.unroute("**/queue/join*")
+    for route in held:
+        route.continue_()
+    hand.watched.tuned()
+    expect(keep).to_be_enabled()
+    expect(hint).to_be_empty()
+    expect(page.locator("#own_planes")).not_to_have_attribute("inert", "")
+    hand.watched.press("#run")  # no other run is needed
+    expect(keep).to_be_enabled()
+    assert hand.sent == []
     context.close()
 
 

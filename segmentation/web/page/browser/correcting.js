@@ -43,6 +43,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   let look = null;
   let pans = false;
   let size = 1 / 50; // radius of the brush, in longer sides of the picture
+  let rests = false; // whether a new run may replace the picture
   let draft = null; // what is being drawn: a stroke, the strokes that an eraser leaves, or a box
 
   const tenth = (value) => Math.round(value * 10) / 10;
@@ -92,7 +93,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   const bar = toolbar(viewer, {
     tool: () => tool,
     take: (name) => {
-      if (!shown) return;
+      if (!shown || rests) return;
       brush.drop();
       tool = name;
       look = null;
@@ -100,7 +101,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       if (tool) stage.focus({ preventScroll: true });
     },
     step: (name) => {
-      if (!shown || !can()[name]) return;
+      if (!shown || rests || !can()[name]) return;
       brush.drop();
       steps[name]();
       send();
@@ -186,7 +187,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
 
   const update = () => {
     const share = Math.log(size / SIZES[0]) / Math.log(SIZES[1] / SIZES[0]);
-    bar.update({ tool, share, width: 2 * radius(), can: can() });
+    bar.update({ tool, rests, share, width: 2 * radius(), can: can() });
     draw();
     brush.refresh();
   };
@@ -208,6 +209,14 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
     leave: () => {
       brush.drop();
       tool = look = null;
+    },
+    /** Switches the tools off, or on again. @param {boolean} value */
+    rest: (value) => {
+      if (value) {
+        brush.drop();
+        tool = look = null;
+      }
+      rests = value;
     },
     /** @param {Shown | null} now the picture that the viewer shows; null if it shows none */
     show: (now) => {

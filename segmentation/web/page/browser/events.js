@@ -18,6 +18,17 @@ export function addSelected(_, ...values) {
   return [document.querySelector("#viewer .viewer").dataset.selected ?? "", ...values];
 }
 
+/** Cut out was pressed: a new run may replace the cutouts that the viewer shows. */
+export function beginRun(...values) {
+  document.querySelector("#viewer .viewer").parentElement.dispatchEvent(new CustomEvent("begin"));
+  return values;
+}
+
+/** The run has ended, whether it replaced them or not. */
+export function endRun() {
+  document.querySelector("#viewer .viewer").parentElement.dispatchEvent(new CustomEvent("end"));
+}
+
 /** Goes to the tab of the cutouts. */
 export function showCutouts() {
   document.querySelector("#tabs button[role=tab]").click();
