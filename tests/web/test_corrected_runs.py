@@ -139,6 +139,16 @@ def test_pictures_have_these_settings_only_with_their_corrections() -> None:
     assert not results.is_mixed  # corrections belong to a picture
 
 
+def test_a_picture_that_lost_its_cutouts_still_has_its_settings() -> None:
+    wanted, other = (Recipe("m"), None), (Recipe("n"), None)
+    results = Outcomes(wanted)
+    results.add(outcome(0))
+    assert results.wanted_of(0) == wanted
+    assert results.replace(replace(outcome(0), cutouts=()), other) == [Path("0.png")]
+    assert results.made_by == {}
+    assert results.wanted_of(0) == other
+
+
 def test_a_stroke_is_followed_at_screen_size_and_in_full(server: Server, service: Service, panel: Panel) -> None:
     run = done(service, service.new_run([upload(server, "1")], PLAIN))
     assert panel.correct(run, "0 ", KEPT.as_json()) == panel.screen.nothing()

@@ -188,6 +188,6 @@ class LiveTuning:
 
     @staticmethod
     def _own(run: Run, index: int) -> tuple[Recipe, Any]:
-        """Recipe and backdrop that a picture was made with."""
-        recipe, backdrop, _ = run.outcomes.made_by[index]
+        """Recipe and backdrop that a picture was made with, or failed with."""
+        recipe, backdrop = run.outcomes.wanted_of(index)
         return recipe, str(backdrop) if backdrop else None
