@@ -165,6 +165,22 @@ def test_a_stroke_is_followed_at_screen_size_and_in_full(server: Server, service
     assert run.outcomes.made_by[0] == MadeBy(PLAIN, None)
 
 
+def test_a_correction_that_cannot_be_followed_is_tried_once_until_it_changes(
+    server: Server, service: Service, panel: Panel
+) -> None:
+    run = done(service, service.new_run([upload(server, "1")], PLAIN))
+    on_nothing = Correction(points=(Point(3.0, 4.0),))
+    panel.correct(run, "0 ", on_nothing.as_json())
+    assert run.corrected_since == [0]
+    assert "There is no subject under the click." in list(panel.tuning.catch_up(run, REQUEST))[-1]["status"]
+    assert run.outcomes.made_by[0] == MadeBy(PLAIN, None)
+    assert run.corrected_since == []
+    assert list(panel.tuning.catch_up(run, REQUEST)) == [panel.screen.nothing()]
+    panel.correct(run, "0 ", {})
+    panel.correct(run, "0 ", on_nothing.as_json())  # said again
+    assert run.corrected_since == [0]
+
+
 def test_catching_up_with_a_stroke_does_not_lose_a_setting_that_was_changed_with_it(
     server: Server, service: Service, panel: Panel
 ) -> None:

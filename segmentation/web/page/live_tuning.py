@@ -134,7 +134,7 @@ class LiveTuning:
         self, run: Run, index: int, wanted: tuple[Recipe, Any], token: Token, say: Say
     ) -> Iterator[dict[Any, Any]]:
         """One picture in full size; ends as soon as something changes again."""
-        screen, start = self._screen, time.perf_counter()
+        screen, start, revision = self._screen, time.perf_counter(), run.corrections.revision(index)
         try:
             for report in with_progress(partial(self._service.prepare, wanted[0])):
                 if token.is_stale:
@@ -151,6 +151,8 @@ class LiveTuning:
             yield screen.say(say(error.message))
             return
         (outcome,) = again.outcomes.by_picture.values()
+        if not outcome.cutouts:
+            run.correction_failed(index, revision)
         if not outcome.cutouts and not outcome.report.error:  # the shown one stays, or nothing could be tuned further
             yield screen.say(" ".join(map(say, outcome.report.warnings)))
             return

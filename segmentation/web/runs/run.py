@@ -76,6 +76,7 @@ class Run:
         self._lock = threading.Lock()
         self._predictor = predictor
         self._part: Run | None = None
+        self._failed_at: dict[int, int] = {}  # number of the picture -> revision of its correction
 
     @property
     def total(self) -> int:
@@ -94,8 +95,13 @@ class Run:
 
     @property
     def corrected_since(self) -> list[int]:
-        """Numbers of the pictures with cutouts whose corrections have changed since they were cut out."""
-        return [i for i, made in self.outcomes.made_by.items() if made.correction != self.corrections.get(i)]
+        """Numbers of the pictures with cutouts whose corrections have changed since they were cut out, or failed."""
+        behind = [i for i, made in self.outcomes.made_by.items() if made.correction != self.corrections.get(i)]
+        return [i for i in behind if self._failed_at.get(i) != self.corrections.revision(i)]
+
+    def correction_failed(self, index: int, revision: int) -> None:
+        """Note that a picture's correction of that revision cannot be followed: it is not tried again as it is."""
+        self._failed_at[index] = revision
 
     def begin(self) -> Predictor:
         """Start the run and release its predictor. A run starts once, and must not keep a network in memory after."""
