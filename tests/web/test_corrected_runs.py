@@ -393,6 +393,26 @@ def test_the_same_picture_twice_has_masks_of_its_own(server: Server, service: Se
     assert own.show("1 ", run, REQUEST)[own.status] == told[own.status]
 
 
+@pytest.mark.parametrize("letters", ["1", "12"])
+def test_an_own_mask_of_a_picture_that_failed_cuts_it_out(
+    server: Server, service: Service, panel: Panel, own: OwnPlanes, letters: str
+) -> None:
+    on_nothing = Correction(points=(Point(3.0, 4.0),))
+    run = service.new_run([upload(server, letter) for letter in letters], PLAIN, corrections={0: on_nothing})
+    for _ in service.work.process(run, for_page=True):
+        pass
+    assert [index for index, _ in run.outcomes.failed] == [0]
+    assert run.corrected_since == []
+    mine = Path(upload_mask(server, "a"))
+    told = own.take_mask("0 failed", str(mine), None, run, Waiting(), REQUEST)
+    assert told[own.status] == line("mine.png is the own mask of a.png.")
+    assert run.corrections.snapshot() == {0: on_nothing.with_files(mine, None)}
+    panel.follow(run, PLAIN, key="0 failed")
+    assert run.outcomes.failed == []
+    assert run.outcomes.made_by.keys() == set(range(len(letters)))
+    assert run.outcomes.reports[0].model == "none"
+
+
 def test_an_own_mask_of_a_picture_that_a_new_run_has_not_reached_is_told(
     server: Server, service: Service, own: OwnPlanes
 ) -> None:

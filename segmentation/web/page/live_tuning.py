@@ -80,7 +80,7 @@ class LiveTuning:
         except SegmentationError as error:
             return screen.say(say(error.message))
         if preview is None:  # nothing is shown: no picture is done yet, or none has a cutout
-            waits = len(run.outcomes) and not run.is_at_work
+            waits = len(run.outcomes) and not run.is_at_work and not run.corrected_since
             return screen.say(say(NEXT_RUN)) if waits else screen.nothing()
         notes = [say(Message("Preview in {seconds:.2f} s.", seconds=preview.seconds)), *map(say, preview.warnings)]
         return screen.say(" ".join(notes)) | {self._preview_data: preview_value(run, preview)}
@@ -89,13 +89,13 @@ class LiveTuning:
         """The latest tuning step in full size, once the settings have settled; ends as soon as they change again.
 
         It does not read the controls: by now, they may be ahead of the latest step. Before it come pictures that the
-        visitor left right after correcting them.
+        visitor left right after correcting them, or that failed and have a mask of their own now.
         """
         yield self._screen.nothing()
         token = run.tuning.current if run else None
         target = token.target if token else None
         selected = run.outcomes.selected(target.selected) if run and target else None
-        if run is None or token is None or target is None or selected is None or not self._follows(run, live):
+        if run is None or token is None or target is None or not self._follows(run, live):
             return
         say = speaker(request)
         settled = time.monotonic() + SETTLE_SECONDS
@@ -103,11 +103,11 @@ class LiveTuning:
             if token.is_stale:
                 return
             time.sleep(0.02)
-        for index in (each for each in run.corrected_since if each != selected[0]):
+        for index in (each for each in run.corrected_since if selected is None or each != selected[0]):
             yield from self._in_full(run, index, self._own(run, index), token, say)
             if token.is_stale:
                 return
-        if token.is_done:
+        if token.is_done or selected is None:
             return
         try:
             if not self._is_up_to_date(run, target):
@@ -156,7 +156,7 @@ class LiveTuning:
         if not outcome.cutouts and not outcome.report.error:  # the shown one stays, or nothing could be tuned further
             yield screen.say(" ".join(map(say, outcome.report.warnings)))
             return
-        failed = run.adopt(again, index)
+        failed = run.adopt(again, index) or outcome.report.error
         target = token.target
         selected = run.outcomes.selected(target.selected) if target else None
         # a picture that only catches up has not got the settings of that step

@@ -13,7 +13,7 @@ export function addAddress(...values) {
   return [...values.slice(0, -1), window.location.origin + window.location.pathname];
 }
 
-/** Adds the key of the cutout that the viewer shows to the values sent to the server: only the browser knows it. */
+/** Adds the key of the cutout or failed picture that the viewer shows to the values sent to the server: only the browser knows it. */
 export function addSelected(_, ...values) {
   return [document.querySelector("#viewer .viewer").dataset.selected ?? "", ...values];
 }

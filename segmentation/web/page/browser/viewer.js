@@ -194,15 +194,15 @@ const render = () => {
   for (const node of [save, saveAlpha, copy, zooms.fit, zooms.actual]) node.hidden = Boolean(item.error);
   warnings.textContent = (item.warnings || []).join(" ");
   notes.hidden = !item.warnings?.length;
+  if (shown.dataset.selected !== item.key) {
+    shown.dataset.selected = item.key; // sent along by events.js
+    trigger("select", { key: item.key });
+  }
   if (item.error) {
     correct.show(null);
     reason.textContent = item.error;
     for (const node of Object.values(views)) node.hidden = true;
     return;
-  }
-  if (shown.dataset.selected !== item.key) {
-    shown.dataset.selected = item.key; // sent along by events.js
-    trigger("select", { key: item.key });
   }
   const stages = STAGES.filter((name) => item.stages[name]);
   if (STAGES.includes(view) && !stages.includes(view)) view = "cutout";
