@@ -21,6 +21,7 @@ from segmentation.refinement import refine
 from segmentation.web.page.controls import Controls
 from segmentation.web.page.viewer import viewer_value
 from segmentation.web.runs.predictions import PredictionCache, Predictions
+from segmentation.web.runs.previews import TooSlowError
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
 from segmentation.web.runs.tuning import Target
@@ -159,6 +160,18 @@ def test_a_preview_follows_the_click(server: Server, uploaded: str) -> None:
     pointed = prediction_of(run).pointed
     assert pointed is not None
     assert pointed.prompt == ON_RIGHT.prompt  # for the refinement that follows
+
+
+def test_there_is_no_preview_of_a_click_whose_embedding_was_dropped(server: Server, uploaded: str) -> None:
+    service = server.service
+    run = done(service, service.new_run([uploaded], SLIM, corrections={0: ON_LEFT}))
+    run.predictions.drop_caches()
+    assert service.preview(run, 1, Target("0 ", SLIM, None)) is not None  # the answer to that click is still there
+    run.corrections.set(0, ON_RIGHT)
+    with pytest.raises(TooSlowError):
+        service.preview(run, 2, Target("0 ", SLIM, None))
+    again = refined(service, run, SLIM, ON_RIGHT)
+    assert shares(again.outcomes.by_picture[0].files[0]) == (False, True)
 
 
 def test_a_model_that_takes_no_clicks_is_refused_for_them(server: Server, uploaded: str) -> None:

@@ -16,7 +16,7 @@ from segmentation.web.page.controls import Controls
 from segmentation.web.page.next_run import NEXT_RUN
 from segmentation.web.page.screen import Screen
 from segmentation.web.page.viewer import preview_value, viewer_value
-from segmentation.web.runs.previews import OvertakenError
+from segmentation.web.runs.previews import OvertakenError, TooSlowError
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
 from segmentation.web.runs.tuning import Target, Token
@@ -77,6 +77,8 @@ class LiveTuning:
             preview = self._service.preview(run, token.number, target)
         except OvertakenError:
             return screen.nothing()
+        except TooSlowError:  # an earlier answer would look like one to this click
+            return {self._preview_data: None}
         except SegmentationError as error:
             return screen.say(say(error.message))
         if preview is None:  # nothing is shown: no picture is done yet, or none has a cutout
