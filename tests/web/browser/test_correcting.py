@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Route, expect
 
 from segmentation import Session, Settings, load_image, predict, refine, save_png
 from segmentation.config import Config
-from segmentation.corrections import read_correction
+from segmentation.corrections import MAX_STROKES, Correction, Stroke, read_correction
 from tests import graphs
 from tests.web.browser.browsing import SAVE, Watched, violations
 from tests.web.browser.painting import Hand
@@ -226,6 +226,25 @@ def test_the_eraser_takes_away_the_part_of_a_stroke_that_it_touches(
     hand.draw((10, 150), (30, 150))  # where nothing is, there is no step
     hand.page.wait_for_timeout(100)
     assert len(hand.sent) == 2
+
+
+def test_an_eraser_that_would_leave_more_strokes_than_the_server_takes_is_refused(
+    browser: Browser, server: Server, figure: Path
+) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    hand = cut_out(Watched(context.new_page(), server.url), figure)
+    run = list(server.service.shown._runs.values())[-1]
+    run.corrections.change(0, lambda _: Correction((Stroke("keep", 2.0, ((20, 20), (220, 20))),) * MAX_STROKES))
+    run.correction_failed(0, run.corrections.revision(0))  # so many take long
+    hand.page.reload()
+    hand.watched.loaded()
+    hand.take("erase")
+    expect(hand.page.locator("#viewer .ink g.keep")).to_have_count(MAX_STROKES)
+    hand.draw((120, 5), (120, 40))
+    expect(hand.page.locator("#viewer .hint")).to_contain_text("cannot have more strokes")
+    expect(hand.page.locator("#viewer .ink g.keep")).to_have_count(MAX_STROKES)
+    assert hand.sent == []
+    context.close()
 
 
 def test_who_paints_while_zoomed_in_and_moved_paints_where_the_brush_is(hand: Hand) -> None:

@@ -1,7 +1,7 @@
 // Corrections of the picture that the viewer shows: the tool in hand, what was said so far, and what the server knows.
 import { layer } from "./layer.js";
 import { painting } from "./painting.js";
-import { erased, History, isEmpty, isFull, NOTHING, nextCandidate, stroke } from "./strokes.js";
+import { erased, fits, History, isEmpty, NOTHING, nextCandidate, stroke } from "./strokes.js";
 import { toolbar } from "./tools.js";
 import { acknowledge, hold, unsent } from "./unsent.js";
 
@@ -43,6 +43,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   let look = null;
   let pans = false;
   let size = 1 / 50; // radius of the brush, in longer sides of the picture
+  let full = false; // whether the last stroke was refused, as there would be too many
   let rests = false; // whether a new run may replace the picture
   let draft = null; // what is being drawn: a stroke, the strokes that an eraser leaves, or a box
 
@@ -73,6 +74,11 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       return Math.min(...values) - reach < side && Math.max(...values) + reach > 0;
     });
   const put = (change) => {
+    full = !fits(change.strokes ?? []);
+    if (full) {
+      update();
+      return;
+    }
     history().push(change);
     draft = null;
     send();
@@ -104,6 +110,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       if (!shown || rests || !can()[name]) return;
       brush.drop();
       steps[name]();
+      full = false;
       send();
       update();
     },
@@ -142,8 +149,8 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
         const left = draft?.strokes ?? now.strokes;
         if (left.length === now.strokes.length && left.every((each, place) => each === now.strokes[place]))
           draft = null;
-        else put({ strokes: left.filter(reaches) });
-      } else if (!isFull(now)) {
+        else put({ strokes: left.filter(reaches) }); // they may be more than before
+      } else {
         const drawn = stroke(tool, radius(), places);
         if (reaches(drawn)) put({ strokes: [...now.strokes, drawn] });
       }
@@ -187,7 +194,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
 
   const update = () => {
     const share = Math.log(size / SIZES[0]) / Math.log(SIZES[1] / SIZES[0]);
-    bar.update({ tool, rests, share, width: 2 * radius(), can: can() });
+    bar.update({ tool, rests, full, share, width: 2 * radius(), can: can() });
     draw();
     brush.refresh();
   };
@@ -226,7 +233,10 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
         revisions.clear();
         received.clear();
       }
-      if (now?.index !== shown?.index) brush.drop();
+      if (now?.index !== shown?.index) {
+        brush.drop();
+        full = false;
+      }
       shown = now;
       bar.node.hidden = bar.hint.hidden = !now;
       viewer.classList.toggle("correcting", Boolean(tool && now));
