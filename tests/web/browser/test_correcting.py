@@ -339,6 +339,7 @@ def test_a_reloaded_page_shows_the_strokes_and_can_take_them_back(
     hand.draw(*ALONG_THE_ARM)
     hand.draw((60, 60), (60, 90))
     hand.watched.tuned()
+    page.add_init_script("const now = Date.now; Date.now = () => now() - 3_600_000")  # the clock is set back
     page.reload()
     expect(page.locator("#viewer .tools")).to_be_visible(timeout=30000)
     hand.watched.loaded()

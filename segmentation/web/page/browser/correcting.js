@@ -243,6 +243,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       stage.classList.toggle("paints", Boolean(tool && now));
       if (!now) return;
       const held = revisions.has(now.index) ? null : unsent(now.run, now.index);
+      revision = Math.max(revision, now.revision); // the clock may have gone back
       // the server knows more than this page if the page is new, or there is another
       if (now.revision > (revisions.get(now.index) ?? -1)) {
         revisions.set(now.index, now.revision);
