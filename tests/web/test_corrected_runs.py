@@ -475,6 +475,10 @@ def test_a_link_carries_strokes_of_the_picture() -> None:
     query = dict(parse_qsl(link(PLAIN, said)))
     assert linked_correction(query) == (said, "")
     assert linked_correction(dict(parse_qsl(link(PLAIN)))) == (Correction(), "")
+    for wrong in ("two", "2.5", "null"):
+        assert linked_correction({"candidate": wrong}) == (
+            Correction(), "This link's strokes cannot be used. candidate must be a whole number from 1 to 1000."
+        )  # fmt: skip
     correction, problem = linked_correction({"strokes": "[{"})
     assert correction == Correction()
     assert problem == "This link's strokes cannot be used. strokes must be a JSON list."
