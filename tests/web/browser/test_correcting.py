@@ -378,7 +378,7 @@ def test_the_tools_rest_from_cut_out_to_the_first_cutout_of_the_new_run(
     hand.watched.open("network")
     page.locator("#mean textarea, #mean input").fill("0.1")
     hand.take("keep")
-    page.route("**/queue/join*", held.append)
+    page.route("**/queue/join*", lambda route: held.append(route))
     page.click("#run")
     expect(keep).to_be_disabled()
     expect(hint).to_have_text("A new run has begun. The tools are back with its first cutout.")
