@@ -106,9 +106,9 @@ def panel(service: Service) -> Panel:
 
 def test_a_correction_is_kept_by_picture() -> None:
     kept = Corrections({0: KEPT, 1: Correction()})
-    kept.set(2, REMOVED)
+    kept.change(2, lambda _: REMOVED)
     before = kept.snapshot()
-    kept.set(0, Correction())
+    kept.change(0, lambda _: Correction())
     assert before == {0: KEPT, 2: REMOVED}
     assert kept.snapshot() == {2: REMOVED}
     assert not kept.get(7)
@@ -456,7 +456,7 @@ def test_a_picture_cut_out_without_a_model_needs_one_when_its_mask_goes(
     run = done(service, service.new_run([path], PLAIN, corrections={0: Correction(mask=mine)}))
     assert run.outcomes.reports[0].model == "none"
     assert service.is_complete(run, [path], PLAIN)
-    run.corrections.set(0, Correction())
+    run.corrections.change(0, lambda _: Correction())
     assert "has been cut out without a model. Cut out again." in panel.follow(run, PLAIN)[0]["status"]
     assert not service.is_complete(run, [path], PLAIN)
     part = service.rest(run, [path], PLAIN)
@@ -464,9 +464,9 @@ def test_a_picture_cut_out_without_a_model_needs_one_when_its_mask_goes(
     done(service, part)
     assert run.adopt(part, 0) == ""
     assert run.outcomes.reports[0].model == "bright.onnx"
-    run.corrections.set(0, Correction(mask=mine))
+    run.corrections.change(0, lambda _: Correction(mask=mine))
     panel.follow(run, PLAIN)
-    run.corrections.set(0, Correction())
+    run.corrections.change(0, lambda _: Correction())
     assert "Preview" in panel.follow(run, PLAIN)[0]["status"]  # what the model said was kept
 
 
@@ -502,7 +502,7 @@ def test_code_says_what_the_page_would_do(server: Server, service: Service, pane
     assert both["code_link"][1] == "Links carry the strokes of a single picture, so these are not in it."
     (alone,) = shown(paths[1:], run)["code_link"]
     assert linked_correction(dict(parse_qsl(alone.partition("?")[2]))) == (KEPT, "")
-    run.corrections.set(1, Correction((Stroke("keep", 1.0, tuple((n / 3, n / 7) for n in range(120))),)))
+    run.corrections.change(1, lambda _: Correction((Stroke("keep", 1.0, tuple((n / 3, n / 7) for n in range(120))),)))
     link_, note = shown(paths[1:], run)["code_link"]
     assert "strokes" not in link_
     assert note.startswith("The strokes are too long for a link.")
