@@ -129,6 +129,12 @@ def _control(_: dict[str, Any]) -> None:
             raise
 
 
+def _listen(address: str) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(address)
+        listening.listen()
+
+
 _ATTEMPTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "nothing": lambda _: None,
     "thread": _thread,
@@ -149,5 +155,10 @@ _ATTEMPTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "parent's limits": lambda request: _with_libc(302, request["pid"], 7, 0, 0),  # prlimit64 on x86_64
     "control": _control,
     "memory file": lambda _: os.memfd_create("x"),
+    "name a thread": lambda _: Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("x"),
+    "listen": lambda _: _listen(f"\0segmatte-{os.getpid()}"),
+    "listen at a path": lambda request: _listen(request["path"] + ".socket"),
+    "connect": lambda _: socket.socket(socket.AF_UNIX).connect("/run/docker.sock"),
+    "delete": lambda request: Path(request["path"]).unlink(),
     "grow": lambda _: os.truncate(3, 1 << 40),
 }

@@ -2,9 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy.typing as npt
@@ -19,9 +19,14 @@ from segmentation.network.watchdog import Cancelled, watched
 if os.environ.get("ORT_DISABLE_TELEMETRY") == "1" and hasattr(onnxruntime, "disable_telemetry_events"):
     onnxruntime.disable_telemetry_events()  # for Windows, where ONNX Runtime ignores the variable
 
-# ONNX Runtime has no error class for this: a RuntimeException (code 6) that names its arena, or CUDA's own text
-_OUT_OF_MEMORY = ("bfc_arena", "failed to allocate memory", "out of memory", "cudnn_status_alloc_failed")
-_NO_MEMORY = re.compile(r"bfc_?arena|failed to allocate|bad_alloc", re.IGNORECASE)
+# ONNX Runtime has no error class for this: a Fail or RuntimeException that names its arena, or the text of CUDA, cuBLAS
+# ("CUBLAS failure 3: the resource allocation failed") or cuDNN
+_OUT_OF_MEMORY = re.compile(
+    r"bfc_?arena|failed to allocate|out of memory|resource allocation failed|cudnn_status_\w*alloc\w*_failed",
+    re.IGNORECASE,
+)
+_NO_MEMORY = re.compile(rf"{_OUT_OF_MEMORY.pattern}|bad_alloc", re.IGNORECASE)
+_FAILURE = re.compile(r"CU\w+ failure \d+: .*?(?= ; )")  # what a long text about C++ functions is about
 _NOISE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |\S+\.(?:cc|h):\d+ .*?\) ")  # for ONNX Runtime's developers
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[/\\][^\s/\\:'\"()]+)+[/\\]([^\s/\\:'\"()]+)")
 
@@ -140,20 +145,25 @@ class Engine:
         """Allow the network's memory to be freed with the last reference to this, once no run is in progress."""
 
 
-@contextmanager
-def out_of_memory_by_name() -> Iterator[None]:
-    """Turn ONNX Runtime's generic out-of-memory exceptions into `OutOfMemoryError`."""
-    try:
-        yield
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise OutOfMemoryError(str(error)) from error
-        raise
+class out_of_memory_by_name:  # noqa: N801 (reads as a function)
+    """Turns ONNX Runtime's generic out-of-memory exceptions into `OutOfMemoryError`.
+
+    Not a generator: from Python 3.12 on, the error would hold the frames, and with them the network, until the garbage
+    collector runs; its memory must be free before it is loaded again.
+    """
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None, /) -> None:
+        """Raise what the error is."""
+        if isinstance(error, Exception) and is_out_of_memory(error):
+            raise OutOfMemoryError(str(error)) from None
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether ONNX Runtime ran out of memory."""
-    return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+    return bool(_OUT_OF_MEMORY.search(str(error)))
 
 
 def reason(error: Exception) -> str:
@@ -161,6 +171,8 @@ def reason(error: Exception) -> str:
     text = " ".join(str(error).split()).rstrip(".")
     if _NO_MEMORY.search(text):
         return Message("it needs more memory than is allowed.")
+    if failure := _FAILURE.search(text):
+        return failure[0]
     return _PATH.sub(r"\1", _NOISE.sub("", text))[:200]
 
 

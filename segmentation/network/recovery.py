@@ -194,12 +194,12 @@ class RecoveringEngine:
             return True
         if loaded is None or not loaded.engine.gives_back:
             return False
-        zeros = {name: np.zeros(*shape) for name, shape in last.items()}
-        if len(zeros) == 1:
-            ((name, tensor),) = zeros.items()
+        ones = {name: np.ones(*shape) for name, shape in last.items()}  # an input may be a size, which must not be 0
+        if len(ones) == 1:
+            ((name, tensor),) = ones.items()
             self._run(lambda engine: engine.run(name, output, tensor, True), tensor.shape)
         else:
-            self._run(lambda engine: engine.run_many(zeros, [output], True), ())
+            self._run(lambda engine: engine.run_many(ones, [output], True), ())
         return True
 
     # ----------------------------------------------------------------------------------------------------- loading
@@ -228,10 +228,12 @@ class RecoveringEngine:
             raise SessionError(
                 Message(
                     "{title}: {name} cannot be loaded on {device}: {problem}.",
-                    title=self._title, name=self._path.name, device=self._device, problem=problem,
+                    title=self._title, name=self._path.name, device=self._device, problem=problem.rstrip("."),
                 )
             )  # fmt: skip
-        return self._load_on_the_cpu(f"ONNX Runtime could not start this model on the GPU: {problem}.", ran_out)
+        return self._load_on_the_cpu(
+            f"ONNX Runtime could not start this model on the GPU: {problem.rstrip('.')}.", ran_out
+        )
 
     def _load_on_the_cpu(self, note: str, ran_out: bool = False) -> _Loaded:
         options = with_options([CPU], self._gpu, graphs=False)

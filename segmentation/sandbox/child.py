@@ -81,7 +81,9 @@ def _lock_down(limits: Limits, readable: list[Path], devices: list[str]) -> None
     if landlock_version():
         system = [Path(path) for path in (*_SYSTEM, *(_DRIVERS if devices else ()))]
         system += [Path(path) for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path]
-        restrict_files([*readable, *_libraries(), *system], [Path("/dev/null"), *(Path(path) for path in devices)])
+        writable = [Path("/dev/null"), *(Path(path) for path in devices)]
+        writable += [Path("/proc/self/task")] if devices else []  # cuInit fails if it cannot name its threads
+        restrict_files([*readable, *_libraries(), *system], writable)
     if has_seccomp():
         restrict_calls(devices=bool(devices))
 

@@ -7,10 +7,11 @@ that libraries take their older way. https://docs.kernel.org/userspace-api/secco
 import ctypes
 import os
 import platform
+import socket
 import sys
 from functools import cache
 
-from segmentation.sandbox.system_calls import CALLS
+from segmentation.sandbox.system_calls import CALLS, CALLS_FOR_DEVICES
 
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column in `CALLS`, AUDIT_ARCH_*
 _X32 = 0x40000000  # x86_64: calls of the x32 interface
@@ -46,7 +47,8 @@ def restrict_calls(*, devices: bool) -> None:
     """Refuse all system calls but the known harmless ones. It holds for this thread and those started later.
 
     Args:
-        devices: Allow every ioctl, and memory files, as drivers of GPUs need them.
+        devices: Allow what drivers of GPUs need: every ioctl, memory files, and a local socket to listen at. It can
+            neither be connected nor accept a connection.
 
     Raises:
         OSError: The kernel refuses.
@@ -61,18 +63,18 @@ def restrict_calls(*, devices: bool) -> None:
 
 def _program(pid: int, devices: bool) -> list[_Instruction]:
     column, architecture = _ARCHITECTURES[platform.machine()]
-    numbers = {name: both[column] for name, both in CALLS.items() if both[column] is not None}
+    calls = CALLS | CALLS_FOR_DEVICES if devices else CALLS
+    numbers = {name: both[column] for name, both in calls.items() if both[column] is not None}
     allow, refuse = (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE)
     own = [pid, 0]
     conditions = {  # name -> the argument that decides, and its allowed values
         "tgkill": (0, own),
         "prlimit64": (0, own),
         "ioctl": (1, list(_TERMINAL_IOCTLS)),
+        "socket": (0, [int(socket.AF_UNIX)]),
     }
     if devices:
         del conditions["ioctl"]
-    else:
-        del numbers["memfd_create"]
     code: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, architecture), refuse,
         (_LOAD, 0, 0, _NUMBER), (_AT_LEAST, 0, 1, _X32), refuse,

@@ -128,5 +128,15 @@ CALLS: dict[str, tuple[int | None, int | None]] = {
     "timerfd_gettime": (287, 87),
     "arch_prctl": (158, None),
     "prctl": (157, 167),
-    "memfd_create": (319, 279),
 }
+
+CALLS_FOR_DEVICES: dict[str, tuple[int | None, int | None]] = {
+    "memfd_create": (319, 279),
+    # CUDA fails to start unless it can listen at a local socket of its own (an abstract one, which it unlinks first)
+    "socket": (41, 198),
+    "bind": (49, 200),
+    "listen": (50, 201),
+    "unlink": (87, None),
+    "unlinkat": (None, 35),
+}
+"""Further ones that a process needs to use a GPU. What it may unlink or bind to is limited by Landlock: nothing."""

@@ -223,6 +223,25 @@ def test_onnx_runtimes_own_words_for_it_are_known(card: Runs, tmp_path: Path) ->
     assert len(card.loads) == 2
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "bfc_arena.cc:360 onnxruntime::BFCArena::AllocateRawInternal(size_t, bool) Available memory of 49 is less",
+        "CUDA failure 2: out of memory ; GPU=0 ; hostname=vm ; file=cuda_allocator.cc ; line=50 ; expr=cudaMalloc",
+        "CUBLAS failure 3: the resource allocation failed ; GPU=0 ; hostname=vm ; expr=cublasCreate(&cublas_handle_); ",
+        "CUDNN failure 4003: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0 ; hostname=vm",
+    ],
+)
+def test_a_full_card_is_a_lack_of_memory(card: Runs, tmp_path: Path, words: str) -> None:
+    session = loaded(graphs.brightness(tmp_path / "net.onnx"))
+    card.run_errors = [RuntimeError(words), RuntimeError(words)]
+    np.testing.assert_allclose(session.run(grey(0.5)).output, 0.5)
+    assert session.provider_note == "The GPU has too little free memory for this model at (1, 3, 64, 64)."
+    card.load_errors = [RuntimeError(words)]
+    session = loaded(graphs.brightness(tmp_path / "other.onnx"))
+    assert session.provider_note.endswith("on the GPU: it needs more memory than is allowed.")
+
+
 def test_what_else_fails_on_the_card_is_no_lack_of_memory(card: Runs, tmp_path: Path) -> None:
     session = loaded(graphs.brightness(tmp_path / "net.onnx"))
     card.run_errors = [RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")]
@@ -243,6 +262,9 @@ def test_a_card_on_which_it_does_not_start_is_told(card: Runs, tmp_path: Path) -
         r"could not start this model on the GPU: .*no CUDA-capable device.*; net.onnx", session.provider_note
     )
     np.testing.assert_allclose(session.run(grey(0.5)).output, 0.5)
+    long = "cuda_call.cc:154 onnxruntime::CudaCall(ERRTYPE, const char*) [with ERRTYPE = cudaError; bool THRW = true] "
+    card.load_errors = [RuntimeError(f"{long * 2}CUDA failure 304: OS call failed ; GPU=-1 ; hostname=vm ; line=1")]
+    assert loaded(path).provider_note.endswith("on the GPU: CUDA failure 304: OS call failed.")
     card.load_errors = [RuntimeError("CUDA failure 100")]
     with pytest.raises(SessionError, match=r"net\.onnx cannot be loaded on cuda: CUDA failure 100"):
         loaded(path, "cuda")

@@ -383,8 +383,9 @@ def test_an_answer_that_cannot_be_one_is_refused(logits: Any, scores: Any, probl
 # ------------------------------------------------------------------------------------------------- memory and GPU
 
 
-def test_an_idle_promptable_network_gives_its_memory_back_once(tmp_path: Path, rgb: Any) -> None:
-    session = Session(*promptable(tmp_path), "cpu")
+@pytest.mark.parametrize("model_id", INTERFACES)
+def test_an_idle_promptable_network_gives_its_memory_back_once(tmp_path: Path, rgb: Any, model_id: str) -> None:
+    session = Session(*promptable(tmp_path, model_id), "cpu")
     before = pointed(session, rgb, [Point(15, 15)]).map
     assert not session.give_memory_back(60)
     assert session.give_memory_back(0)

@@ -103,7 +103,7 @@ class BoundEngine(Engine):
         give_back: bool = False,
         cancelled: Cancelled | None = None,
     ) -> list[npt.NDArray[Any]]:
-        """See `Engine.run_many`. Buffers are bound for this run only. Not tried on a GPU."""
+        """See `Engine.run_many`. Buffers are bound for this run only."""
         waiting: Future[list[npt.NDArray[Any]]] = Future()
         self._worker.submit(self._answer_many, waiting, feeds, outputs, self.options(give_back), cancelled)
         try:

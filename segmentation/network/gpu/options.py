@@ -46,7 +46,9 @@ def with_options(names: list[str], gpu: GpuOptions, graphs: bool) -> list[Provid
             "arena_extend_strategy": "kSameAsRequested",
             "gpu_mem_limit": str(gpu.memory_mb << 20),
             "enable_cuda_graph": "1" if graphs else "0",
-            # use_tf32 stays on: it changes a mask by a thousandth
+            # use_tf32 stays on: it changes masks by 0.7/255 on average (22/255 at most), and large networks take 2.5
+            # times as long without (benchmarks/README.md). fuse_conv_bias and prefer_nhwc stay off: with the former,
+            # ONNX Runtime 1.31.1 computes nonsense (u2netp, MODNet).
         },
         TENSORRT: {
             "trt_engine_cache_enable": "1",
