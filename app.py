@@ -31,6 +31,7 @@ from segmentation.web.runs.service import Service
 from segmentation.web.runs.upkeep import keep_clean, prepare
 from segmentation.web.server import launch, serve_until_stopped
 from segmentation.web.thumbnails import thumbnail_routes
+from segmentation.web.tiles import tile_routes
 
 logs.configure()
 
@@ -52,7 +53,7 @@ def main() -> None:
     launch(
         demo,
         service.config,
-        routes=[*health_routes(service), *thumbnail_routes(service)],
+        routes=[*health_routes(service), *thumbnail_routes(service), *tile_routes(service)],
         server_name=options.host,
         server_port=options.port,
         prevent_thread_lock=True,

@@ -24,6 +24,7 @@ from segmentation.web.page.page import build_page
 from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
 from segmentation.web.thumbnails import thumbnail_routes
+from segmentation.web.tiles import tile_routes
 from tests import colours, graphs
 from tests.conftest import PHOTOS
 from tests.web.browser import chromium
@@ -67,7 +68,7 @@ def served(config: Config, uploads: Path) -> Iterator[Server]:
         _, url, _ = launch(
             page,
             config,
-            routes=thumbnail_routes(service),
+            routes=[*thumbnail_routes(service), *tile_routes(service)],
             prevent_thread_lock=True,
             quiet=True,
             server_name="127.0.0.1",
