@@ -26,6 +26,7 @@ from segmentation.web.runs.service import Service
 from segmentation.web.runs.upkeep import keep_clean, prepare
 from segmentation.web.server import launch, serve_until_stopped
 from segmentation.web.thumbnails import thumbnail_routes
+from segmentation.web.tiles import tile_routes
 
 
 def serve(config: Config, host: str, port: int) -> None:
@@ -42,7 +43,7 @@ def serve(config: Config, host: str, port: int) -> None:
     launch(
         demo,
         service.config,
-        routes=[*health_routes(service), *thumbnail_routes(service), *door_routes(service)],
+        routes=[*health_routes(service), *thumbnail_routes(service), *tile_routes(service), *door_routes(service)],
         admission=service.admission,
         server_name=host,
         server_port=port,

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from segmentation.config import Config
 from segmentation.errors import SettingsError
 from segmentation.web.api import QUEUE_NAME
+from segmentation.web.compressed import Compressed
 from segmentation.web.guard.admission import Admission
 from segmentation.web.guard.doorman import Doorman, client_address, known_hosts
 from segmentation.web.guard.gradio_seams.files import guard_uploads
@@ -90,7 +91,7 @@ def launch(
         app_kwargs={
             "openapi_url": None,
             "routes": [*routes, Route("/card.png", lambda _: FileResponse(CARD))],
-            "middleware": [Middleware(Doorman, config=config, storage=storage)],
+            "middleware": [Middleware(Compressed), Middleware(Doorman, config=config, storage=storage)],
             "exception_handlers": EXCEPTION_HANDLERS,
         },
         **options,

@@ -25,6 +25,7 @@ from segmentation.web.page.page import build_page
 from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
 from segmentation.web.thumbnails import thumbnail_routes
+from segmentation.web.tiles import tile_routes
 from tests import colours, graphs
 from tests.conftest import PHOTOS
 from tests.web.browser import chromium
@@ -68,7 +69,7 @@ def served(config: Config, uploads: Path, fetch: Callable[[str], Path] | None = 
         _, url, _ = launch(
             page,
             config,
-            routes=[*thumbnail_routes(service), *door_routes(service, fetch)],
+            routes=[*thumbnail_routes(service), *tile_routes(service), *door_routes(service, fetch)],
             admission=service.admission,
             prevent_thread_lock=True,
             quiet=True,

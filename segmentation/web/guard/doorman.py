@@ -38,7 +38,7 @@ _OPEN = [
         ("GET", r"/config/?"),
         ("GET HEAD", r"/(?:assets|static)/.+"),
         ("GET HEAD", r"/(?:favicon\.ico|theme\.css|robots\.txt|healthz|readyz|card\.png)"),
-        ("GET", r"/preview"),
+        ("GET", r"/(?:preview|tile)"),
         ("POST", r"/login/?"),
         ("GET", r"/logout"),
         ("GET", rf"{_API}/(?:info/?|openapi\.json|app_id/?|startup-events|queue/data|upload_progress)"),
