@@ -279,7 +279,7 @@ const render = () => {
 const wait = (now) => {
   begun = now;
   correct.rest(Boolean(begun));
-  document.querySelector("#own_planes")?.toggleAttribute("inert", Boolean(begun));
+  shown.classList.toggle("begun", Boolean(begun));
   if (items.length) render();
 };
 
