@@ -153,6 +153,7 @@ class Watched:
         expect(self.page.locator("#status .line:not([data-before])")).to_have_count(1)
 
     def run(self, cutouts: int) -> None:
+        self.still()  # the page has made room for what was added
         self.press("#run")
         # first: until a run has started, the status line is still that of the last one, which is done
         expect(self.page.locator("#viewer .thumb")).to_have_count(cutouts, timeout=90000)
