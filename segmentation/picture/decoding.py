@@ -181,8 +181,7 @@ def _decode(data: bytes, kind: str, name: str, limits: Limits) -> Picture:
         )
     elif not pixels.is_whole:
         notes.append(Message("The file is cut off: fine detail is missing."))
-    profile = image.info.get("icc_profile")
-    profile = profile if isinstance(profile, bytes) and 128 < len(profile) <= _MAX_PROFILE_BYTES else None
+    profile = _profile(image)
     turned = _orientation(data, kind, image)
     if turned in _TRANSPOSED:
         info = image.info
@@ -195,13 +194,27 @@ def _decode(data: bytes, kind: str, name: str, limits: Limits) -> Picture:
         opacity = np.asarray(present) if opacity is None else np.minimum(opacity, np.asarray(present))
     return Picture(
         rgb=rgb,
-        opacity=None if opacity is None or opacity.min() == 255 else opacity,
-        icc_profile=profile if profile and profile[16:20] == b"RGB " else None,
+        opacity=_unless_opaque(opacity),
+        icc_profile=_rgb_profile(profile),
         name=name,
         notes=tuple(notes),
         kind=kind,
         is_whole=pixels.is_whole,
     )
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    """The colour profile, if its size is a profile's."""
+    profile = image.info.get("icc_profile")
+    return profile if isinstance(profile, bytes) and 128 < len(profile) <= _MAX_PROFILE_BYTES else None
+
+
+def _rgb_profile(profile: bytes | None) -> bytes | None:
+    return profile if profile and profile[16:20] == b"RGB " else None
+
+
+def _unless_opaque(opacity: Mask | None) -> Mask | None:
+    return None if opacity is None or opacity.min() == 255 else opacity
 
 
 def picture_of(image: Image.Image, name: str = "picture", limits: Limits = Limits()) -> Picture:  # noqa: B008  # immutable
@@ -212,14 +225,13 @@ def picture_of(image: Image.Image, name: str = "picture", limits: Limits = Limit
     """
     check_size(*image.size, name, limits)
     notes: list[str] = []
-    profile = image.info.get("icc_profile")
-    profile = profile if isinstance(profile, bytes) and 128 < len(profile) <= _MAX_PROFILE_BYTES else None
+    profile = _profile(image)
     with _image_errors(name):
         rgb, opacity = _planes(image, profile, name, notes)
     return Picture(
         rgb=rgb,
-        opacity=None if opacity is None or opacity.min() == 255 else opacity,
-        icc_profile=profile if profile and profile[16:20] == b"RGB " else None,
+        opacity=_unless_opaque(opacity),
+        icc_profile=_rgb_profile(profile),
         name=name,
         notes=tuple(notes),
     )
