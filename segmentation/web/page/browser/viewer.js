@@ -17,6 +17,7 @@ import {
   film,
   frame,
   handle,
+  more,
   next,
   notes,
   nothing,
@@ -39,6 +40,7 @@ import {
   waits,
   warnings,
   whole,
+  zip,
   zooms,
 } from "./viewer_parts.js";
 import { zooming } from "./zooming.js";
@@ -159,6 +161,8 @@ const render = () => {
   failure.hidden = !item.error;
   stage.hidden = badge.hidden = Boolean(item.error);
   for (const node of [save, saveAlpha, copied, copy, zooms.fit, zooms.actual]) node.hidden = Boolean(item.error);
+  zip.hidden = items.filter((each) => !each.error).length < 2;
+  more.toggle.hidden = Boolean(item.error) && zip.hidden;
   const doubtful = items.filter((each) => each.stages?.doubt).length;
   unsure.hidden = doubtful < 1 || items.length < 2;
   unsure.textContent = say.unsure.replace("{count}", String(doubtful));
