@@ -49,7 +49,7 @@ def test_on_a_phone_what_is_needed_less_is_behind_one_button(
     expect(alpha).to_be_hidden()
 
 
-def test_the_panel_has_room_for_its_words(
+def test_the_panel_has_room_for_its_words_and_export_for_the_zip(
     visit: Callable[..., Watched], small_photos: dict[str, Path]
 ) -> None:
     laptop = visit("/?model=bright.onnx", viewport={"width": 1366, "height": 768}, accept_downloads=True)
@@ -64,3 +64,8 @@ def test_the_panel_has_room_for_its_words(
     notes = page.locator("#report .notes td").first
     assert box(notes)["width"] > 0.9 * panel["width"]
     assert page.locator("#viewer .more").is_hidden()
+    laptop.open("output")
+    laptop.shot("room-panel")
+    with page.expect_download() as download:
+        page.click("#export_zip")
+    assert zipfile.ZipFile(download.value.path()).namelist() == ZIPPED
