@@ -21,7 +21,7 @@ from segmentation.picture.encode import to_small_webp
 from segmentation.picture.load import load_image
 from segmentation.picture.picture import Limits
 from segmentation.web.guard.gradio_seams.server import is_logged_in
-from segmentation.web.guard.uploads import uploaded_files
+from segmentation.web.guard.uploads import shown_file
 from segmentation.web.runs.service import Service
 
 SIDE = 512  # pixels
@@ -99,7 +99,7 @@ def tile_routes(service: Service) -> list[BaseRoute]:
             return Response(status_code=400)
         level, x, y = map(int, numbers)
         try:
-            (path,) = uploaded_files([asked.get("file")], 1)
+            path = shown_file(asked.get("file"))
         except SegmentationError:
             return Response(status_code=404)
         webp = await run_sync(made, path, level, x, y, limiter=threads[0]) if level < LEVELS else None

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from segmentation.picture.picture import Limits
+from segmentation.web.guard.uploads import new_run_folder
 from segmentation.web.tiles import SIDE, Levels
 from tests.web.conftest import Server
 
@@ -42,7 +43,7 @@ def test_no_more_is_held_than_was_said(large: tuple[Path, Any]) -> None:
         assert sum(each.nbytes for each in levels._pixels.values()) <= pixels.nbytes + 1
 
 
-def test_the_route_serves_uploads_alone(server: Server, large: tuple[Path, Any], tmp_path: Path) -> None:
+def test_the_route_serves_uploads_and_results_alone(server: Server, large: tuple[Path, Any], tmp_path: Path) -> None:
     path, pixels = large
     with httpx.Client(base_url=server.url) as client:
         (file,) = client.post("/gradio_api/upload", files={"files": path.read_bytes()}).json()
@@ -51,6 +52,12 @@ def test_the_route_serves_uploads_alone(server: Server, large: tuple[Path, Any],
         tile = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
         assert tile.shape == (SIDE, SIDE, 4)
         assert np.abs(tile.astype(int) - pixels[SIDE : 2 * SIDE, SIDE : 2 * SIDE]).mean() < 6
+        result = new_run_folder() / "large-cutout.png"
+        for folder, status in ((result.parent, 200), (server.uploads / "elsewhere", 404), (result.parent / "in", 404)):
+            folder.mkdir(exist_ok=True)
+            asked: dict[str, Any] = {"file": str(folder / result.name), "level": 0, "x": 0, "y": 0}
+            (folder / result.name).write_bytes(path.read_bytes())
+            assert client.get("/tile", params=asked).status_code == status, folder
         wrongs: tuple[tuple[dict[str, Any], int], ...] = (
             ({"file": file, "level": 0, "x": 40, "y": 0}, 404), ({"file": file, "level": 9, "x": 0, "y": 0}, 404),
             ({"file": file, "level": -1, "x": 0, "y": 0}, 400), ({"file": file, "level": "", "x": 0}, 400),
