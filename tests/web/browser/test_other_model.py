@@ -374,6 +374,7 @@ def test_everything_fits_and_is_accessible(
     watched = visit(viewport={"width": width, "height": height}, color_scheme=scheme, locale=language)
     page = watched.page
     watched.add(figure)
+    watched.sheet()
     look_up(page, BARE)
     shown(page, "imagenet-bare")
     expect(page.locator(f"{PANEL} .readings button")).to_have_count(6)
