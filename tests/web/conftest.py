@@ -28,7 +28,7 @@ from segmentation.web.thumbnails import thumbnail_routes
 from segmentation.web.tiles import tile_routes
 from tests import colours, graphs
 from tests.conftest import PHOTOS
-from tests.web.browser import chromium
+from tests.web.browser import chromium, coverage
 from tests.web.browser.browsing import FLAGS, Visitors, Visits, Watched
 
 
@@ -105,7 +105,13 @@ def browser() -> Iterator[Browser]:
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        folder = os.environ.get(coverage.FOLDER_NAME)
+        measured = coverage.Coverage(Path(folder)) if folder else None
+        if measured:
+            measured.watch(launched)
         yield launched
+        if measured:
+            measured.write()
         launched.close()
 
 

@@ -75,6 +75,7 @@ class Layout:
             controls.effects()
         with gr.Accordion(i18n("section_output"), open=False, elem_id="section_output"):
             controls.output()
+            self.export_zip_button = gr.Button(i18n("download_all"), elem_id="export_zip", size="sm")
         with gr.Accordion(i18n("section_network"), open=False, elem_id="section_network"):
             controls.network()
         with gr.Accordion(i18n("section_other"), open=False, elem_id="section_other") as self.other_fold:

@@ -90,18 +90,18 @@ def _so_far(run: Run, part: Run) -> Message:
 
 
 def table(reports: list[Report], say: Say) -> str:
-    """One row per picture: size, seconds by stage, model and execution provider, and notes."""
+    """One row per picture: size, seconds by stage, model and execution provider; its notes in a row below."""
     if not reports:
         return ""
     longest = max(sum(entry.seconds.values()) for entry in reports) or 1.0
     rows = [
         f"<tr><td>{html.escape(Path(entry.name).name)}<br><span class='quiet'>{_size(entry)}</span></td>"
-        f"<td>{_bar(entry.seconds, longest, say)}</td><td class='wide'>{_where(entry, say)}</td>"
-        f"<td>{_notes(entry, say)}</td></tr>"
+        f"<td>{_bar(entry.seconds, longest, say)}</td><td class='wide'>{_where(entry, say)}</td></tr>"
+        f"{_notes(entry, say)}"
         for entry in reports
     ]
-    titles = [html.escape(say(Message(title))) for title in ("Picture", "Seconds", "Model", "Notes")]
-    head = f"<tr><th>{titles[0]}</th><th>{titles[1]}</th><th class='wide'>{titles[2]}</th><th>{titles[3]}</th></tr>"
+    titles = [html.escape(say(Message(title))) for title in ("Picture", "Seconds", "Model")]
+    head = f"<tr><th>{titles[0]}</th><th>{titles[1]}</th><th class='wide'>{titles[2]}</th></tr>"
     legend = "".join(
         f"<span><i class='{stage}'></i>{html.escape(say(words))}</span>"
         for stage, words in STAGES.items()
@@ -124,9 +124,10 @@ def _where(entry: Report, say: Say) -> str:
 
 
 def _notes(entry: Report, say: Say) -> str:
+    notes = "<br>".join(html.escape(say(text)) for text in entry.warnings)
     if entry.error:
-        return f"<span class='failed'>{html.escape(say(entry.error))}</span>"
-    return "<br>".join(html.escape(say(text)) for text in entry.warnings)
+        notes = f"<span class='failed'>{html.escape(say(entry.error))}</span>"
+    return f"<tr class='notes'><td colspan='3'>{notes}</td></tr>" if notes else ""
 
 
 def _bar(seconds: Mapping[str, float], longest: float, say: Say) -> str:

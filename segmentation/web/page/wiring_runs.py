@@ -133,8 +133,13 @@ def connect_downloads(wired: Wired) -> None:
         "api_visibility": "private",
     }  # fmt: skip
     pack = shown_errors(download.pack)
-    layout.zip_button.click(  # with all strokes, even those of a moment ago
-        wired.handlers.tuning.catch_up, screen.last_run, screen.results, **wired.tuning, **HIDDEN
+    gr.on(  # with all strokes, even those of a moment ago
+        [layout.zip_button.click, layout.export_zip_button.click],
+        wired.handlers.tuning.catch_up,
+        screen.last_run,
+        screen.results,
+        **wired.tuning,
+        **HIDDEN,
     ).then(shown_errors(download.pack_or_ask), [screen.last_run, *wired.values], download.outputs, **packing)
     download.as_is.click(pack, screen.last_run, download.outputs, **packing)
     download.apply.click(lambda: gr.update(visible=False), None, download.question, **UNQUEUED)

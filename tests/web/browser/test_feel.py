@@ -157,7 +157,7 @@ def test_the_report_says_what_took_long_and_what_to_try(watched: Watched, photos
     watched.open("matting")
     watched.turn("alpha_matting_foreground_threshold", 255)
     watched.run(1)
-    row = watched.page.locator("#report tbody tr")
+    row = watched.page.locator("#report tbody")  # with the notes below it
     expect(row).to_contain_text("u2netp on CPU")
     spelled = row.locator(".bar").get_attribute("aria-label") or ""
     stages = {str(words): stage for stage, words in STAGES.items()}

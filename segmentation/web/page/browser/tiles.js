@@ -3,6 +3,7 @@
 import { make } from "./common.js";
 
 const SIDE = 512; // pixels
+const COARSE = 1024; // pixels of the longer side, at least, of what lies under the tiles until they are there
 const MARGIN = 256; // CSS pixels around the frame, so that tiles are there before they are seen
 
 /**
@@ -10,7 +11,7 @@ const MARGIN = 256; // CSS pixels around the frame, so that tiles are there befo
  * @typedef {object} Painted
  * @property {string} file path in the upload folder
  * @property {[number, number]} size height and width of the file
- * @property {string} screen address of the picture at screen size
+ * @property {string | null} screen address of the picture at screen size, if there is one
  * @property {{ left: number, top: number, width: number, height: number }} box
  * @property {"left" | "right"} side which side of the comparison it is on
  */
@@ -56,8 +57,8 @@ export const tiling = (stage, sheet) => {
     const [height, width] = layer.size;
     const scale = width / box.width; // pixels of the file across a CSS pixel
     const level = Math.max(0, Math.floor(Math.log2(scale / window.devicePixelRatio)));
-    const step = SIDE * 2 ** level;
-    const under = loaded(layer.screen);
+    const coarse = Math.max(0, Math.floor(Math.log2(Math.max(width, height) / COARSE)));
+    const under = layer.screen && loaded(layer.screen);
     if (under) {
       const share = under.naturalWidth / box.width;
       const [x, y] = [Math.max(0, frame.left - box.left), Math.max(0, frame.top - box.top)];
@@ -66,6 +67,13 @@ export const tiling = (stage, sheet) => {
       const place = [box.left + x - frame.left, box.top + y - frame.top, across, down];
       context.drawImage(under, x * share, y * share, across * share, down * share, ...place);
     }
+    if (!layer.screen && coarse > level) paintLevel(coarse, layer, frame, box);
+    paintLevel(level, layer, frame, box);
+  };
+  const paintLevel = (level, layer, frame, box) => {
+    const [height, width] = layer.size;
+    const scale = width / box.width;
+    const step = SIDE * 2 ** level;
     const range = (from, to, origin, whole) => [
       Math.max(0, Math.floor(((from - MARGIN - origin) * scale) / step)),
       Math.min(Math.ceil(whole / step), Math.ceil(((to + MARGIN - origin) * scale) / step)),

@@ -17,6 +17,7 @@ import {
   film,
   frame,
   handle,
+  more,
   next,
   notes,
   nothing,
@@ -39,6 +40,7 @@ import {
   waits,
   warnings,
   whole,
+  zip,
   zooms,
 } from "./viewer_parts.js";
 import { zooming } from "./zooming.js";
@@ -159,6 +161,8 @@ const render = () => {
   failure.hidden = !item.error;
   stage.hidden = badge.hidden = Boolean(item.error);
   for (const node of [save, saveAlpha, copied, copy, zooms.fit, zooms.actual]) node.hidden = Boolean(item.error);
+  zip.hidden = items.filter((each) => !each.error).length < 2;
+  more.toggle.hidden = Boolean(item.error) && zip.hidden;
   const doubtful = items.filter((each) => each.stages?.doubt).length;
   unsure.hidden = doubtful < 1 || items.length < 2;
   unsure.textContent = say.unsure.replace("{count}", String(doubtful));
@@ -222,24 +226,32 @@ const render = () => {
   const close = fit * zoom * window.devicePixelRatio > 1500;
   const fileSize = [3, 2].map((side) => Math.round((item.box[side] - item.box[side - 2]) * density));
   const most = Math.max(fileSize[0] * fileSize[1], height * width);
-  const painted = close && most > WHOLE && !item.isPreview && !staged && !correct.isActive;
+  // a probability map is as small as the network's input
+  const plane = staged && view !== "probability" ? item.stages[view] : null;
+  const painted = most > WHOLE && !item.isPreview && !correct.isActive && (staged ? Boolean(plane) : close);
   show(own, url(close && !painted ? item.file : item.screen));
-  show(whole, url(staged ? item.stages[view] : close && !painted ? item.before : item.before_screen));
+  show(whole, url(staged && !painted ? item.stages[view] : close && !painted ? item.before : item.before_screen));
   const share = ([x, y, u, v]) => ({
     left: (x - left) / boxWidth,
     top: (y - top) / boxHeight,
     width: (u - x) / boxWidth,
     height: (v - y) / boxHeight,
   });
-  const layer = (file, size, screen, box, side) => ({ file, size, screen: url(screen), box: share(box), side });
-  tiles.show(
-    painted
-      ? [
-          layer(item.before, [height, width], item.before_screen, [0, 0, width, height], "left"),
-          layer(item.file, fileSize, item.screen, item.box, "right"),
-        ]
-      : [],
-  );
+  const layer = (file, size, screen, box, side) => ({
+    file,
+    size,
+    screen: screen && url(screen),
+    box: share(box),
+    side,
+  });
+  const all = [0, 0, width, height];
+  const layers = plane
+    ? [layer(plane, [height, width], null, all, "left")]
+    : [
+        layer(item.before, [height, width], item.before_screen, all, "left"),
+        layer(item.file, fileSize, item.screen, item.box, "right"),
+      ];
+  tiles.show(painted ? layers : []);
   sheet.style.setProperty("--at", compare ? `${handle.value}%` : staged ? "100%" : "0%");
   badge.hidden = !item.isPreview;
 

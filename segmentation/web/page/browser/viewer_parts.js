@@ -1,6 +1,7 @@
 // What the viewer consists of. File names are untrusted: they are only ever set as text.
 import { copyButton, make, say, url } from "./common.js";
 import { doubted } from "./doubt.js";
+import { moreMenu } from "./more.js";
 
 export const STAGES = ["probability", "mask", "trimap", "alpha"];
 
@@ -61,6 +62,8 @@ export const copy = copyButton(
   },
   { class: "copy" },
 );
+export const zip = button(say.zip, false, { class: "zip", "data-act": "zip" });
+export const more = moreMenu(saveAlpha, copy, zip);
 export const frame = make("div", { class: "frame" }, stage, failure, badge);
 export const film = make("div", { class: "film", role: "group", "aria-label": say.all });
 export const rest = make("span", { class: "rest-of-run", hidden: "" });
@@ -84,7 +87,7 @@ export const shown = make(
     "div",
     { class: "bar" },
     make("div", { class: "steps" }, previous, title, next),
-    make("div", { class: "actions" }, save, saveAlpha, copy),
+    make("div", { class: "actions" }, save, more.toggle, more.menu),
   ),
   notes,
   acts,
