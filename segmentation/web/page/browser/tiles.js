@@ -1,10 +1,11 @@
-// Pictures that are too large to be loaded whole, painted on a canvas of the frame's size: the picture at screen size,
-// and over it tiles of what is in sight, as sharp as the screen shows them. See tiles.py.
+// Pictures that are too large to be loaded whole, painted in tiles, as sharp as the screen shows them. See tiles.py.
+// The canvas is the part of the picture that is in sight and a margin around it. It lies on the picture and moves with
+// it, so nothing is painted while the picture moves, until the margin is used up.
 import { make } from "./common.js";
 
 const SIDE = 512; // pixels
-const COARSE = 1024; // pixels of the longer side, at least, of what lies under the tiles until they are there
-const MARGIN = 256; // CSS pixels around the frame, so that tiles are there before they are seen
+const COARSE = 1024; // pixels of the longer side, at least, of what is seen until the tiles are there
+const MARGIN = 128; // CSS pixels
 
 /**
  * One picture of the sheet. Its box is in shares of the sheet.
@@ -18,122 +19,119 @@ const MARGIN = 256; // CSS pixels around the frame, so that tiles are there befo
 
 /**
  * @param {HTMLElement} stage the frame, which scrolls
- * @param {HTMLElement} sheet the picture in it, whose place the canvas takes
+ * @param {HTMLElement} sheet the picture in it
  */
 export const tiling = (stage, sheet) => {
   const canvas = make("canvas", { class: "tiles", hidden: "", "aria-hidden": "true" });
-  const context = canvas.getContext("2d", { alpha: true });
+  const context = canvas.getContext("2d");
   /** @type {Painted[]} */
   let layers = [];
   let isDue = false;
-  const images = new Map(); // address -> image
-  let used = new Set(); // addresses of the last frame
+  let area = null; // what is painted, unless that is stale: left, top, right and bottom in CSS pixels of the sheet
+  const images = new Map(); // address -> image, null until it is there
+  let used = new Set(); // addresses of the last painting
 
   const loaded = (address) => {
     used.add(address);
-    let image = images.get(address);
-    if (!image) {
-      image = new Image();
+    if (!images.has(address)) {
+      images.set(address, null);
+      const image = new Image();
       image.src = address;
-      images.set(address, image);
-      image.decode().then(drawSoon, () => {});
+      image
+        .decode()
+        .then(() => createImageBitmap(image)) // an image may be decoded anew each time it is painted
+        .then((bitmap) => {
+          if (images.has(address)) images.set(address, bitmap);
+          repaint();
+        })
+        .catch(() => {});
     }
-    return image.complete && image.naturalWidth ? image : null;
-  };
-  const checker = () => {
-    const dark = document.body.classList.contains("dark");
-    const square = Object.assign(document.createElement("canvas"), { width: 20, height: 20 });
-    const ink = square.getContext("2d");
-    ink.fillStyle = dark ? "#262b34" : "#f4f6f8";
-    ink.fillRect(0, 0, 20, 20);
-    ink.fillStyle = dark ? "#3a414d" : "#c9ced6";
-    ink.fillRect(10, 0, 10, 10);
-    ink.fillRect(0, 10, 10, 10);
-    return context.createPattern(square, "repeat");
+    return images.get(address);
   };
 
-  /** @param {Painted} layer @param {DOMRect} frame @param {DOMRect} box of the layer on the screen */
-  const paint = (layer, frame, box) => {
-    const [height, width] = layer.size;
-    const scale = width / box.width; // pixels of the file across a CSS pixel
-    const level = Math.max(0, Math.floor(Math.log2(scale / window.devicePixelRatio)));
-    const coarse = Math.max(0, Math.floor(Math.log2(Math.max(width, height) / COARSE)));
-    const under = layer.screen && loaded(layer.screen);
-    if (under) {
-      const share = under.naturalWidth / box.width;
-      const [x, y] = [Math.max(0, frame.left - box.left), Math.max(0, frame.top - box.top)];
-      const across = Math.min(box.width - x, frame.width);
-      const down = Math.min(box.height - y, frame.height);
-      const place = [box.left + x - frame.left, box.top + y - frame.top, across, down];
-      context.drawImage(under, x * share, y * share, across * share, down * share, ...place);
-    }
-    if (!layer.screen && coarse > level) paintLevel(coarse, layer, frame, box);
-    paintLevel(level, layer, frame, box);
-  };
-  const paintLevel = (level, layer, frame, box) => {
-    const [height, width] = layer.size;
-    const scale = width / box.width;
+  /** The tiles of a layer in the area: image, if it is there, and place on the canvas. */
+  const tiles = (level, { file, size: [height, width] }, place) => {
     const step = SIDE * 2 ** level;
-    const range = (from, to, origin, whole) => [
-      Math.max(0, Math.floor(((from - MARGIN - origin) * scale) / step)),
-      Math.min(Math.ceil(whole / step), Math.ceil(((to + MARGIN - origin) * scale) / step)),
-    ];
-    const [left, right] = range(frame.left, frame.right, box.left, width);
-    const [top, bottom] = range(frame.top, frame.bottom, box.top, height);
-    for (let y = top; y < bottom; y += 1) {
-      for (let x = left; x < right; x += 1) {
-        const query = new URLSearchParams({ file: layer.file, level, x, y });
-        const tile = loaded(new URL(`./tile?${query}`, document.baseURI).href);
-        if (!tile) continue;
-        const [wide, high] = [Math.min(step, width - x * step) / scale, Math.min(step, height - y * step) / scale];
-        const place = [box.left - frame.left + (x * step) / scale, box.top - frame.top + (y * step) / scale];
-        context.clearRect(...place, wide, high); // what lies below it is less sharp
-        ground(...place, wide, high);
-        context.drawImage(tile, ...place, wide, high);
+    const [left, top] = place.pixel(area[0], area[1]).map((each) => Math.max(0, Math.floor(each / step)));
+    const [right, bottom] = place.pixel(area[2], area[3]);
+    const found = [];
+    for (let y = top; y * step < Math.min(bottom, height); y += 1) {
+      for (let x = left; x * step < Math.min(right, width); x += 1) {
+        const query = new URLSearchParams({ file, level, x, y });
+        const image = loaded(new URL(`./tile?${query}`, document.baseURI).href);
+        const corners = [x * step, y * step, Math.min((x + 1) * step, width), Math.min((y + 1) * step, height)];
+        found.push({ image, box: place.box(...corners) });
       }
     }
+    return found;
   };
-  let pattern = null;
-  const ground = (...rectangle) => {
-    context.fillStyle = pattern;
-    context.fillRect(...rectangle);
+  const put = ({ image, box }) => {
+    if (!image) return;
+    context.clearRect(...box); // what is seen there until now is less sharp, and a cutout would show it through
+    context.drawImage(image, ...box);
+  };
+
+  /** @param {Painted} layer @param {DOMRect} whole the sheet */
+  const paint = (layer, whole) => {
+    const [height, width] = layer.size;
+    const ratio = window.devicePixelRatio;
+    const [left, top] = [layer.box.left * whole.width, layer.box.top * whole.height];
+    const scale = width / (layer.box.width * whole.width); // pixels of the file across a CSS pixel
+    const place = {
+      pixel: (x, y) => [(x - left) * scale, (y - top) * scale],
+      // on pixels of the canvas, so that no seam is seen between two
+      box: (...corners) => {
+        const [x, y, right, bottom] = corners.map((each, side) =>
+          Math.round((each / scale + (side % 2 ? top - area[1] : left - area[0])) * ratio),
+        );
+        return [x, y, right - x, bottom - y];
+      },
+    };
+    const level = Math.max(0, Math.floor(Math.log2(scale / ratio)));
+    const sharp = tiles(level, layer, place);
+    if (!sharp.every(({ image }) => image)) {
+      const coarse = Math.max(0, Math.floor(Math.log2(Math.max(width, height) / COARSE)));
+      if (layer.screen) put({ image: loaded(layer.screen), box: place.box(0, 0, width, height) });
+      else if (coarse > level) tiles(coarse, layer, place).forEach(put);
+    }
+    sharp.forEach(put);
   };
 
   const draw = () => {
     isDue = false;
     if (canvas.hidden) return;
-    const frame = stage.getBoundingClientRect();
-    const whole = sheet.getBoundingClientRect();
+    const [frame, whole] = [stage.getBoundingClientRect(), sheet.getBoundingClientRect()];
+    const seen = (margin) => [
+      Math.max(0, Math.floor(frame.left - whole.left - margin)),
+      Math.max(0, Math.floor(frame.top - whole.top - margin)),
+      Math.min(whole.width, Math.ceil(frame.right - whole.left + margin)),
+      Math.min(whole.height, Math.ceil(frame.bottom - whole.top + margin)),
+    ];
+    const [x, y, right, bottom] = seen(0);
+    if (area && area[0] <= x && area[1] <= y && area[2] >= right && area[3] >= bottom) return;
+    area = seen(MARGIN);
     const ratio = window.devicePixelRatio;
-    const [width, height] = [stage.clientWidth, stage.clientHeight];
-    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
-      Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
-      Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
-    }
-    const host = canvas.parentElement.getBoundingClientRect();
-    canvas.style.left = `${frame.left - host.left}px`;
-    canvas.style.top = `${frame.top - host.top}px`;
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, height);
-    pattern = checker();
-    const at = Number.parseFloat(sheet.style.getPropertyValue("--at")) / 100;
-    const edge = whole.left - frame.left + at * whole.width;
+    const [width, height] = [area[2] - area[0], area[3] - area[1]];
+    const size = { width: Math.round(width * ratio), height: Math.round(height * ratio) };
+    if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
+    else context.clearRect(0, 0, canvas.width, canvas.height);
+    Object.assign(canvas.style, {
+      left: `${area[0]}px`,
+      top: `${area[1]}px`,
+      width: `${width}px`,
+      height: `${height}px`,
+    });
+    const at = (Number.parseFloat(sheet.style.getPropertyValue("--at")) / 100) * whole.width;
+    const edge = Math.round(Math.min(Math.max(at - area[0], 0), width) * ratio);
     used = new Set();
     for (const layer of layers) {
-      const box = new DOMRect(
-        whole.left + layer.box.left * whole.width,
-        whole.top + layer.box.top * whole.height,
-        layer.box.width * whole.width,
-        layer.box.height * whole.height,
-      );
-      const [from, to] = layer.side === "left" ? [0, Math.min(edge, width)] : [Math.max(0, edge), width];
+      const [from, to] = layer.side === "left" ? [0, edge] : [edge, canvas.width];
       if (to <= from) continue;
       context.save();
       context.beginPath();
-      context.rect(from, 0, to - from, height);
+      context.rect(from, 0, to - from, canvas.height);
       context.clip();
-      ground(whole.left - frame.left, whole.top - frame.top, whole.width, whole.height);
-      paint(layer, frame, box);
+      paint(layer, whole);
       context.restore();
     }
     for (const address of images.keys()) if (!used.has(address)) images.delete(address);
@@ -143,9 +141,12 @@ export const tiling = (stage, sheet) => {
     isDue = true;
     requestAnimationFrame(draw);
   };
+  const repaint = () => {
+    area = null;
+    drawSoon();
+  };
   stage.addEventListener("scroll", drawSoon, { passive: true });
-  window.addEventListener("scroll", drawSoon, { passive: true });
-  new MutationObserver(drawSoon).observe(sheet, { attributes: true, attributeFilter: ["style"] });
+  new MutationObserver(repaint).observe(sheet, { attributes: true, attributeFilter: ["style"] });
 
   return {
     node: canvas,
@@ -155,7 +156,7 @@ export const tiling = (stage, sheet) => {
       canvas.hidden = !painted.length;
       sheet.classList.toggle("painted", painted.length > 0);
       if (!painted.length) images.clear();
-      drawSoon();
+      repaint();
     },
   };
 };

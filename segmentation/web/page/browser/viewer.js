@@ -2,14 +2,13 @@
 // It owns everything in `element` and shows `props.value`. File names are untrusted: they are only ever set as text.
 import { make, say, url } from "./common.js";
 import { correcting } from "./correcting.js";
+import { picturing } from "./picture.js";
 import { NOTHING } from "./strokes.js";
-import { tiling } from "./tiles.js";
 import {
   acts,
   apply,
   badge,
   button,
-  clip,
   copied,
   copy,
   doubt,
@@ -21,7 +20,6 @@ import {
   next,
   notes,
   nothing,
-  own,
   previous,
   reason,
   rest,
@@ -39,7 +37,6 @@ import {
   waiting,
   waits,
   warnings,
-  whole,
   zip,
   zooms,
 } from "./viewer_parts.js";
@@ -83,9 +80,6 @@ import { zooming } from "./zooming.js";
  * @typedef {Pick<Cutout, "key" | "file" | "box" | "size" | "stages" | "applied"> & { run: string, tuning: number }} Draft
  */
 
-const WHOLE = 6e6; // pixels of a file that is loaded whole; of a larger one, tiles
-const MAX_ZOOM = 16; // screen pixels per pixel of the picture
-
 let run = ""; // which run is shown
 let since = 0; // and since when: values of earlier ones are stale
 /** @type {Value["items"]} */
@@ -123,9 +117,9 @@ const correct = correcting(
   },
 );
 sheet.append(doubt.node);
-const tiles = tiling(stage, sheet);
+const picture = picturing();
 frame.prepend(correct.tools);
-frame.append(tiles.node, correct.cursor);
+frame.append(correct.cursor);
 frame.after(correct.hint);
 const zoomTo = zooming(stage, sheet, {
   zoom: () => zoom,
@@ -185,74 +179,9 @@ const render = () => {
   }
   const stages = STAGES.filter((name) => item.stages[name]);
   if (STAGES.includes(view) && !stages.includes(view)) view = "cutout";
-  const [height, width] = item.size;
-  // the written part, but all of a picture that is corrected
-  const [left, top, right, bottom] = correct.isActive ? [0, 0, width, height] : item.box;
-  const [boxWidth, boxHeight] = [right - left, bottom - top];
-
-  const compare = view === "compare" && !correct.isActive;
-  const staged = stages.includes(view) && !correct.isActive;
-  sheet.dataset.view = correct.isActive ? "correct" : view;
-  sheet.style.aspectRatio = `${boxWidth} / ${boxHeight}`;
-  const density = items[at].density;
-  const scale = (items[at].size[1] / width) * density; // pixels of the file across one of the picture shown
-  const natural = (boxWidth * scale) / window.devicePixelRatio; // CSS width at one screen pixel per pixel of the file
-  // limits how far small pictures are enlarged
-  const fit = Math.min(stage.clientWidth, (stage.clientHeight * boxWidth) / boxHeight, 4 * natural) || natural;
-  pixels = natural / fit;
-  zoom = Math.min(Math.max(zoom, Math.min(1, pixels)), Math.max(MAX_ZOOM * pixels, 1));
-  stage.classList.toggle("zoomed", zoom > 1);
-  sheet.style.width = `${fit * zoom}px`;
-  // views of the whole picture are positioned so that the written part is visible
-  for (const each of [whole, doubt.node]) {
-    Object.assign(each.style, {
-      width: `${(100 * width) / boxWidth}%`,
-      height: `${(100 * height) / boxHeight}%`,
-      left: `${(-100 * left) / boxWidth}%`,
-      top: `${(-100 * top) / boxHeight}%`,
-    });
-  }
-  doubt.show(item.stages.doubt ? url(item.stages.doubt) : null);
-  Object.assign(own.style, {
-    width: `${(100 * (item.box[2] - item.box[0])) / boxWidth}%`,
-    height: `${(100 * (item.box[3] - item.box[1])) / boxHeight}%`,
-    left: `${(100 * (item.box[0] - left)) / boxWidth}%`,
-    top: `${(100 * (item.box[1] - top)) / boxHeight}%`,
-  });
-  own.hidden = staged;
-  clip.hidden = view === "cutout" || correct.isActive;
-  own.alt = staged ? "" : item.file_name;
-  // load the full size only when zoomed in: it is slow over slow connections
-  const close = fit * zoom * window.devicePixelRatio > 1500;
-  const fileSize = [3, 2].map((side) => Math.round((item.box[side] - item.box[side - 2]) * density));
-  const most = Math.max(fileSize[0] * fileSize[1], height * width);
-  // a probability map is as small as the network's input
-  const plane = staged && view !== "probability" ? item.stages[view] : null;
-  const painted = most > WHOLE && !item.isPreview && !correct.isActive && (staged ? Boolean(plane) : close);
-  show(own, url(close && !painted ? item.file : item.screen));
-  show(whole, url(staged && !painted ? item.stages[view] : close && !painted ? item.before : item.before_screen));
-  const share = ([x, y, u, v]) => ({
-    left: (x - left) / boxWidth,
-    top: (y - top) / boxHeight,
-    width: (u - x) / boxWidth,
-    height: (v - y) / boxHeight,
-  });
-  const layer = (file, size, screen, box, side) => ({
-    file,
-    size,
-    screen: screen && url(screen),
-    box: share(box),
-    side,
-  });
-  const all = [0, 0, width, height];
-  const layers = plane
-    ? [layer(plane, [height, width], null, all, "left")]
-    : [
-        layer(item.before, [height, width], item.before_screen, all, "left"),
-        layer(item.file, fileSize, item.screen, item.box, "right"),
-      ];
-  tiles.show(painted ? layers : []);
-  sheet.style.setProperty("--at", compare ? `${handle.value}%` : staged ? "100%" : "0%");
+  const seen = picture.show(item, items[at], correct.isActive ? "correct" : view, zoom);
+  zoom = seen.zoom;
+  pixels = seen.pixels;
   badge.hidden = !item.isPreview;
 
   for (const [name, node] of Object.entries(views)) {
@@ -271,7 +200,7 @@ const render = () => {
   }
   save.download = items[at].file_name;
   // the alpha is that of the whole picture, and would not match a part of it or a canvas ("mask only" does)
-  saveAlpha.hidden = String(item.box) !== String([0, 0, width, height]);
+  saveAlpha.hidden = String(item.box) !== String([0, 0, item.size[1], item.size[0]]);
   saveAlpha.download = `${items[at].file_name.replace(/\.\w+$/, "")}-alpha.png`;
   const { index, key, size, correction = NOTHING, revision = 0 } = items[at];
   correct.show({
@@ -282,7 +211,7 @@ const render = () => {
     correction,
     revision,
     applied: item.applied ?? 0,
-    before: url(close ? item.before : item.before_screen),
+    before: url(seen.isClose ? item.before : item.before_screen),
     alpha: url(item.stages.alpha),
   });
 };
