@@ -528,7 +528,7 @@ def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(
     own = {
         "SEGMATTE_MODELS_DIR": str(models),
         "GRADIO_TEMP_DIR": str(tmp_path / "uploads"),
-        "SEGMATTE_GRACE_SECONDS": "20",
+        "SEGMATTE_GRACE_SECONDS": "60",  # a busy machine takes long for what is under way
     }
     url = f"http://127.0.0.1:{(port := free_port())}"
     process = start("--port", str(port), **own)
@@ -546,11 +546,11 @@ def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(
         event = httpx.post(
             f"{url}/gradio_api/call/v2/segment", json={"images": [{"path": place, "meta": MARK}] * 3}, timeout=30
         ).json()["event_id"]
-        with httpx.stream("GET", f"{url}/gradio_api/call/segment/{event}", timeout=60) as stream:
+        with httpx.stream("GET", f"{url}/gradio_api/call/segment/{event}", timeout=90) as stream:
             process.send_signal(number)
             text = "".join(stream.iter_text())
         assert "event: complete" in text
-        assert process.wait(40) == 0
+        assert process.wait(80) == 0
     finally:
         process.kill()
         process.communicate()
