@@ -53,6 +53,8 @@ bench: $(VENV)/.ready-dev  ## every benchmark, against rembg in its own environm
 	$(BIN)/python -m benchmarks.tuning
 	$(BIN)/python -m benchmarks.finish
 	$(BIN)/python -m benchmarks.idle
+	$(BIN)/python -m benchmarks.panning
+	$(BIN)/python -m benchmarks.jobs
 	$(BIN)/python -m benchmarks.isolation
 	$(BIN)/python -m benchmarks.contracts
 	$(BIN)/python -m benchmarks.plot

@@ -1,5 +1,6 @@
 """A large picture is never loaded whole: the viewer paints tiles of it, and of the stages that led to its cutout."""
 
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -70,3 +71,27 @@ def test_what_lies_on_the_picture_is_seen_over_its_tiles(page: Watched) -> None:
             return hits.findIndex((each) => each.matches(".rule")) < hits.findIndex((each) => each.matches(".tiles"));
         }"""
     )
+
+
+def test_nothing_is_painted_while_the_picture_moves_until_the_margin_is_used_up(page: Watched) -> None:
+    tab = page.page
+    tab.click("#viewer [data-zoom=actual]")
+    for x, y in itertools.product((0.34, 0.45, 0.55, 0.66), (0.36, 0.5, 0.64)):  # the tiles are all there
+        painted(tab, x, y, 0 if x < 0.5 else 255)
+    page.still()
+    inked = """() => {
+        const [canvas] = document.querySelectorAll("#viewer canvas.tiles");
+        const middle = [canvas.width / 2, canvas.height / 2, 1, 1];
+        return canvas.getContext("2d").getImageData(...middle).data[1] === 128;
+    }"""
+    tab.evaluate("""() => {
+        const context = document.querySelector("#viewer canvas.tiles").getContext("2d");
+        context.fillStyle = "rgb(0 128 0)";
+        context.fillRect(0, 0, 1e5, 1e5);
+    }""")
+    for step, stays in ((60, True), (60, True), (60, False)):
+        tab.evaluate("(step) => document.querySelector('#viewer .stage').scrollBy(step, 0)", step)
+        page.still()
+        assert tab.evaluate(inked) is stays
+    painted(tab, 0.45, 0.5, 0)
+    painted(tab, 0.55, 0.5, 255)

@@ -6,6 +6,7 @@ import { make } from "./common.js";
 const SIDE = 512; // pixels
 const COARSE = 1024; // pixels of the longer side, at least, of what is seen until the tiles are there
 const MARGIN = 128; // CSS pixels
+const KEPT = 80; // tiles, of 1 MB each, as far as no more are in sight
 
 /**
  * One picture of the sheet. Its box is in shares of the sheet.
@@ -28,73 +29,90 @@ export const tiling = (stage, sheet) => {
   let layers = [];
   let isDue = false;
   let area = null; // what is painted, unless that is stale: left, top, right and bottom in CSS pixels of the sheet
-  const images = new Map(); // address -> image, null until it is there
-  let used = new Set(); // addresses of the last painting
+  const images = new Map(); // address -> image, null until it is there; those used last come last
+  let used = new Set(); // addresses in the area
+  let late = new Map(); // address -> what paints it as soon as it is there
 
-  const loaded = (address) => {
+  /** An image, if it is there; otherwise, what is done with it then. */
+  const loaded = (address, then) => {
+    const image = images.get(address) ?? null;
+    if (!images.has(address)) load(address);
     used.add(address);
-    if (!images.has(address)) {
-      images.set(address, null);
-      const image = new Image();
-      image.src = address;
-      image
-        .decode()
-        .then(() => createImageBitmap(image)) // an image may be decoded anew each time it is painted
-        .then((bitmap) => {
-          if (images.has(address)) images.set(address, bitmap);
-          repaint();
-        })
-        .catch(() => {});
-    }
-    return images.get(address);
+    images.delete(address);
+    images.set(address, image);
+    if (!image) late.set(address, then);
+    return image;
+  };
+  const load = async (address) => {
+    const image = new Image();
+    image.src = address;
+    try {
+      await image.decode();
+      const bitmap = await createImageBitmap(image); // an image may be decoded anew each time it is painted
+      if (!images.has(address)) return bitmap.close();
+      images.set(address, bitmap);
+      late.get(address)?.(bitmap);
+      late.delete(address);
+    } catch {} // it has expired, or the server is away: what lies below it stays
+  };
+  const forget = (address) => {
+    images.get(address)?.close();
+    images.delete(address);
   };
 
-  /** The tiles of a layer in the area: image, if it is there, and place on the canvas. */
-  const tiles = (level, { file, size: [height, width] }, place) => {
-    const step = SIDE * 2 ** level;
-    const [left, top] = place.pixel(area[0], area[1]).map((each) => Math.max(0, Math.floor(each / step)));
-    const [right, bottom] = place.pixel(area[2], area[3]);
-    const found = [];
-    for (let y = top; y * step < Math.min(bottom, height); y += 1) {
-      for (let x = left; x * step < Math.min(right, width); x += 1) {
-        const query = new URLSearchParams({ file, level, x, y });
-        const image = loaded(new URL(`./tile?${query}`, document.baseURI).href);
-        const corners = [x * step, y * step, Math.min((x + 1) * step, width), Math.min((y + 1) * step, height)];
-        found.push({ image, box: place.box(...corners) });
-      }
-    }
-    return found;
-  };
-  const put = ({ image, box }) => {
-    if (!image) return;
-    context.clearRect(...box); // what is seen there until now is less sharp, and a cutout would show it through
-    context.drawImage(image, ...box);
-  };
-
-  /** @param {Painted} layer @param {DOMRect} whole the sheet */
-  const paint = (layer, whole) => {
+  /** @param {Painted} layer @param {DOMRect} whole the sheet @param {[number, number]} sides of it, on the canvas */
+  const paint = (layer, whole, [from, to]) => {
     const [height, width] = layer.size;
     const ratio = window.devicePixelRatio;
     const [left, top] = [layer.box.left * whole.width, layer.box.top * whole.height];
     const scale = width / (layer.box.width * whole.width); // pixels of the file across a CSS pixel
-    const place = {
-      pixel: (x, y) => [(x - left) * scale, (y - top) * scale],
-      // on pixels of the canvas, so that no seam is seen between two
-      box: (...corners) => {
-        const [x, y, right, bottom] = corners.map((each, side) =>
-          Math.round((each / scale + (side % 2 ? top - area[1] : left - area[0])) * ratio),
-        );
-        return [x, y, right - x, bottom - y];
-      },
+    // on pixels of the canvas, so that no seam is seen between two
+    const onCanvas = (...corners) => {
+      const [x, y, right, bottom] = corners.map((each, side) =>
+        Math.round((each / scale + (side % 2 ? top - area[1] : left - area[0])) * ratio),
+      );
+      return [x, y, right - x, bottom - y];
     };
+    const put = (image, box) => {
+      context.save();
+      context.beginPath();
+      context.rect(from, 0, to - from, canvas.height);
+      context.clip();
+      context.clearRect(...box); // what is seen there until now is less sharp, and a cutout would show it through
+      context.drawImage(image, ...box);
+      context.restore();
+    };
+    const tiles = (level) => {
+      const step = SIDE * 2 ** level;
+      const [x, y, right, bottom] = area.map((each, side) => (each - (side % 2 ? top : left)) * scale);
+      const found = [];
+      for (let row = Math.max(0, Math.floor(y / step)); row * step < Math.min(bottom, height); row += 1) {
+        for (let column = Math.max(0, Math.floor(x / step)); column * step < Math.min(right, width); column += 1) {
+          const query = new URLSearchParams({ file: layer.file, level, x: column, y: row });
+          const [end, low] = [Math.min((column + 1) * step, width), Math.min((row + 1) * step, height)];
+          found.push({
+            address: new URL(`./tile?${query}`, document.baseURI).href,
+            box: onCanvas(column * step, row * step, end, low),
+          });
+        }
+      }
+      return found;
+    };
+    const putAll = (found, then) => {
+      for (const { address, box } of found) {
+        const image = loaded(address, then ?? ((bitmap) => put(bitmap, box)));
+        if (image) put(image, box);
+      }
+    };
+
     const level = Math.max(0, Math.floor(Math.log2(scale / ratio)));
-    const sharp = tiles(level, layer, place);
-    if (!sharp.every(({ image }) => image)) {
-      const coarse = Math.max(0, Math.floor(Math.log2(Math.max(width, height) / COARSE)));
-      if (layer.screen) put({ image: loaded(layer.screen), box: place.box(0, 0, width, height) });
-      else if (coarse > level) tiles(coarse, layer, place).forEach(put);
+    const coarse = Math.max(0, Math.floor(Math.log2(Math.max(width, height) / COARSE)));
+    const sharp = tiles(level);
+    if (!sharp.every(({ address }) => images.get(address))) {
+      if (layer.screen) putAll([{ address: layer.screen, box: onCanvas(0, 0, width, height) }], repaint);
+      else if (coarse > level) putAll(tiles(coarse), repaint);
     }
-    sharp.forEach(put);
+    putAll(sharp);
   };
 
   const draw = () => {
@@ -123,18 +141,16 @@ export const tiling = (stage, sheet) => {
     });
     const at = (Number.parseFloat(sheet.style.getPropertyValue("--at")) / 100) * whole.width;
     const edge = Math.round(Math.min(Math.max(at - area[0], 0), width) * ratio);
+    late = new Map();
     used = new Set();
     for (const layer of layers) {
-      const [from, to] = layer.side === "left" ? [0, edge] : [edge, canvas.width];
-      if (to <= from) continue;
-      context.save();
-      context.beginPath();
-      context.rect(from, 0, to - from, canvas.height);
-      context.clip();
-      paint(layer, whole);
-      context.restore();
+      const sides = layer.side === "left" ? [0, edge] : [edge, canvas.width];
+      if (sides[1] > sides[0]) paint(layer, whole, sides);
     }
-    for (const address of images.keys()) if (!used.has(address)) images.delete(address);
+    for (const address of images.keys()) {
+      if (images.size <= KEPT || used.has(address)) break;
+      forget(address);
+    }
   };
   const drawSoon = () => {
     if (isDue) return;
@@ -155,7 +171,7 @@ export const tiling = (stage, sheet) => {
       layers = painted;
       canvas.hidden = !painted.length;
       sheet.classList.toggle("painted", painted.length > 0);
-      if (!painted.length) images.clear();
+      if (!painted.length) for (const address of [...images.keys()]) forget(address);
       repaint();
     },
   };
