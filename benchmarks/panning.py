@@ -42,7 +42,7 @@ FRAMES = """(seconds) => new Promise((done) => {
 
 
 def pan(page: Page, stage: str, slower: int) -> tuple[float, float, float]:
-    """Drag to and fro: frames a second, the longest frame in ms, and how long the page's thread is busy a frame, in ms."""
+    """Drag to and fro: frames a second, and in ms, the longest frame and how long the page's thread is busy in one."""
     session = page.context.new_cdp_session(page)
     session.send("Performance.setTimeDomain", {"timeDomain": "threadTicks"})  # CPU time: other work does not count
     session.send("Performance.enable")
