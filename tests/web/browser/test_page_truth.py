@@ -17,7 +17,7 @@ from tests.web.conftest import Server
 
 pytestmark = pytest.mark.browser
 
-SIZES = [(1366, 768), (1440, 900), (1920, 1080), (390, 844)]
+SIZES = [(1366, 768), (1920, 1080), (390, 844)]
 CONTROLS = """() => [...document.querySelectorAll("#settings .block")]
     .filter((block) => block.id && block.offsetParent && !block.querySelector(".block") && block.id !== "report")
     .map((block) => block.id)"""
