@@ -32,9 +32,11 @@ PHOTOS = {
 
 
 LONGEST = (
-    "test_tuning.py", "test_page_truth.py", "test_chips.py", "test_other_model.py", "test_feel.py", "test_attack.py",
-    "test_hostile_models.py", "test_browser.py", "test_finder.py", "test_weights.py", "test_transformers_oracle.py",
-    "test_api.py", "test_app.py", "test_guard.py", "test_ways_in.py", "test_private.py", "test_matting.py",
+    "test_page_truth.py", "test_tuning.py", "test_docs.py", "test_correcting.py", "test_feel.py", "test_attack.py",
+    "test_other_model.py", "test_states.py", "test_hostile_models.py", "test_model_choice.py", "test_chips.py",
+    "test_browser.py", "test_app.py", "test_finder.py", "test_proof.py", "test_named_models.py", "test_estimators.py",
+    "test_weights.py", "test_truth.py", "test_transformers_oracle.py", "test_ways_in.py", "test_api.py",
+    "test_command_line.py", "test_own_planes.py", "test_first_screen.py", "test_matting.py", "test_private.py",
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Every sentence that the page may say in another language: templates of `Message` in the code, and the registry's."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from segmentation import load_registry
@@ -19,6 +20,7 @@ INNER = (
 )
 
 
+@cache
 def templates() -> set[str]:
     """All of them."""
     found: set[str] = set()

@@ -1,11 +1,14 @@
 """Dockerfile and compose.yaml, as far as they can be tried without Docker: what they run, and what they rest on."""
 
+import hashlib
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +47,28 @@ def test_it_does_not_run_as_root_and_what_it_writes_is_its_own() -> None:
     assert environment()["HF_HOME"].startswith("/app/models/")  # on the volume
 
 
-def test_matting_is_compiled_when_the_image_is_built(tmp_path: Path) -> None:
+@pytest.fixture
+def compiled(request: pytest.FixtureRequest) -> Path:
+    """Numba's cache, empty unless an earlier run of the tests filled it from the same sources: that takes a minute."""
+    matting = sorted((ROOT / "segmentation" / "matting").rglob("*.py"))
+    versions = "".join(map(version, ("numba", "llvmlite", "numpy", "pymatting"))) + sys.version
+    made_of = "".join(path.read_text(encoding="utf-8") for path in matting) + DOCKERFILE + versions
+    folder = request.config.cache.mkdir("compiled-for-the-image")
+    cache: Path = folder / hashlib.sha256(made_of.encode()).hexdigest()[:16]
+    for old in folder.iterdir():
+        if old != cache:
+            shutil.rmtree(old)
+    return cache
+
+
+def test_matting_is_compiled_when_the_image_is_built(compiled: Path) -> None:
     (command,) = re.findall(r"^RUN (python -c .*?)[\s\\]*&& python -m segmentation fetch$", DOCKERFILE, re.MULTILINE)
-    cache = tmp_path / "cache"
-    own = environment() | {"NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
+    own = environment() | {"NUMBA_CACHE_DIR": str(compiled), "PYTHONPATH": str(ROOT)}
 
     def run() -> dict[Path, int]:
         words = [sys.executable, *shlex.split(command)[1:]]
         subprocess.run(words, env=os.environ | own, check=True, timeout=300)
-        return {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+        return {path: path.stat().st_mtime_ns for path in compiled.rglob("*") if path.is_file()}
 
     built = run()
     assert any(path.suffix == ".nbc" for path in built)

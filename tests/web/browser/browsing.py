@@ -30,8 +30,9 @@ STILL = """() => new Promise((done) => {
     const look = () => {
         const fields = [...document.querySelectorAll("#settings :is(input, textarea)")];
         const now = [document.body.scrollHeight, ...fields.map((each) => [each.value, each.checked])].join();
-        const moves = document.getAnimations().some(
-            ({ playState, effect }) => playState === "running" && effect.getComputedTiming().iterations !== Infinity);
+        const moves = document.getAnimations().some(({ playState, effect }) => playState === "running"
+            && effect.getComputedTiming().iterations !== Infinity
+            && !effect.target.matches(".demo"));  // moves for seconds, but within its frame
         frames = now === before && !moves ? frames + 1 : 0;
         before = now;
         if (frames < 10) requestAnimationFrame(look);

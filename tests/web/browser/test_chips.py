@@ -17,9 +17,10 @@ from tests.web.conftest import Server
 pytestmark = pytest.mark.browser
 
 SIZES = {"desktop": (1366, 768), "phone": (390, 844)}
+on_phones_too = pytest.mark.parametrize("page", SIZES, indirect=True)
 
 
-@pytest.fixture(params=SIZES)
+@pytest.fixture(params=["desktop"])
 def page(visitors: Visitors, coloured_server: Server, request: pytest.FixtureRequest) -> Iterator[Watched]:
     """The page with the model that tells colours apart, at the size of a laptop and of a phone."""
     width, height = SIZES[request.param]
@@ -46,6 +47,7 @@ def saved_as(watched: Watched) -> str:
     return watched.page.locator(SAVE).get_attribute("download") or ""
 
 
+@on_phones_too
 def test_chosen_chips_are_joined_into_the_shown_cutout(
     page: Watched, face: Path, coloured_server: Server, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -119,6 +121,7 @@ def test_other_chips_are_tried_after_none_was_found(page: Watched, face: Path) -
     assert saved_as(page) == "face-glasses-hat-cutout.png"
 
 
+@on_phones_too
 def test_the_selected_picture_stays_selected_when_its_classes_are_joined(page: Watched, face: Path) -> None:
     page.add(face, colours.save_face(face.with_name("other.png"), hat=False))
     page.run(5)
@@ -148,6 +151,7 @@ def test_chips_belong_to_the_model(page: Watched, face: Path) -> None:
     expect(page.page.locator("#classes :checked")).to_have_count(0)
 
 
+@on_phones_too
 def test_found_classes_come_first_and_chips_are_easy_to_hit(page: Watched, face: Path) -> None:
     page.add(face)
     page.run(3)

@@ -1,10 +1,11 @@
 """The choice of the model as a newcomer meets it: a subject, three tiers, and all models one click away."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.web.browser.browsing import Watched
 from tests.web.conftest import Server
@@ -113,18 +114,17 @@ def test_a_run_replaces_the_estimate(watched: Watched, photos: dict[str, Path]) 
     expect(watched.page.locator(TIER).nth(1)).to_contain_text("about")
 
 
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (1366, 768), (1920, 1080)])
 @pytest.mark.parametrize("language", ["en", "de", "ja"])
-def test_everything_fits_at_every_size(
-    browser: Browser, server: Server, width: int, height: int, language: str
-) -> None:
-    context = browser.new_context(viewport={"width": width, "height": height}, locale=language)
-    page = Watched(context.new_page(), server.url).page
+def test_everything_fits_at_every_size(visit: Callable[..., Watched], language: str) -> None:
+    watched = visit(locale=language, viewport={"width": 1366, "height": 768})
+    page = watched.page
     fits = """() => [...document.querySelectorAll("#model_choice .choice *")].filter((each) =>
         each.tagName !== "OPTION" && (each.scrollWidth > each.clientWidth + 1 && each.clientWidth
             || each.getBoundingClientRect().right > innerWidth)).map((each) => each.outerHTML)"""
-    assert page.evaluate(fits) == []
-    heights = [box["height"] for each in page.locator(TIER).all() if (box := each.bounding_box())]
-    assert len(heights) == 3
-    assert len(set(heights)) == 1
-    context.close()
+    for width, height in ((390, 844), (1366, 768), (1920, 1080)):
+        page.set_viewport_size({"width": width, "height": height})
+        watched.still()
+        assert page.evaluate(fits) == []
+        heights = [box["height"] for each in page.locator(TIER).all() if (box := each.bounding_box())]
+        assert len(heights) == 3
+        assert len(set(heights)) == 1

@@ -169,7 +169,7 @@ def test_a_new_run_shows_its_own_pictures_after_the_last_one_was_tuned(tried: Wa
 
 
 def test_an_example_joins_a_run_under_way(
-    watched: Watched, photos: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    watched: Watched, small_photos: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def held(*arguments: Any, **options: Any) -> Iterator[Any]:
         """A run that goes on for ever after its first picture."""
@@ -182,13 +182,13 @@ def test_an_example_joins_a_run_under_way(
                     yield None
 
     monkeypatch.setattr(work, "run_batch", held)
-    watched.add(*[photos["astronaut"]] * 4)
+    watched.add(*[small_photos["astronaut"]] * 3)
     watched.page.click("#run")
     expect(watched.page.locator("#viewer .thumb")).to_have_count(1, timeout=60000)
     first = watched.page.locator("#viewer .thumb img").first.get_attribute("data-source")
     watched.page.get_by_label("A lion").click()
-    expect(watched.page.locator("#status .line")).to_contain_text("All 5 pictures are done", timeout=90000)
-    expect(watched.page.locator("#viewer .thumb")).to_have_count(5)
+    expect(watched.page.locator("#status .line")).to_contain_text("All 4 pictures are done", timeout=90000)
+    expect(watched.page.locator("#viewer .thumb")).to_have_count(4)
     sources = watched.page.locator("#viewer .thumb img").evaluate_all(
         "nodes => nodes.map((node) => node.dataset.source)"
     )
