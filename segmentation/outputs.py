@@ -7,9 +7,10 @@ import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Protocol, Self
 
 from segmentation.errors import ImageError
 from segmentation.manifest import Done, Made, Manifest, file_key
@@ -109,12 +110,41 @@ class InTheWayError(ImageError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Input:
+class Input:
     """A picture's file as it was before the work."""
 
     size: int
     time: int
     sha256: str
+
+    @classmethod
+    def of(cls, file: Path) -> Self | None:
+        """A file as it is now; None if it cannot be read, which whoever decodes it says."""
+        try:
+            stat = file.stat()
+            return cls(stat.st_size, stat.st_mtime_ns, _sha256(file))
+        except OSError:
+            return None
+
+
+class Destination(Protocol):
+    """Where the cutouts of a batch are written; pictures are given by their index."""
+
+    def check(self, index: int, files: Iterable[Path], /) -> None:
+        """Check that the cutouts of a picture may be written to these files."""
+
+    def begin(self, index: int, /) -> None:
+        """Remember what a picture is before it is read."""
+
+    def writing(self, index: int, file: Path, /) -> AbstractContextManager[Path]:
+        """Where to write a cutout."""
+
+    def finish(self, index: int, files: Iterable[Path], error: str | None, /) -> tuple[str, ...]:
+        """Record that a picture is done, or failed for a reason that lies in itself.
+
+        Returns:
+            Sentences about what went wrong.
+        """
 
 
 class Outputs:
@@ -142,7 +172,7 @@ class Outputs:
         self._folder, self._sources, self._overwrite, self._key = folder, sources, overwrite, key
         self._manifests: dict[Path, Manifest] = {} if manifests is None else manifests
         self._lock = threading.Lock()
-        self._inputs: dict[int, _Input] = {}
+        self._inputs: dict[int, Input | None] = {}
         self._spelled = {_spelled(source) for source in sources}
         self._inodes = {inode for source in sources if (inode := _inode(source))}
 
@@ -167,11 +197,11 @@ class Outputs:
 
     def begin(self, index: int) -> None:
         """Remember what a picture is before it is read."""
-        try:
-            stat = self._sources[index].stat()
-            self._inputs[index] = _Input(stat.st_size, stat.st_mtime_ns, _sha256(self._sources[index]))
-        except OSError:  # whoever reads it says so
-            self._inputs.pop(index, None)
+        self.began(index, Input.of(self._sources[index]))
+
+    def began(self, index: int, known: Input | None) -> None:
+        """Remember what a picture was before it was read elsewhere."""
+        self._inputs[index] = known
 
     def check(self, index: int, files: Iterable[Path]) -> None:
         """Check that the cutouts of a picture may be written to these files.
