@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 
 from segmentation.commands.command import Parsers, add_command
 from segmentation.commands.corrections import add_corrections, read_corrections
+from segmentation.commands.engines import Reporter, add_engine, read_engine
 from segmentation.commands.job import Job
 from segmentation.commands.recipes import Chosen, add_recipe, read_recipe
 from segmentation.commands.telling import Teller
@@ -51,6 +52,7 @@ def add(parsers: Parsers) -> None:
         "(default: here)",
     )
     add_output(cut)
+    add_engine(cut.add_argument_group("where the work is done"))
     add_recipe(cut)
     add_corrections(cut.add_argument_group("what you say about the pictures"))
 
@@ -73,22 +75,25 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
         output = options.output or (Path(STDIN) if piped else Path())
         found = _piped(Path(scratch)) if piped else find_pictures(options.inputs, options.output)
         if str(output) == STDIN:
+            read_engine(options, Path(scratch))
             return _to_stdout(options, config, registry, chosen, found, Path(scratch) / "cutouts")
         folder, namer, chosen = _target(output, found, chosen, options.flat)
-        return _cut(options, Job(chosen, options, config, registry, folder), chosen, found, namer)
+        engine, reporter = read_engine(options, folder)
+        job = Job(chosen, options, config, registry, folder, engine)
+        return _cut(options, job, chosen, found, namer, reporter)
 
 
-def _cut(
-    options: argparse.Namespace, job: Job, chosen: Chosen, found: Found, namer: Namer
-) -> int:  # fmt: skip
+def _cut(options: argparse.Namespace, job: Job, chosen: Chosen, found: Found, namer: Namer, reporter: Reporter) -> int:
     said = read_corrections(options, found.pictures, chosen.corrections)
     for note in (*found.notes, *said.notes):
         print(note, file=sys.stderr)
     names = [str(place / picture.name) for place, picture in zip(found.places, found.pictures, strict=True)]
     events = job.run(found.pictures, namer, said.corrections, names=names)
-    with closing(events), Teller(len(found.pictures), as_json=options.json) as teller:
+    teller = Teller(len(found.pictures), as_json=options.json)
+    with closing(events), reporter as report, teller:
         for finished in events:
             teller.tell(finished)
+            report(finished)
     return int(teller.failed > 0)
 
 

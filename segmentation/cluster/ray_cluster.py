@@ -1,0 +1,106 @@
+"""A Ray cluster: one that runs already, or one on this machine that lasts as long as the job."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+import ray
+import ray.data
+
+from segmentation.cluster import clean_up, new_folder
+from segmentation.errors import SessionError, SettingsError
+
+LOCAL = "local"
+_STDERR = 2  # its file descriptor
+_OBJECTS = 100 << 20  # bytes of shared memory: only paths and reports pass through it, never pictures
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[None]:
+    """Join a cluster, or start one here that only this machine can reach.
+
+    Args:
+        address: host:port of a cluster's head; "auto" for the one that runs on this machine; "local" to start one.
+
+    Raises:
+        SettingsError: There is no cluster at that address.
+    """
+    for name in ("ray", "ray.data"):  # it logs to standard output and error; its own files have it all
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        if address == LOCAL:
+            _start()
+        else:
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise SettingsError(f"There is no Ray cluster at {address}. ({error})") from error
+        yield
+    finally:
+        ray.shutdown()
+        clean_up()
+
+
+@contextmanager
+def ray_unheard() -> Iterator[None]:
+    """Silence Ray: its threads print to `sys.stdout`, its native code to the process's standard error.
+
+    `sys.stderr` works on; who has something to say on the standard output takes hold of `sys.stdout` beforehand.
+    """
+    python = sys.stderr
+    try:
+        is_ours = python.fileno() == _STDERR
+    except (OSError, ValueError):  # a captured one
+        is_ours = False
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        if not is_ours:
+            yield
+            return
+        kept = os.dup(_STDERR)
+        try:
+            with open(
+                kept, "w", buffering=1, encoding=python.encoding, errors=python.errors, closefd=False
+            ) as sys.stderr:
+                os.dup2(nowhere.fileno(), _STDERR)
+                yield
+        finally:
+            sys.stderr = python
+            os.dup2(kept, _STDERR)
+            os.close(kept)
+
+
+def _start() -> None:
+    for is_last in (False, False, True):
+        try:
+            ray.init(
+                address=LOCAL, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL,
+                object_store_memory=_OBJECTS, _temp_dir=new_folder(), _node_ip_address="127.0.0.1",
+            )  # fmt: skip
+            return
+        except Exception as error:  # it waits half a minute for its processes, which is not enough on a busy machine
+            ray.shutdown()
+            if is_last:
+                raise SessionError(f"Ray does not start on this machine: {error}") from error
+
+
+def workers_that_fit(cpus: float, gpus: float) -> int:
+    """How many workers of so many cores and GPUs the cluster has room for.
+
+    Raises:
+        SettingsError: No machine of the cluster is large enough for one.
+    """
+    fit = 0
+    for node in ray.nodes():
+        if node["Alive"]:
+            has = node["Resources"]
+            fits = [int(has.get(name, 0) / each + 1e-9) for name, each in (("CPU", cpus), ("GPU", gpus)) if each]
+            fit += min(fits)
+    if not fit:
+        wanted = f"{cpus:g} cores" + (f" and {gpus:g} GPUs" if gpus else "")
+        raise SettingsError(
+            f"No machine of the cluster has {wanted} for a worker: lower --worker-cpus or --worker-gpus."
+        )
+    return fit

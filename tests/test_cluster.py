@@ -1,0 +1,242 @@
+"""`cut --engine ray`: the same bytes, the same record and the same sentences, whatever becomes of the workers."""
+
+import importlib.util
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segmentation.cluster.staging import Attempt, staging_folder, take
+from segmentation.cluster.worker import ANSWER, TASK, Broken, Todo, Worker
+from segmentation.config import Config
+from segmentation.corrections import NOTHING
+from segmentation.errors import SettingsError, WeightsError
+from segmentation.manifest import MANIFEST
+from segmentation.outputs import Outputs, tree_names
+from segmentation.recipe import Recipe
+from segmentation.work import Task, Work
+from tests import graphs
+from tests.test_command_line import main, models  # noqa: F401  (a fixture)
+from tests.test_outputs import paint, visible
+from tests.test_resuming import files, registry  # noqa: F401  (a fixture)
+
+ROOT = Path(__file__).resolve().parent.parent
+FLAGS = ["--model", "tiny", "--alpha-matting-erode-size", "3"]
+
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None and not os.environ.get("CI"),
+    reason="Ray is not installed (pip install -r requirements-ray.txt)",
+)
+
+
+def cut(*arguments: str | Path) -> int:
+    return main(["cut", *FLAGS, *map(str, arguments)])
+
+
+def work_of(tmp_path: Path, **settings: Any) -> Work:
+    spec = graphs.make_spec(tmp_path / "models" / "tiny.onnx", "tiny")
+    values = {"alpha_matting_erode_size": 3, **settings}
+    return Work(Recipe.of("tiny", values), Config.from_environment(), "cpu", None, spec)
+
+
+def answers(worker: Worker, sources: list[Path]) -> list[Any]:
+    block = {TASK: [pickle.dumps(Todo(index, source, NOTHING)) for index, source in enumerate(sources)]}
+    return [pickle.loads(each) for each in worker(block)[ANSWER]]
+
+
+def task_of(sources: list[Path], out: Path) -> Task:
+    names = [source.name for source in sources]
+    outputs = Outputs(out, sources, key=lambda _: "key")
+    return Task(sources, range(len(sources)), out, tree_names([Path()] * len(names), names, ".png"), outputs, {})
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+# -------------------------------------------------------------------------------------------------- without a cluster
+
+
+def test_the_options_are_for_ray_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cut(paint(tmp_path / "a.png"), "--workers", "2") == 1
+    assert capsys.readouterr().err == "--workers is for --engine ray.\n"
+    if importlib.util.find_spec("ray") is None:
+        assert cut(tmp_path / "a.png", "--engine", "ray") == 1
+        assert "Ray is not installed: pip install -r requirements-ray.txt" in capsys.readouterr().err
+
+
+def test_nothing_of_ray_is_imported_without_the_option(tmp_path: Path, out: Path) -> None:
+    program = "import sys; from segmentation.__main__ import main; main(sys.argv[1:]); print(*sys.modules)"
+    words = [sys.executable, "-c", program, "cut", *FLAGS, str(paint(tmp_path / "a.png")), "-o", str(out)]
+    loaded = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert visible(out) == ["a-cutout.png"]
+    assert not [name for name in loaded if name.split(".")[0] in ("ray", "pyarrow") or "cluster" in name]
+
+
+def test_what_a_worker_makes_is_what_is_made_here(tmp_path: Path, out: Path) -> None:
+    sources = [paint(tmp_path / "in" / name, level) for name, level in (("a.png", 255), ("b.png", 200))]
+    sources.append(paint(tmp_path / "in" / "c.png"))
+    sources[2].write_bytes(sources[2].read_bytes()[:60])
+    assert cut(*sources, "-o", tmp_path / "here") == 1
+    task = task_of(sources, out)
+    assert task.outputs is not None
+    with staging_folder(out) as staging:
+        made = answers(Worker(work_of(tmp_path), staging, tmp_path, 1), sources)
+        outcomes = {staged.index: take(staged, task, task.outputs) for staged in made}
+    assert files(out) == ["a-cutout.png", "b-cutout.png"] == files(tmp_path / "here")
+    for name in files(out):
+        assert (out / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+    assert [outcomes[index].report.files for index in range(3)] == [("a-cutout.png",), ("b-cutout.png",), ()]
+    assert outcomes[2].report.error is not None
+    again = Outputs(out, sources, key=lambda _: "key")
+    assert all(again.earlier(index) for index in range(3))  # done, or failed for good
+    assert [path.name for path in out.glob(".*")] == [MANIFEST]
+
+
+def test_a_second_attempt_never_meets_the_files_of_the_first(tmp_path: Path, out: Path) -> None:
+    sources = [paint(tmp_path / "a.png")]
+    task = task_of(sources, out)
+    assert task.outputs is not None
+    with staging_folder(out) as staging:
+        worker = Worker(work_of(tmp_path), staging, tmp_path, 1)
+        (first,), (second,) = answers(worker, sources), answers(worker, sources)
+        assert first.cutouts[0].file != second.cutouts[0].file
+        assert take(second, task, task.outputs).report.error is None
+    assert visible(out) == ["a-cutout.png"]
+
+
+def test_a_file_in_the_way_stays_and_the_picture_is_not_recorded(tmp_path: Path, out: Path) -> None:
+    sources = [paint(tmp_path / "a.png")]
+    theirs = paint(out / "a-cutout.png", 7).read_bytes()
+    task = task_of(sources, out)
+    assert task.outputs is not None
+    with staging_folder(out) as staging:
+        (staged,) = answers(Worker(work_of(tmp_path), staging, tmp_path, 1), sources)
+        outcome = take(staged, task, task.outputs)
+    assert outcome.report.error is not None
+    assert "a-cutout.png exists and was not made here" in outcome.report.error
+    assert (out / "a-cutout.png").read_bytes() == theirs
+    assert task.outputs.earlier(0) is None
+
+
+def test_a_cutout_that_is_gone_is_told(tmp_path: Path, out: Path) -> None:
+    sources = [paint(tmp_path / "a.png")]
+    task = task_of(sources, out)
+    assert task.outputs is not None
+    with staging_folder(out) as staging:
+        (staged,) = answers(Worker(work_of(tmp_path), staging, tmp_path, 1), sources)
+        staged.cutouts[0].file.unlink()
+        outcome = take(staged, task, task.outputs)
+    assert outcome.report.error == "The cutout of a.png could not be written (No such file or directory)."
+    assert task.outputs.earlier(0) is None
+
+
+def test_a_worker_that_cannot_work_says_why(tmp_path: Path, out: Path) -> None:
+    sources, work = [paint(tmp_path / "a.png")], work_of(tmp_path)
+    (broken,) = answers(Worker(work, out / "nowhere", tmp_path, 1), sources)
+    assert isinstance(broken.error, SettingsError)
+    assert f"does not have the folder {out}" in str(broken.error)
+    (tmp_path / "models" / "tiny.onnx").unlink()
+    with staging_folder(out) as staging:
+        (broken,) = answers(Worker(work, staging, tmp_path, 1), sources)
+        assert isinstance(broken.error, WeightsError)
+        (broken,) = answers(Worker(replace(work, spec=None), staging, tmp_path, 1), sources)  # a bug of the caller
+    assert broken == Broken(None, broken.trace)
+    assert "every picture has its own mask" in broken.trace
+
+
+def test_folders_of_killed_jobs_are_deleted_after_a_day(out: Path) -> None:
+    old, fresh = out / ".segmatte-ray-old", out / ".segmatte-ray-fresh"
+    for folder in (old, fresh):
+        Attempt(_made(folder), [])
+    os.utime(old, (1, 1))
+    with staging_folder(out) as staging:
+        assert sorted(out.iterdir()) == sorted([fresh, staging])
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+# ------------------------------------------------------------------------------------------------- with a real cluster
+
+MORTAL = """
+import os, pickle, sys
+from pathlib import Path
+from segmentation.__main__ import main
+from segmentation.cluster import lock
+lock()
+from segmentation.cluster import engine
+
+class Mortal(engine.Worker):
+    '''Dies once after it has cut out 20.png, and whenever it meets the poison.'''
+    def _cut(self, todos):
+        names = {todo.source.name for todo in todos}
+        if "poison.png" in names:
+            os.kill(os.getpid(), 9)
+        made = super()._cut(todos)
+        if "20.png" in names and not Path(DIED).exists():
+            Path(DIED).write_text(str(len(made)))
+            os.kill(os.getpid(), 9)
+        return made
+
+engine.Worker = Mortal
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@needs_ray
+def test_lost_workers_lose_nothing(tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = tmp_path / "photos"
+    y, x = np.mgrid[:90, :120]
+    for number in range(40):
+        level = np.clip((30 - np.hypot(y - 45, x - 40 - number)) / 10 + 0.5, 0, 1) * 255
+        paint(photos / f"{number:02}.png")
+        Image.fromarray(level.astype(np.uint8)).save(photos / f"{number:02}.png")
+    (photos / "07.png").write_bytes((photos / "07.png").read_bytes()[:60])
+    paint(photos / "poison.png")
+    report = tmp_path / "report.parquet"
+    arguments = ["cut", *FLAGS, str(photos), "-o", str(out), "--json"]
+    more = ["--engine", "ray", "--workers", "2", "--worker-cpus", "0.5", "--report", str(report)]
+    died = tmp_path / "died"
+    program = MORTAL.replace("DIED", repr(str(died)))
+    words = [sys.executable, "-c", program, *arguments, *more]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == ""
+
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sorted(line["name"] for line in told) == sorted(file.name for file in photos.iterdir())  # each once
+    failed = {line["name"]: line["error"] for line in told if line["error"]}
+    assert sorted(failed) == ["07.png", "poison.png"]
+    assert failed["poison.png"].startswith("poison.png was not cut out: its workers died again and again")
+    assert int(died.read_text()) > 0
+
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(report)
+    assert table.column("source").to_pylist() == [line["source"] for line in told]
+    assert {row["name"]: row["error"] for row in table.to_pylist() if row["error"]} == failed
+
+    (photos / "poison.png").unlink()
+    assert cut(photos, "-o", tmp_path / "here") == 1
+    assert files(out) == files(tmp_path / "here")
+    assert all((out / name).read_bytes() == (tmp_path / "here" / name).read_bytes() for name in files(out))
+    assert [path.name for path in out.glob(".*")] == [MANIFEST]
+    lines = (out / MANIFEST).read_text().splitlines()
+    assert len(lines) == 39 + 40  # each file and each picture once, the poison not at all
+
+    capsys.readouterr()
+    for engine in ([], more):  # nothing is left to do, so that no cluster is started
+        assert main([*arguments, *engine]) == 1
+        assert all(json.loads(line)["skipped"] for line in capsys.readouterr().out.splitlines())
