@@ -1,5 +1,6 @@
 """`cut --engine ray`: the same bytes, the same record and the same sentences, whatever becomes of the workers."""
 
+import argparse
 import importlib.util
 import json
 import os
@@ -14,10 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import scale
 from segmentation.cluster.staging import Attempt, staging_folder, take
 from segmentation.cluster.worker import ANSWER, TASK, Broken, Todo, Worker
+from segmentation.commands.engines import RAY, add_engine
 from segmentation.config import Config
-from segmentation.corrections import NOTHING
+from segmentation.corrections import NOTHING, Correction
 from segmentation.errors import SettingsError, WeightsError
 from segmentation.manifest import MANIFEST
 from segmentation.outputs import Outputs, tree_names
@@ -47,8 +50,9 @@ def work_of(tmp_path: Path, **settings: Any) -> Work:
     return Work(Recipe.of("tiny", values), Config.from_environment(), "cpu", None, spec)
 
 
-def answers(worker: Worker, sources: list[Path]) -> list[Any]:
-    block = {TASK: [pickle.dumps(Todo(index, source, NOTHING)) for index, source in enumerate(sources)]}
+def answers(worker: Worker, sources: list[Path], said: dict[int, Correction] | None = None) -> list[Any]:
+    todos = [Todo(index, source, (said or {}).get(index, NOTHING)) for index, source in enumerate(sources)]
+    block = {TASK: [pickle.dumps(todo) for todo in todos]}
     return [pickle.loads(each) for each in worker(block)[ANSWER]]
 
 
@@ -69,9 +73,21 @@ def out(tmp_path: Path) -> Path:
 def test_the_options_are_for_ray_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cut(paint(tmp_path / "a.png"), "--workers", "2") == 1
     assert capsys.readouterr().err == "--workers is for --engine ray.\n"
+    assert cut(tmp_path / "a.png", "-o", "-", "--engine", "ray") == 1
+    assert capsys.readouterr().err == "-o - is for --engine local: name a folder.\n"
     if importlib.util.find_spec("ray") is None:
         assert cut(tmp_path / "a.png", "--engine", "ray") == 1
-        assert "Ray is not installed: pip install -r requirements-ray.txt" in capsys.readouterr().err
+        assert capsys.readouterr().err == f"Ray is not installed: pip install '{RAY}'\n"
+    assert RAY in (ROOT / "requirements-ray.txt").read_text().splitlines()
+
+
+def test_the_page_on_scale_names_every_option_and_has_the_planned_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_engine(parser.add_argument_group())
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    assert all(action.option_strings[-1] in page for action in parser._actions if action.dest != "help")
+    scale.plan()
+    assert capsys.readouterr().out in page
 
 
 def test_nothing_of_ray_is_imported_without_the_option(tmp_path: Path, out: Path) -> None:
@@ -100,6 +116,16 @@ def test_what_a_worker_makes_is_what_is_made_here(tmp_path: Path, out: Path) -> 
     again = Outputs(out, sources, key=lambda _: "key")
     assert all(again.earlier(index) for index in range(3))  # done, or failed for good
     assert [path.name for path in out.glob(".*")] == [MANIFEST]
+
+
+def test_what_is_said_about_a_picture_reaches_its_worker(tmp_path: Path, out: Path) -> None:
+    sources = [paint(tmp_path / "a.png"), paint(tmp_path / "b.png")]
+    mask = paint(tmp_path / "mask.png", 200)
+    with staging_folder(out) as staging:
+        worker = Worker(work_of(tmp_path, alpha_matting=False), staging, tmp_path, 1)
+        plain, masked = answers(worker, sources, {1: Correction(mask=mask)})
+        with Image.open(plain.cutouts[0].file) as one, Image.open(masked.cutouts[0].file) as other:
+            assert (one.getpixel((30, 20)), other.getpixel((30, 20))) == ((255,) * 4, (255, 255, 255, 200))
 
 
 def test_a_second_attempt_never_meets_the_files_of_the_first(tmp_path: Path, out: Path) -> None:

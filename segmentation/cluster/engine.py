@@ -15,7 +15,6 @@ from segmentation.cluster.ray_cluster import LOCAL, cluster, workers_that_fit
 from segmentation.cluster.staging import Staged, staging_folder, take
 from segmentation.cluster.worker import ANSWER, TASK, Broken, Todo, Worker
 from segmentation.corrections import NOTHING
-from segmentation.errors import SettingsError
 from segmentation.messages import Message
 from segmentation.outputs import InTheWayError
 from segmentation.refinement import numbered
@@ -52,7 +51,7 @@ class Cluster:
             SegmentationError: The model cannot be loaded.
         """
         if task.outputs is None:
-            raise SettingsError("--engine ray writes into a folder: name one with -o.")
+            raise ValueError("a cluster writes into a folder with a record")
         left, label = [], _label(work)
         for index in task.indices:
             try:

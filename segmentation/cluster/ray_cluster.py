@@ -34,10 +34,7 @@ def cluster(address: str) -> Iterator[None]:
         if address == LOCAL:
             _start()
         else:
-            try:
-                ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                raise SettingsError(f"There is no Ray cluster at {address}. ({error})") from error
+            _join(address)
         yield
     finally:
         ray.shutdown()
@@ -72,6 +69,21 @@ def ray_unheard() -> Iterator[None]:
             os.close(kept)
 
 
+def _join(address: str) -> None:
+    compiled_for = os.environ.get("NUMBA_CPU_NAME", "")  # the same everywhere, so that the bytes are
+    try:
+        ray.init(
+            address=address, log_to_driver=False, logging_level=logging.CRITICAL,
+            runtime_env={"env_vars": {"NUMBA_CPU_NAME": compiled_for}} if compiled_for else None,
+        )  # fmt: skip
+    except Exception as error:  # of many classes
+        raise SettingsError(f"The Ray cluster at {address} cannot be joined: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
 def _start() -> None:
     for is_last in (False, False, True):
         try:
@@ -83,7 +95,7 @@ def _start() -> None:
         except Exception as error:  # it waits half a minute for its processes, which is not enough on a busy machine
             ray.shutdown()
             if is_last:
-                raise SessionError(f"Ray does not start on this machine: {error}") from error
+                raise SessionError(f"Ray does not start on this machine: {_first_line(error)}") from error
 
 
 def workers_that_fit(cpus: float, gpus: float) -> int:

@@ -49,7 +49,7 @@ class Worker:
             work: What is done to each picture.
             staging: The job's folder, which must be the same on all machines.
             here: The folder that relative paths start from.
-            cpus: Cores for this worker: so many pictures are in progress at once, each on one thread.
+            cpus: Cores for this worker: so many pictures are in progress at once.
         """
         self._work, self._staging, self._workers = work, staging, max(1, int(cpus))
         self._broken: Broken | None = None
@@ -60,7 +60,9 @@ class Worker:
                     "machines of the cluster need pictures and cutouts under the same paths."
                 )
             os.chdir(here)
-            self._predictor = work.load(threads=1)
+            # as `threads_for` has it for a large batch: a small network is fastest on one thread a picture
+            is_small = work.spec is not None and work.spec.registered and work.spec.is_small
+            self._predictor = work.load(threads=1 if is_small else self._workers)
             prepare(work.recipe.settings, lambda _: None)
         except SegmentationError as error:  # raised here, Ray would start the worker again and again
             self._broken = Broken(error)

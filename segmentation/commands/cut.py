@@ -75,7 +75,8 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
         output = options.output or (Path(STDIN) if piped else Path())
         found = _piped(Path(scratch)) if piped else find_pictures(options.inputs, options.output)
         if str(output) == STDIN:
-            read_engine(options, Path(scratch))
+            if options.engine != "local":
+                raise SettingsError("-o - is for --engine local: name a folder.")
             return _to_stdout(options, config, registry, chosen, found, Path(scratch) / "cutouts")
         folder, namer, chosen = _target(output, found, chosen, options.flat)
         engine, reporter = read_engine(options, folder)

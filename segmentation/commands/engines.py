@@ -14,6 +14,9 @@ from segmentation.errors import SettingsError
 REPORT = "segmatte-report.parquet"
 """Lies beside the cutouts of a cluster."""
 
+RAY = "ray[data]==2.60.0"
+"""As requirements-ray.txt has it."""
+
 Reporter: TypeAlias = AbstractContextManager[Callable[[Finished], None]]
 
 _RAY_ONLY = ("address", "workers", "worker_cpus", "worker_gpus", "report")
@@ -58,7 +61,7 @@ def read_engine(options: argparse.Namespace, folder: Path) -> tuple[Engine | Non
             raise SettingsError(f"--{given[0].replace('_', '-')} is for --engine ray.")
         return None, nullcontext(lambda _: None)
     if importlib.util.find_spec("ray") is None:
-        raise SettingsError("Ray is not installed: pip install -r requirements-ray.txt")
+        raise SettingsError(f"Ray is not installed: pip install '{RAY}'")
     # imported here, as only this option needs Ray
     from segmentation.cluster import lock
 

@@ -200,8 +200,9 @@ class Job:
             predictor = work.load()
         else:
             if self._predictor is None:
+                needing = sum(self._needs(task.corrections.get(index, NOTHING)) for index in task.indices)
                 with Bars() as bars:
-                    self._predictor = work.load(threads_for(work.spec, len(task.indices)), bars.show)
+                    self._predictor = work.load(threads_for(work.spec, needing), bars.show)
             predictor = self._predictor
         prepare(work.recipe.settings, lambda sentence: print(sentence, file=sys.stderr))
         task.folder.mkdir(parents=True, exist_ok=True)
