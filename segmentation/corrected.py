@@ -57,6 +57,9 @@ class Known:
     """Keep what is solved without strokes too, for those that may follow."""
 
 
+NOTHING_OF_ONES_OWN = Message("There is no subject in your own mask or trimap.")
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """What `refine` makes a cutout from."""
@@ -118,9 +121,10 @@ def sources_of(
     own, trimap = planes.mask, planes.trimap
     if settings.mask_mode == "replace" and own is not None:
         mask = post_processed(own) if settings.post_process_mask else own
-        return {"": Source((own / np.float32(255)).astype(np.float32), mask, trimap, true_alpha=True)}
+        probability = (own / np.float32(255)).astype(np.float32)
+        return {"": Source(probability, mask, trimap, true_alpha=True, nothing=NOTHING_OF_ONES_OWN)}
     if settings.mask_mode == "replace" and trimap is not None:
-        return {"": Source(None, trimap=trimap)}
+        return {"": Source(None, trimap=trimap, nothing=NOTHING_OF_ONES_OWN)}
     if not prediction.is_networks:
         raise SettingsError(Message("{name} has been cut out without a model. Cut out again.", name=name))
     if for_viewer and prediction.asks and prediction.pointed is None:

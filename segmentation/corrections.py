@@ -212,10 +212,14 @@ def read_box(value: object) -> Box | None:
     Raises:
         SettingsError: It is not such a list, or is empty.
     """
-    numbers = _list("box", value)
-    if not numbers:
+    numbers = parsed(value)
+    if value is None or value in ("", [], ()) or numbers == []:
         return None
-    if len(numbers) == 4 and all(_is_number(number) and abs(number) <= FARTHEST for number in numbers):
+    if (
+        isinstance(numbers, list | tuple)
+        and len(numbers) == 4
+        and all(_is_number(number) and abs(number) <= FARTHEST for number in numbers)
+    ):
         left, top, right, bottom = (float(number) for number in numbers)
         if left < right and top < bottom:
             return left, top, right, bottom

@@ -20,6 +20,7 @@ from segmentation.solving import Solved, draw, left_in_doubt, solve
 from segmentation.stages import OnStage, stage
 
 DOUBT = "The model is unsure about {share:.0%} of the subject: keep or remove it with a stroke."
+ALL_REMOVED = Message("No subject is left: strokes removed all of it.")
 UNSURE = 0.05  # share of the subject in doubt above which that is worth a warning
 
 
@@ -133,7 +134,10 @@ def refine(
         alpha = find_subjects(alpha).only(alpha, [1])
     is_found = is_found or any(stroke.kind == "keep" for stroke in strokes)
     if not is_found or not np.any(alpha >= VISIBLE):
-        warnings = (NO_SUBJECT,)  # the other warnings are about an outline that does not exist
+        is_removed = is_found and any(stroke.kind == "remove" for stroke in strokes)
+        warnings = (
+            ALL_REMOVED if is_removed else NO_SUBJECT,
+        )  # the other warnings are about an outline that does not exist
     return Result(
         probability,
         solved.mask,

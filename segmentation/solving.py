@@ -11,7 +11,7 @@ from segmentation.corrections import Stroke
 from segmentation.matting.alpha import Matte, estimate_alpha
 from segmentation.matting.foreground import estimate_foreground
 from segmentation.matting.mask import to_alpha, to_mask
-from segmentation.matting.strokes import Canvas, draw_stroke, marks_of
+from segmentation.matting.strokes import WorkingMatte, draw_stroke, marks_of
 from segmentation.matting.trimap import auto_erode_size, to_certain_trimap
 from segmentation.messages import Message
 from segmentation.picture.picture import Picture
@@ -170,7 +170,7 @@ def draw(
     if not is_found and not base.strokes:
         nothing = np.zeros_like(base.alpha)
         base = replace(base, trimap=nothing, alpha=nothing, foreground=np.zeros_like(base.foreground), warnings=())
-    canvas = Canvas(
+    working = WorkingMatte(
         picture.rgb,
         _as_certain(base.alpha) if base.trimap is None else base.trimap.copy(),
         base.alpha.copy(),
@@ -180,15 +180,15 @@ def draw(
     for number, stroke in enumerate(strokes[len(base.strokes) :]):
         if number and on_stage:
             on_stage("strokes")
-        draw_stroke(canvas, stroke, settings, max_unknown)
+        draw_stroke(working, stroke, settings, max_unknown)
     return replace(
         base,
         strokes=strokes,
-        trimap=canvas.trimap,
-        alpha=canvas.alpha,
-        foreground=picture.rgb if canvas.foreground is None else canvas.foreground,
-        marks=canvas.marks,
-        warnings=tuple(dict.fromkeys((*base.warnings, *canvas.warnings))),
+        trimap=working.trimap,
+        alpha=working.alpha,
+        foreground=picture.rgb if working.foreground is None else working.foreground,
+        marks=working.marks,
+        warnings=tuple(dict.fromkeys((*base.warnings, *working.warnings))),
     )
 
 

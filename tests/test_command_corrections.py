@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,9 @@ def test_nothing_is_said_without_options(folder: Path) -> None:
 def test_strokes_are_those_of_the_pictures_name(folder: Path) -> None:
     file = folder / "strokes.json"
     file.write_text(json.dumps({"b.jpg": JSON, "z.jpg": JSON}), encoding="utf-8")
-    found = said(folder, TWO, "--strokes", file, saved={"a.jpg": KEPT, "b.jpg": Correction(box=(0, 0, 1, 1))})
-    assert found.corrections == {0: KEPT, 1: KEPT}
+    other = Correction((Stroke("remove", 9.0, ((1.0, 1.0),)),), box=(0, 0, 1, 1), mask=folder / "mine.png")
+    found = said(folder, TWO, "--strokes", file, saved={"a.jpg": KEPT, "b.jpg": other})
+    assert found.corrections == {0: KEPT, 1: replace(other, strokes=KEPT.strokes)}  # all but its strokes stays
     assert found.notes == ("1 picture with strokes is not among these: z.jpg.",)
     file.write_text(json.dumps(JSON), encoding="utf-8")
     assert said(folder, ONE, "--strokes", file).corrections == {0: KEPT}

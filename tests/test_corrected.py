@@ -10,9 +10,8 @@ from PIL import Image
 
 from segmentation import Correction, Session, Settings, Stroke, load_image, load_mask, refine, segment
 from segmentation.batch import Outcome, run_batch
-from segmentation.corrected import NO_MODEL, needs_network
+from segmentation.corrected import NO_MODEL, NOTHING_OF_ONES_OWN, needs_network
 from segmentation.matting.alpha import estimate_alpha
-from segmentation.prediction import NO_SUBJECT
 from segmentation.predictor import Predictor, from_nothing, from_session
 
 PLAIN = Settings(alpha_matting=False)
@@ -155,7 +154,7 @@ def test_the_largest_subject_of_pictures_without_any_is_none(folder: Path) -> No
     settings = Settings(alpha_matting=False, subjects="largest")
     corrections = dict.fromkeys((0, 1), Correction(mask=folder / "mask.png"))
     for outcome in cut(folder, from_nothing("m"), corrections, settings):
-        assert (outcome.report.error, outcome.report.warnings) == (None, (NO_SUBJECT,))
+        assert (outcome.report.error, outcome.report.warnings) == (None, (NOTHING_OF_ONES_OWN,))
 
 
 def test_the_library_cuts_out_an_own_mask_as_documented(folder: Path) -> None:

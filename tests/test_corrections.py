@@ -91,10 +91,11 @@ def test_there_is_a_most_of_points() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [[1, 2, 3], [5, 5, 5, 9], [1, 9, 2, 3], ["a", 1, 2, 3], [0, 0, float("inf"), 1], [0, 0, 10**400, 1]]
+    "value",
+    [5, "left", [1, 2, 3], [5, 5, 5, 9], [1, 9, 2, 3], ["a", 1, 2, 3], [0, 0, float("inf"), 1], [0, 0, 10**400, 1]],
 )
 def test_a_wrong_box_gets_a_sentence(value: object) -> None:
-    with pytest.raises(SettingsError, match="box must be"):
+    with pytest.raises(SettingsError, match=r"box must be \[left"):
         read_box(value)
 
 

@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from segmentation.corrections import NOTHING, Correction, read_box, read_candidate, read_points
@@ -77,7 +77,9 @@ def read_corrections(options: argparse.Namespace, sources: Sequence[Path], saved
             "{count} pictures with strokes are not among these: {names}.",
             "1 picture with strokes is not among these: {names}.",
         )
-        said |= {index: given[source.name] for index, source in enumerate(sources) if source.name in given}
+        for index, source in enumerate(sources):
+            if source.name in given:
+                said[index] = _over(said.get(index, NOTHING), given[source.name])
     if options.points:
         _only(sources, "--points")
         said[0] = replace(said.get(0, NOTHING), points=read_points(_points(options.points)))
@@ -101,6 +103,13 @@ def read_corrections(options: argparse.Namespace, sources: Sequence[Path], saved
             )
     _distinct(said, sources)
     return Said({index: correction for index, correction in said.items() if correction}, tuple(notes))
+
+
+def _over(known: Correction, given: Correction) -> Correction:
+    """What is given over what is known: its strokes, and whatever else it says."""
+    parts = {part.name: getattr(given, part.name) for part in fields(Correction)}
+    said = {name: value for name, value in parts.items() if name == "strokes" or value != getattr(NOTHING, name)}
+    return replace(known, **said)
 
 
 def _only(sources: Sequence[Path], option: str) -> None:

@@ -41,7 +41,7 @@ _AS_BEFORE = np.uint8(1)  # no value of a trimap
 
 
 @dataclass
-class Canvas:
+class WorkingMatte:
     """What is solved of a picture so far; strokes change it in place."""
 
     image: RGB
@@ -117,47 +117,47 @@ def _mark(marks: Marks, stroke: Stroke) -> tuple[Box, Plane] | None:
     return box, distance
 
 
-def draw_stroke(canvas: Canvas, stroke: Stroke, settings: Settings, max_unknown: int = MAX_UNKNOWN) -> None:
+def draw_stroke(working: WorkingMatte, stroke: Stroke, settings: Settings, max_unknown: int = MAX_UNKNOWN) -> None:
     """Draw a stroke, carry it on, and solve its neighbourhood again.
 
     Args:
-        canvas: Changed in place.
+        working: Changed in place.
         stroke: In pixels of the picture.
         settings: alpha_matting, matting_method and trust_mask are used.
         max_unknown: The most pixels that fast matting solves.
     """
-    marked = _mark(canvas.marks, stroke)
+    marked = _mark(working.marks, stroke)
     if marked is None:
         return
     box, distance = marked
     disc, value, is_keep = distance <= stroke.radius, VALUES[stroke.kind], stroke.kind == "keep"
     zone: _Zone | None
     if stroke.kind == "solve":
-        canvas.trimap[box][disc] = UNKNOWN
-        zone = _covered(canvas, stroke)
+        working.trimap[box][disc] = UNKNOWN
+        zone = _covered(working, stroke)
     else:
-        is_news = (canvas.alpha[box][disc] != value).any()
-        carried = carry(canvas.image, canvas.alpha, canvas.marks, stroke) if is_news else None
-        zone = None if carried is None else _decided(canvas, carried, is_keep)
-        canvas.trimap[box][_core(distance, stroke)] = value
+        is_news = (working.alpha[box][disc] != value).any()
+        carried = carry(working.image, working.alpha, working.marks, stroke) if is_news else None
+        zone = None if carried is None else _decided(working, carried, is_keep)
+        working.trimap[box][_core(distance, stroke)] = value
     if zone:
-        _solve(canvas, zone, settings, max_unknown, hard=stroke.kind != "solve" and not settings.alpha_matting)
+        _solve(working, zone, settings, max_unknown, hard=stroke.kind != "solve" and not settings.alpha_matting)
 
 
-def _covered(canvas: Canvas, stroke: Stroke) -> _Zone:
+def _covered(working: WorkingMatte, stroke: Stroke) -> _Zone:
     """All that a stroke covers, with nothing to draw it anywhere."""
-    box = box_around(stroke, canvas.size, stroke.radius + 2 * CONTEXT)
+    box = box_around(stroke, working.size, stroke.radius + 2 * CONTEXT)
     assert box
     distance = distance_from(stroke, box)
     share = np.clip(1 - (distance - np.float32(stroke.radius)) / np.float32(CONTEXT), 0, 1)
-    return _Zone(box, share, canvas.alpha[box].copy(), (distance > stroke.radius).astype(np.float32))
+    return _Zone(box, share, working.alpha[box].copy(), (distance > stroke.radius).astype(np.float32))
 
 
-def _decided(canvas: Canvas, carried: Carried, is_keep: bool) -> _Zone | None:
+def _decided(working: WorkingMatte, carried: Carried, is_keep: bool) -> _Zone | None:
     """What is to be solved at full size, now that it is known which cells change sides.
 
     Args:
-        canvas: What is certain is written into its trimap.
+        working: What is certain is written into its trimap.
         carried: The cells.
         is_keep: Whether the stroke's side is the subject.
     """
@@ -186,13 +186,13 @@ def _decided(canvas: Canvas, carried: Carried, is_keep: bool) -> _Zone | None:
         return resize_window(plane, size, inner, way)
 
     decided = enlarged(decided, "nearest")
-    trimap, marks = canvas.trimap[part], canvas.marks[part]
+    trimap, marks = working.trimap[part], working.marks[part]
     here = decided != _AS_BEFORE
     np.copyto(trimap, decided, where=here)
     trimap[here & (marks == KEPT)] = FOREGROUND
     trimap[here & (marks == REMOVED)] = BACKGROUND
     level = np.rint(255 * (side if is_keep else 1 - side)).astype(np.uint8)
-    target = np.where(here, enlarged(level, "bilinear"), canvas.alpha[part])
+    target = np.where(here, enlarged(level, "bilinear"), working.alpha[part])
     share = enlarged(np.clip(1 - outward / max(CONTEXT / cell, 1), 0, 1).astype(np.float32), "bilinear")
     return _Zone((part[0], part[1]), share, target, None)
 
@@ -211,10 +211,10 @@ def _span(zone: NDArray[np.bool_], axis: int, pixels: int) -> slice:
     return slice(max(first - 2 * CONTEXT, 0), min(last + 1 + 2 * CONTEXT, pixels))
 
 
-def _solve(canvas: Canvas, zone: _Zone, settings: Settings, max_unknown: int, hard: bool) -> None:
+def _solve(working: WorkingMatte, zone: _Zone, settings: Settings, max_unknown: int, hard: bool) -> None:
     """Solve a zone again, and fade it into what is around it."""
     box, touched = zone.box, zone.share > 0
-    image, trimap, before = constant(canvas.image[box]), canvas.trimap[box], canvas.alpha[box]
+    image, trimap, before = constant(working.image[box]), working.trimap[box], working.alpha[box]
     # what lies farther away is taken as it is
     rounded = (before > 127).view(np.uint8) * np.uint8(FOREGROUND)
     local = np.where(touched | (trimap != UNKNOWN), trimap, rounded)
@@ -227,10 +227,10 @@ def _solve(canvas: Canvas, zone: _Zone, settings: Settings, max_unknown: int, ha
         max_unknown=min(max_unknown, MAX_UNKNOWN),
         weight=zone.weight,
     )
-    if settings.matting_method != "fast" and matte.working_size != local.shape and SMALLER not in canvas.warnings:
-        canvas.warnings.append(SMALLER)
+    if settings.matting_method != "fast" and matte.working_size != local.shape and SMALLER not in working.warnings:
+        working.warnings.append(SMALLER)
     solved = np.clip((matte.alpha - 0.5) * HARD + 0.5, 0, 1) if hard else matte.alpha
     before[:] = np.rint(before + zone.share * (255 * solved - before))
-    if canvas.foreground is not None:
+    if working.foreground is not None:
         colours = estimate_foreground(image, (before / np.float32(255)).astype(np.float32))
-        np.copyto(canvas.foreground[box], colours, where=touched[..., None])
+        np.copyto(working.foreground[box], colours, where=touched[..., None])

@@ -22,6 +22,7 @@ SEEN = 26  # alpha from which a soft pixel can be clicked
 SPECK = 0.005  # share of the largest region below which another one is a speck
 MOST = 50  # subjects of a picture; the smallest ones beyond it count as specks
 NEAR = 0.005  # of the longer side: by how far a click may miss its subject
+ROWS = 512  # counted and looked up at a time
 NEAREST_PIXELS = 1_000_000  # of the copy on which the nearest subject is looked for
 
 
@@ -47,14 +48,21 @@ def find_subjects(alpha: Alpha) -> Subjects:
     Args:
         alpha: (h, w), 0..255.
     """
-    regions, _ = ndimage.label(alpha >= SOLID, np.ones((3, 3)))
-    areas = np.bincount(regions.ravel())
+    regions, count = ndimage.label(alpha >= SOLID, np.ones((3, 3)))
+    # some rows at a time, as NumPy widens what it counts or looks up to 8 bytes a pixel
+    parts = [np.s_[top : top + ROWS] for top in range(0, alpha.shape[0], ROWS)]
+    areas = np.zeros(count + 1, np.int64)
+    for part in parts:
+        areas += np.bincount(regions[part].ravel(), minlength=count + 1)
     areas[0] = 0
     by_size = np.argsort(-areas, kind="stable")[:MOST]
     chosen = by_size[areas[by_size] > SPECK * areas.max()] if areas.max() else by_size[:0]
     number_of = np.zeros(len(areas), np.uint8)
     number_of[chosen] = np.arange(1, len(chosen) + 1)
-    numbers = number_of[regions]
+    numbers = np.empty(alpha.shape, np.uint8)
+    for part in parts:
+        numbers[part] = number_of[regions[part]]
+    del regions
     rest = (alpha > 0) & (numbers == 0)
     if len(chosen) == 1:
         numbers[rest] = 1

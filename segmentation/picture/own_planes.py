@@ -34,11 +34,11 @@ def load_mask(source: bytes | str | Path, size: Size, limits: Limits | None = No
     Raises:
         ImageError: It cannot be read, is coloured, or has another shape than the picture.
     """
-    plane, name = _load(source, limits)
+    plane, name, dark = _load(source, limits)
     note = _resizing(plane, size, name)
     if note:
         plane = resize(plane, size, "box" if plane.size > size[0] * size[1] else "bilinear")
-    return plane, note
+    return plane, dark + note
 
 
 def load_trimap(source: bytes | str | Path, size: Size, limits: Limits | None = None) -> tuple[Trimap, Notes]:
@@ -55,16 +55,23 @@ def load_trimap(source: bytes | str | Path, size: Size, limits: Limits | None = 
     Raises:
         ImageError: As `load_mask`.
     """
-    plane, name = _load(source, limits)
+    plane, name, dark = _load(source, limits)
     trimap = np.full(plane.shape, UNKNOWN, np.uint8)
     trimap[plane <= CERTAIN], trimap[plane >= 255 - CERTAIN] = BACKGROUND, FOREGROUND
     note = _resizing(trimap, size, name)
-    return resize(trimap, size, "nearest") if note else trimap, note
+    return resize(trimap, size, "nearest") if note else trimap, dark + note
 
 
-def _load(source: bytes | str | Path, limits: Limits | None) -> tuple[npt.NDArray[np.uint8], str]:
+def _load(source: bytes | str | Path, limits: Limits | None) -> tuple[npt.NDArray[np.uint8], str, Notes]:
+    """The plane, its name, and a sentence if it is nearly black, as a map of class numbers is."""
     picture = load_image(source, **(limits or Limits())._asdict())
-    return np.ascontiguousarray(_plane(picture)), picture.name
+    plane = np.ascontiguousarray(_plane(picture))
+    most = int(plane.max())
+    if not 0 < most <= CERTAIN:
+        return plane, picture.name, ()
+    dark = Message("{name} is nearly black: its lightest level is {most}. White must be 255.",
+                   name=picture.name, most=most)  # fmt: skip
+    return plane, picture.name, (dark,)
 
 
 def _plane(picture: Picture) -> npt.NDArray[np.uint8]:

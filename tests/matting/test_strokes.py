@@ -17,6 +17,7 @@ from segmentation.matting.strokes import SMALLER
 from segmentation.picture.draw import drawn_lines
 from segmentation.picture.picture import Picture
 from segmentation.prediction import NO_SUBJECT
+from segmentation.refinement import ALL_REMOVED
 from segmentation.settings import Method
 
 Array = npt.NDArray[Any]
@@ -247,7 +248,7 @@ def test_strokes_may_leave_the_picture() -> None:
     across = Stroke("keep", 3, ((-90_000.0, 5.0), (90_000.0, 5.0)))
     assert (cut(across).alpha[4:6] == 255).all()
     assert (cut(Stroke("keep", 2000, ((80.0, 60.0),))).alpha == 255).all()
-    assert cut(Stroke("remove", 2000, ((80.0, 60.0),))).warnings == (NO_SUBJECT,)
+    assert cut(Stroke("remove", 2000, ((80.0, 60.0),))).warnings == (ALL_REMOVED,)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2), (40, 2)])

@@ -6,7 +6,7 @@ import pytest
 from segmentation import SettingsError
 from segmentation.arrays import Alpha
 from segmentation.corrections import Box, Point
-from segmentation.matting.subjects import MOST, choose, find_subjects
+from segmentation.matting.subjects import MOST, ROWS, choose, find_subjects
 
 
 @pytest.fixture
@@ -64,6 +64,14 @@ def test_a_large_picture_is_told_apart_as_a_small_one() -> None:
     large = small.repeat(25, 0).repeat(25, 1)  # 3.75 megapixels
     numbers = find_subjects(large).numbers
     assert np.array_equal(numbers[12::25, 12::25], find_subjects(small).numbers)
+
+
+def test_subjects_of_a_tall_picture_are_counted_whole() -> None:
+    alpha = np.zeros((2 * ROWS + 90, 40), np.uint8)
+    alpha[30:-30, 5:15] = alpha[ROWS - 9 : ROWS + 9, 22:32] = 255
+    subjects = find_subjects(alpha)
+    assert subjects.areas == (10 * (2 * ROWS + 30), 180)
+    assert np.array_equal(subjects.numbers > 0, alpha > 0)
 
 
 def test_a_crowd_has_a_bounded_number_of_subjects() -> None:

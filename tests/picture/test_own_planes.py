@@ -83,6 +83,15 @@ def test_what_is_no_mask_gets_its_sentence(tmp_path: Path, image: Image.Image, s
             load(path, SIZE)
 
 
+@pytest.mark.parametrize(("most", "is_told"), [(0, False), (2, True), (10, True), (11, False)])
+def test_a_plane_of_class_numbers_is_told_to_be_nearly_black(tmp_path: Path, most: int, is_told: bool) -> None:
+    path = saved(tmp_path / "classes.png", Image.fromarray(PLANE // 255 * np.uint8(most)))
+    for load in (load_mask, load_trimap):
+        _, notes = load(path, SIZE)
+        told = (f"classes.png is nearly black: its lightest level is {most}. White must be 255.",)
+        assert notes == (told if is_told else ())
+
+
 def test_the_usual_limits_hold(tmp_path: Path) -> None:
     path = saved(tmp_path / "large.png", Image.new("L", (60, 40)))
     with pytest.raises(ImageError, match="megapixels"):

@@ -106,9 +106,9 @@ def panel(service: Service) -> Panel:
 
 def test_a_correction_is_kept_by_picture() -> None:
     kept = Corrections({0: KEPT, 1: Correction()})
-    kept.set(2, REMOVED)
+    kept.change(2, lambda _: REMOVED)
     before = kept.snapshot()
-    kept.set(0, Correction())
+    kept.change(0, lambda _: Correction())
     assert before == {0: KEPT, 2: REMOVED}
     assert kept.snapshot() == {2: REMOVED}
     assert not kept.get(7)
@@ -139,6 +139,16 @@ def test_pictures_have_these_settings_only_with_their_corrections() -> None:
     assert not results.is_mixed  # corrections belong to a picture
 
 
+def test_a_picture_that_lost_its_cutouts_still_has_its_settings() -> None:
+    wanted, other = (Recipe("m"), None), (Recipe("n"), None)
+    results = Outcomes(wanted)
+    results.add(outcome(0))
+    assert results.wanted_of(0) == wanted
+    assert results.replace(replace(outcome(0), cutouts=()), other) == [Path("0.png")]
+    assert results.made_by == {}
+    assert results.wanted_of(0) == other
+
+
 def test_a_stroke_is_followed_at_screen_size_and_in_full(server: Server, service: Service, panel: Panel) -> None:
     run = done(service, service.new_run([upload(server, "1")], PLAIN))
     assert panel.correct(run, "0 ", KEPT.as_json()) == panel.screen.nothing()
@@ -153,6 +163,22 @@ def test_a_stroke_is_followed_at_screen_size_and_in_full(server: Server, service
     assert service.share_of(run, PLAIN, None) == (0, 1)
     panel.follow(run, PLAIN)
     assert run.outcomes.made_by[0] == MadeBy(PLAIN, None)
+
+
+def test_a_correction_that_cannot_be_followed_is_tried_once_until_it_changes(
+    server: Server, service: Service, panel: Panel
+) -> None:
+    run = done(service, service.new_run([upload(server, "1")], PLAIN))
+    on_nothing = Correction(points=(Point(3.0, 4.0),))
+    panel.correct(run, "0 ", on_nothing.as_json())
+    assert run.corrected_since == [0]
+    assert "There is no subject under the click." in list(panel.tuning.catch_up(run, REQUEST))[-1]["status"]
+    assert run.outcomes.made_by[0] == MadeBy(PLAIN, None)
+    assert run.corrected_since == []
+    assert list(panel.tuning.catch_up(run, REQUEST)) == [panel.screen.nothing()]
+    panel.correct(run, "0 ", {})
+    panel.correct(run, "0 ", on_nothing.as_json())  # said again
+    assert run.corrected_since == [0]
 
 
 def test_catching_up_with_a_stroke_does_not_lose_a_setting_that_was_changed_with_it(
@@ -304,9 +330,10 @@ def test_a_correction_of_a_run_that_was_replaced_reaches_no_other_picture(
     server: Server, service: Service, panel: Panel
 ) -> None:
     run = done(service, service.new_run([upload(server, "1")], PLAIN))
-    for name, expected in (("another", {}), (run.folder.name, {0: KEPT})):
+    replaced = line("This cutout was replaced by a new run, so it was not corrected. Correct the new one.")
+    for name, expected, told in (("another", {}, replaced), (run.folder.name, {0: KEPT}, gr.skip())):
         event = gr.EventData(None, {"run": name, "key": "0 ", "correction": KEPT.as_json()})
-        panel.tuning.correct(run, REQUEST, event)
+        assert panel.tuning.correct(run, REQUEST, event) == {"status": told}
         assert run.corrections.snapshot() == expected
 
 
@@ -366,6 +393,37 @@ def test_the_same_picture_twice_has_masks_of_its_own(server: Server, service: Se
     assert own.show("1 ", run, REQUEST)[own.status] == told[own.status]
 
 
+@pytest.mark.parametrize("letters", ["1", "12"])
+def test_an_own_mask_of_a_picture_that_failed_cuts_it_out(
+    server: Server, service: Service, panel: Panel, own: OwnPlanes, letters: str
+) -> None:
+    on_nothing = Correction(points=(Point(3.0, 4.0),))
+    run = service.new_run([upload(server, letter) for letter in letters], PLAIN, corrections={0: on_nothing})
+    for _ in service.work.process(run, for_page=True):
+        pass
+    assert [index for index, _ in run.outcomes.failed] == [0]
+    assert run.corrected_since == []
+    mine = Path(upload_mask(server, "a"))
+    told = own.take_mask("0 failed", str(mine), None, run, Waiting(), REQUEST)
+    assert told[own.status] == line("mine.png is the own mask of a.png.")
+    assert run.corrections.snapshot() == {0: on_nothing.with_files(mine, None)}
+    panel.follow(run, PLAIN, key="0 failed")
+    assert run.outcomes.failed == []
+    assert run.outcomes.made_by.keys() == set(range(len(letters)))
+    assert run.outcomes.reports[0].model == "none"
+
+
+def test_an_own_mask_of_a_picture_that_a_new_run_has_not_reached_is_told(
+    server: Server, service: Service, own: OwnPlanes
+) -> None:
+    run = service.new_run([upload(server, "1"), upload(server, "2", "b.png")], PLAIN)
+    told = own.take_mask("1 ", upload_mask(server, "a"), None, run, Waiting(), REQUEST)
+    assert told == {own.status: line("The selected picture has not been cut out by the new run yet. "
+                                     "Wait for it, then try again.")}  # fmt: skip
+    assert own.drop("1 ", None, run, Waiting(), REQUEST) == told
+    assert run.corrections.snapshot() == {}
+
+
 def test_an_own_mask_that_does_not_fit_is_told_at_once(server: Server, service: Service, own: OwnPlanes) -> None:
     run = done(service, service.new_run([upload(server, "1")], PLAIN))
     told = own.take_trimap("0 ", upload_mask(server, "b", (9, 40)), None, run, Waiting(), REQUEST)
@@ -398,7 +456,7 @@ def test_a_picture_cut_out_without_a_model_needs_one_when_its_mask_goes(
     run = done(service, service.new_run([path], PLAIN, corrections={0: Correction(mask=mine)}))
     assert run.outcomes.reports[0].model == "none"
     assert service.is_complete(run, [path], PLAIN)
-    run.corrections.set(0, Correction())
+    run.corrections.change(0, lambda _: Correction())
     assert "has been cut out without a model. Cut out again." in panel.follow(run, PLAIN)[0]["status"]
     assert not service.is_complete(run, [path], PLAIN)
     part = service.rest(run, [path], PLAIN)
@@ -406,9 +464,9 @@ def test_a_picture_cut_out_without_a_model_needs_one_when_its_mask_goes(
     done(service, part)
     assert run.adopt(part, 0) == ""
     assert run.outcomes.reports[0].model == "bright.onnx"
-    run.corrections.set(0, Correction(mask=mine))
+    run.corrections.change(0, lambda _: Correction(mask=mine))
     panel.follow(run, PLAIN)
-    run.corrections.set(0, Correction())
+    run.corrections.change(0, lambda _: Correction())
     assert "Preview" in panel.follow(run, PLAIN)[0]["status"]  # what the model said was kept
 
 
@@ -417,6 +475,10 @@ def test_a_link_carries_strokes_of_the_picture() -> None:
     query = dict(parse_qsl(link(PLAIN, said)))
     assert linked_correction(query) == (said, "")
     assert linked_correction(dict(parse_qsl(link(PLAIN)))) == (Correction(), "")
+    for wrong in ("two", "2.5", "null"):
+        assert linked_correction({"candidate": wrong}) == (
+            Correction(), "This link's strokes cannot be used. candidate must be a whole number from 1 to 1000."
+        )  # fmt: skip
     correction, problem = linked_correction({"strokes": "[{"})
     assert correction == Correction()
     assert problem == "This link's strokes cannot be used. strokes must be a JSON list."
@@ -440,7 +502,7 @@ def test_code_says_what_the_page_would_do(server: Server, service: Service, pane
     assert both["code_link"][1] == "Links carry the strokes of a single picture, so these are not in it."
     (alone,) = shown(paths[1:], run)["code_link"]
     assert linked_correction(dict(parse_qsl(alone.partition("?")[2]))) == (KEPT, "")
-    run.corrections.set(1, Correction((Stroke("keep", 1.0, tuple((n / 3, n / 7) for n in range(120))),)))
+    run.corrections.change(1, lambda _: Correction((Stroke("keep", 1.0, tuple((n / 3, n / 7) for n in range(120))),)))
     link_, note = shown(paths[1:], run)["code_link"]
     assert "strokes" not in link_
     assert note.startswith("The strokes are too long for a link.")

@@ -16,8 +16,10 @@ from PIL import Image
 import segmentation
 from segmentation import Correction, Point, Session, Settings, Stroke, read_strokes
 from segmentation.__main__ import main
+from segmentation.errors import SettingsError
 from segmentation.recipe import Recipe
 from segmentation.web.runs.archive import write_archive
+from segmentation.web.runs.said import said_about
 from tests.web.conftest import Server
 
 MODEL = "bright.onnx"
@@ -189,6 +191,7 @@ def test_clicks_and_subjects_choose_the_same_everywhere(
         ({"points": {"x": 1}}, "points must be a JSON list"),
         ({"box": [5, 5, 5, 9]}, "box must be"),
         ({"box": [[1, 2, 3, 4], None]}, "box must have one entry for each picture"),
+        ({"candidate": 2.0}, "candidate must be a whole number from 1 to 1000."),
         ({"mask": [None, None]}, "mask must have one entry for each picture"),
         ({"mask": "a.png"}, "mask must be a JSON list"),
         ({"mask": [7]}, "mask must be files uploaded to this server, or null."),
@@ -201,6 +204,14 @@ def test_what_is_wrong_is_told(client: Client, folder: Path, wrong: dict[str, An
     with pytest.raises((AppError, ValueError)) as caught:
         segment(client, folder, ["a.png"], **wrong)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "one"), [("box", [1, 2, 3, 4]), ("candidate", 2), ("points", [{"x": 1, "y": 2}] * 4), ("mask", FILE)]
+)
+def test_what_is_said_about_one_of_several_pictures_is_not_guessed(name: str, one: Any) -> None:
+    with pytest.raises(SettingsError, match=f"{name} must have one entry for each picture, null for none: 4, not 1"):
+        said_about(range(4), {name: one})
 
 
 @pytest.mark.parametrize("name", ["mask", "trimap"])

@@ -21,6 +21,7 @@ from segmentation.refinement import refine
 from segmentation.web.page.controls import Controls
 from segmentation.web.page.viewer import viewer_value
 from segmentation.web.runs.predictions import PredictionCache, Predictions
+from segmentation.web.runs.previews import TooSlowError
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
 from segmentation.web.runs.tuning import Target
@@ -76,7 +77,7 @@ def done(service: Service, run: Run) -> Run:
 
 
 def refined(service: Service, run: Run, recipe: Recipe, correction: Correction) -> Run:
-    run.corrections.set(0, correction)
+    run.corrections.change(0, lambda _: correction)
     return done(service, service.refinement(run.predictions, recipe, None, [0], None, run.corrections.snapshot()))
 
 
@@ -143,7 +144,7 @@ def test_the_first_click_of_a_page_is_followed(server: Server, uploaded: str) ->
     preview = service.preview(run, 1, target)
     assert preview is not None
     assert preview.warnings == (CLICK,)
-    run.corrections.set(0, ON_LEFT)
+    run.corrections.change(0, lambda _: ON_LEFT)
     preview = service.preview(run, 2, target)
     assert preview is not None
     assert (shares(preview.file), preview.warnings) == ((True, False), ())
@@ -152,13 +153,25 @@ def test_the_first_click_of_a_page_is_followed(server: Server, uploaded: str) ->
 def test_a_preview_follows_the_click(server: Server, uploaded: str) -> None:
     service = server.service
     run = done(service, service.new_run([uploaded], SLIM, corrections={0: ON_LEFT}))
-    run.corrections.set(0, ON_RIGHT)
+    run.corrections.change(0, lambda _: ON_RIGHT)
     preview = service.preview(run, 1, Target("0 ", SLIM, None))
     assert preview is not None
     assert shares(preview.file) == (False, True)
     pointed = prediction_of(run).pointed
     assert pointed is not None
     assert pointed.prompt == ON_RIGHT.prompt  # for the refinement that follows
+
+
+def test_there_is_no_preview_of_a_click_whose_embedding_was_dropped(server: Server, uploaded: str) -> None:
+    service = server.service
+    run = done(service, service.new_run([uploaded], SLIM, corrections={0: ON_LEFT}))
+    run.predictions.drop_caches()
+    assert service.preview(run, 1, Target("0 ", SLIM, None)) is not None  # the answer to that click is still there
+    run.corrections.change(0, lambda _: ON_RIGHT)
+    with pytest.raises(TooSlowError):
+        service.preview(run, 2, Target("0 ", SLIM, None))
+    again = refined(service, run, SLIM, ON_RIGHT)
+    assert shares(again.outcomes.by_picture[0].files[0]) == (False, True)
 
 
 def test_a_model_that_takes_no_clicks_is_refused_for_them(server: Server, uploaded: str) -> None:

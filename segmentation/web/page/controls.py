@@ -379,7 +379,9 @@ def link(recipe: Recipe, correction: Correction = NOTHING) -> str:
 def linked_correction(query: Mapping[str, str]) -> tuple[Correction, str]:
     """What a link says about the first picture, and a message if that cannot be used ("" if it can)."""
     said: dict[str, Any] = {name: query[name] for name in ("strokes", "points", "box") if name in query}
-    said |= {"candidate": parsed(query["candidate"])} if "candidate" in query else {}
+    if candidate := query.get("candidate"):
+        number = parsed(candidate)
+        said["candidate"] = candidate if number is None else number
     try:
         return read_correction(said), ""
     except SettingsError as error:

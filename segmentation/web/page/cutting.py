@@ -42,6 +42,7 @@ class Cutting:
             last.pause()  # its missing pictures are done together with those that were added
             if service.is_complete(last, names, recipe):  # then only the other settings can differ
                 have, of = service.share_of(last, recipe, backdrop)
+                yield self._still(last, say)
                 if have == of:
                     yield screen.progress(last, say)
                 else:
@@ -50,7 +51,7 @@ class Cutting:
         part = service.rest(last, names, recipe, backdrop, on_progress=on_progress) if last else None
         starting = screen.say(say(STARTING))
         if last and part:
-            yield starting | {screen.viewer: viewer_value(last, say), screen.last_run: last}
+            yield starting | self._still(last, say) | {screen.last_run: last}
             yield from self._do(last, part, say)
             return
         corrections, problem = (
@@ -71,6 +72,11 @@ class Cutting:
             yield update
         if not run.stop.is_set():
             yield screen.progress(run, say)
+
+    def _still(self, run: Run, say: Say) -> dict[Any, Any]:
+        """The same run goes on, so its cutouts can be corrected in the meantime: the page was waiting to know."""
+        run.view.reset()
+        return {self._screen.viewer: viewer_value(run, say)}
 
     def retry(
         self, pictures: GalleryValue, run: Run | None, request: gr.Request, event: gr.EventData, *values: Any

@@ -16,12 +16,13 @@ from segmentation.web.page.controls import Controls
 from segmentation.web.page.next_run import NEXT_RUN
 from segmentation.web.page.screen import Screen
 from segmentation.web.page.viewer import preview_value, viewer_value
-from segmentation.web.runs.previews import OvertakenError
+from segmentation.web.runs.previews import OvertakenError, TooSlowError
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.service import Service
 from segmentation.web.runs.tuning import Target, Token
 from segmentation.web.texts import Say, speaker
 
+REPLACED = Message("This cutout was replaced by a new run, so it was not corrected. Correct the new one.")
 SETTLE_SECONDS = 0.35  # without a change, before the full size is computed
 
 
@@ -42,9 +43,10 @@ class LiveTuning:
         """
         # not trusted: set by the client
         shown, key, value, revision = (getattr(event, name, None) for name in ("run", "key", "correction", "revision"))
+        if run and shown not in (None, run.folder.name):  # there, the key may be another picture's
+            return self._screen.say(speaker(request)(REPLACED))
         index = run.outcomes.picture_of(key) if run else None
-        # in another run, that may be the key of another picture
-        if run is None or index is None or shown not in (None, run.folder.name):
+        if run is None or index is None:
             return self._screen.nothing()
         report = run.outcomes.by_picture[index].report
         try:
@@ -75,10 +77,12 @@ class LiveTuning:
             preview = self._service.preview(run, token.number, target)
         except OvertakenError:
             return screen.nothing()
+        except TooSlowError:  # an earlier answer would look like one to this click
+            return {self._preview_data: None}
         except SegmentationError as error:
             return screen.say(say(error.message))
         if preview is None:  # nothing is shown: no picture is done yet, or none has a cutout
-            waits = len(run.outcomes) and not run.is_at_work
+            waits = len(run.outcomes) and not run.is_at_work and not run.corrected_since
             return screen.say(say(NEXT_RUN)) if waits else screen.nothing()
         notes = [say(Message("Preview in {seconds:.2f} s.", seconds=preview.seconds)), *map(say, preview.warnings)]
         return screen.say(" ".join(notes)) | {self._preview_data: preview_value(run, preview)}
@@ -87,13 +91,13 @@ class LiveTuning:
         """The latest tuning step in full size, once the settings have settled; ends as soon as they change again.
 
         It does not read the controls: by now, they may be ahead of the latest step. Before it come pictures that the
-        visitor left right after correcting them.
+        visitor left right after correcting them, or that failed and have a mask of their own now.
         """
         yield self._screen.nothing()
         token = run.tuning.current if run else None
         target = token.target if token else None
         selected = run.outcomes.selected(target.selected) if run and target else None
-        if run is None or token is None or target is None or selected is None or not self._follows(run, live):
+        if run is None or token is None or target is None or not self._follows(run, live):
             return
         say = speaker(request)
         settled = time.monotonic() + SETTLE_SECONDS
@@ -101,11 +105,11 @@ class LiveTuning:
             if token.is_stale:
                 return
             time.sleep(0.02)
-        for index in (each for each in run.corrected_since if each != selected[0]):
+        for index in (each for each in run.corrected_since if selected is None or each != selected[0]):
             yield from self._in_full(run, index, self._own(run, index), token, say)
             if token.is_stale:
                 return
-        if token.is_done:
+        if token.is_done or selected is None:
             return
         try:
             if not self._is_up_to_date(run, target):
@@ -132,7 +136,7 @@ class LiveTuning:
         self, run: Run, index: int, wanted: tuple[Recipe, Any], token: Token, say: Say
     ) -> Iterator[dict[Any, Any]]:
         """One picture in full size; ends as soon as something changes again."""
-        screen, start = self._screen, time.perf_counter()
+        screen, start, revision = self._screen, time.perf_counter(), run.corrections.revision(index)
         try:
             for report in with_progress(partial(self._service.prepare, wanted[0])):
                 if token.is_stale:
@@ -149,10 +153,12 @@ class LiveTuning:
             yield screen.say(say(error.message))
             return
         (outcome,) = again.outcomes.by_picture.values()
+        if not outcome.cutouts:
+            run.correction_failed(index, revision)
         if not outcome.cutouts and not outcome.report.error:  # the shown one stays, or nothing could be tuned further
             yield screen.say(" ".join(map(say, outcome.report.warnings)))
             return
-        failed = run.adopt(again, index)
+        failed = run.adopt(again, index) or outcome.report.error
         target = token.target
         selected = run.outcomes.selected(target.selected) if target else None
         # a picture that only catches up has not got the settings of that step
@@ -186,6 +192,6 @@ class LiveTuning:
 
     @staticmethod
     def _own(run: Run, index: int) -> tuple[Recipe, Any]:
-        """Recipe and backdrop that a picture was made with."""
-        recipe, backdrop, _ = run.outcomes.made_by[index]
+        """Recipe and backdrop that a picture was made with, or failed with."""
+        recipe, backdrop = run.outcomes.wanted_of(index)
         return recipe, str(backdrop) if backdrop else None

@@ -9,7 +9,7 @@ import gradio as gr
 
 from segmentation.corrected import load_planes
 from segmentation.corrections import NOTHING, Correction, check_inside
-from segmentation.errors import SegmentationError
+from segmentation.errors import SegmentationError, SettingsError
 from segmentation.messages import Message
 from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.guard.uploads import touch_files, uploaded_files
@@ -122,14 +122,17 @@ class OwnPlanes:
         """What the selected picture of a run has."""
         if run is None:
             return {self.status: gr.skip()}
-        index = _index(selected, run)
+        try:
+            index = _index(selected, run)
+        except SettingsError:  # the viewer will show another picture in a moment
+            return {self.status: gr.skip()}
         return self._shown(run, index, run.predictions.sources[index], Waiting(), speaker(request))
 
     def _picture(self, selected: str, pictures: GalleryValue, run: Run | None) -> tuple[int, Path]:
         """Number and path of the picture that is meant.
 
         Raises:
-            ImageError: There is none.
+            SegmentationError: There is none.
         """
         if run:
             index = _index(selected, run)
@@ -171,6 +174,7 @@ class OwnPlanes:
         return said, None
 
 
+NOT_THERE = Message("The selected picture has not been cut out by the new run yet. Wait for it, then try again.")
 LINK_DOES_NOT_FIT = Message("The strokes of the link do not fit this picture and were left out.")
 
 
@@ -179,6 +183,12 @@ def _with(kind: Kind, plane: Path, known: Correction) -> Correction:
 
 
 def _index(selected: str, run: Run) -> int:
-    """Number of the picture that the viewer shows."""
-    shown = run.outcomes.selected(selected)  # not trusted: set by the client
-    return shown[0] if shown else 0
+    """Number of the picture that the viewer shows; the first before it shows any.
+
+    Raises:
+        SettingsError: The run has no such picture.
+    """
+    index = run.outcomes.picture_of(selected) if selected else 0  # not trusted: set by the client
+    if index is None:
+        raise SettingsError(NOT_THERE)
+    return index

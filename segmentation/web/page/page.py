@@ -145,10 +145,12 @@ class Page:
         running = [
             begin(
                 shown_errors(self.cutting.run), [self.pictures.gallery, screen.last_run, self.own.waiting, *values],
-                [*results, screen.last_run, screen.run_id], **queued,
+                [*results, screen.last_run, screen.run_id], js=handler("beginRun"), **queued,
             )
             for begin in (self.run_button.click, self.pictures.example_chosen.then)
         ]  # fmt: skip
+        for run in running:
+            run.then(None, None, None, js=handler("endRun"), **unqueued)
         again = screen.viewer.submit(
             shown_errors(self.cutting.retry), [self.pictures.gallery, screen.last_run, *values], results, **queued
         )
@@ -245,7 +247,7 @@ class Page:
             [screen.status, screen.last_run],
             cancels=[*running, again, applying, comparing],
             **unqueued,
-        )
+        ).then(None, None, None, js=handler("endRun"), **unqueued)
 
         chips = self.controls.by_name["classes"]
         for event in (self.model.change, *(run.then for run in running)):

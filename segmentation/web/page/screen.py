@@ -21,7 +21,7 @@ class Screen:
     last_run: Any
     run_id: Any
     selected: Any
-    """Key of the cutout that the viewer shows, filled in by the browser."""
+    """Key of the cutout or failed picture that the viewer shows, filled in by the browser."""
 
     @property
     def results(self) -> list[Any]:

@@ -21,23 +21,13 @@ class Corrections:
         with self._lock:
             return self._by_picture.get(index, NOTHING)
 
-    def set(self, index: int, correction: Correction, revision: int | None = None) -> None:
-        """Replace the correction of a picture, unless a later one is known: requests may overtake each other.
-
-        Args:
-            index: Number of the picture.
-            correction: What is said about it now.
-            revision: Grows with each correction that a page sends; by default, this is the latest.
-        """
-        self.change(index, lambda _: correction, revision)
-
     def change(self, index: int, change: Callable[[Correction], Correction], revision: int | None = None) -> None:
-        """Like `set`, for a part of what is said: another part may be changed at the same time.
+        """Change what is said about a picture, unless a later change is known: requests may overtake each other.
 
         Args:
             index: Number of the picture.
             change: Takes what is said so far, and returns what is said now.
-            revision: As for `set`.
+            revision: Grows with each correction that a page sends; by default, this is the latest.
         """
         with self._lock:
             known = self._revisions.get(index, 0)

@@ -120,6 +120,11 @@ class Outcomes:
                 for index, outcome in done
             }
 
+    def wanted_of(self, index: int) -> Wanted:
+        """Recipe and backdrop that a picture was last cut out with, whether it has cutouts or not."""
+        with self._lock:
+            return self._replaced_by.get(index, self._made_by)
+
     @property
     def backdrops(self) -> set[Path]:
         """All backdrops."""

@@ -32,6 +32,10 @@ class OvertakenError(Exception):
     """A later tuning step has begun, so nobody waits for this preview."""
 
 
+class TooSlowError(Exception):
+    """A promptable network must see the picture again, which takes as long as the full size."""
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
     """A preview of one cutout."""

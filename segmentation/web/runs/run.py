@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from segmentation.corrected import needs_network
 from segmentation.corrections import Correction
 from segmentation.messages import Message
 from segmentation.predictor import Predictor
@@ -76,6 +77,7 @@ class Run:
         self._lock = threading.Lock()
         self._predictor = predictor
         self._part: Run | None = None
+        self._failed_at: dict[int, int] = {}  # number of the picture -> revision of its correction
 
     @property
     def total(self) -> int:
@@ -94,8 +96,23 @@ class Run:
 
     @property
     def corrected_since(self) -> list[int]:
-        """Numbers of the pictures with cutouts whose corrections have changed since they were cut out."""
-        return [i for i, made in self.outcomes.made_by.items() if made.correction != self.corrections.get(i)]
+        """Numbers of the pictures whose corrections have changed since they were cut out, and can be followed now.
+
+        A picture that failed is among them if it does not need the network now, as with a mask of the visitor's own.
+        """
+        behind = [i for i, each in self.outcomes.by_picture.items() if each.correction != self.corrections.get(i)]
+        return [i for i in behind if self._failed_at.get(i) != self.corrections.revision(i) and self._can_follow(i)]
+
+    def _can_follow(self, index: int) -> bool:
+        outcome = self.outcomes.by_picture[index]
+        if outcome.cutouts:
+            return True
+        recipe, _ = self.outcomes.wanted_of(index)
+        return bool(outcome.report.error) and not needs_network(self.corrections.get(index), recipe.settings)
+
+    def correction_failed(self, index: int, revision: int) -> None:
+        """Note that a picture's correction of that revision cannot be followed: it is not tried again as it is."""
+        self._failed_at[index] = revision
 
     def begin(self) -> Predictor:
         """Start the run and release its predictor. A run starts once, and must not keep a network in memory after."""

@@ -27,7 +27,9 @@ def said_about(pictures: Sequence[int], given: Mapping[str, Any]) -> dict[int, C
     strokes = _entries("strokes", given.get("strokes"), len(pictures), lambda value: _all_are(value, Mapping))
     points = _entries("points", given.get("points"), len(pictures), lambda value: _all_are(value, Mapping))
     boxes = _entries("box", given.get("box"), len(pictures), lambda value: _all_are(value, int | float))
-    candidates = _entries("candidate", given.get("candidate"), len(pictures), lambda value: isinstance(value, int))
+    candidates = _entries(
+        "candidate", given.get("candidate"), len(pictures), lambda value: isinstance(value, int | float)
+    )
     masks, trimaps = (_uploads(name, given.get(name), len(pictures)) for name in ("mask", "trimap"))
     said = {}
     for place, index in enumerate(pictures):
@@ -44,18 +46,17 @@ def _entries(name: str, value: Any, count: int, is_entry: Callable[[Any], bool])
     if value is None or value in ("", []):
         return [None] * count
     value = parsed(value)
-    if count == 1 and is_entry(value):
-        return [value]
-    if not isinstance(value, list):
+    entries = [value] if is_entry(value) else value
+    if not isinstance(entries, list):
         raise SettingsError(Message("{name} must be a JSON list.", name=name))
-    if len(value) != count:
+    if len(entries) != count:
         raise SettingsError(
             Message(
                 "{name} must have one entry for each picture, null for none: {count}, not {given}.",
-                name=name, count=count, given=len(value),
+                name=name, count=count, given=len(entries),
             )
         )  # fmt: skip
-    return value
+    return entries
 
 
 def _all_are(value: Any, kind: Any) -> bool:

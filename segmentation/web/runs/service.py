@@ -32,7 +32,7 @@ from segmentation.web.runs.corrections import carried_over
 from segmentation.web.runs.offered import OfferedModels
 from segmentation.web.runs.outcomes import MadeBy, Wanted
 from segmentation.web.runs.predictions import EXPIRED, PredictionCache, Predictions
-from segmentation.web.runs.previews import Preview, make_preview
+from segmentation.web.runs.previews import Preview, TooSlowError, make_preview
 from segmentation.web.runs.run import Run
 from segmentation.web.runs.shown_runs import ShownRuns
 from segmentation.web.runs.tuning import Target
@@ -360,6 +360,7 @@ class Service:
         Raises:
             SegmentationError: The predictions have expired, or the background is not an upload.
             OvertakenError: A later tuning step has begun.
+            TooSlowError: The embedding that a click needs is no longer in memory.
         """
         selected = run.outcomes.selected(target.selected)
         if selected is None:
@@ -381,7 +382,8 @@ class Service:
     ) -> Prediction:
         """The prediction with what a promptable network says to a correction, stored for the refinement that follows.
 
-        Without the picture's embedding it stays as it is, as a preview is not worth seconds.
+        Raises:
+            TooSlowError: The picture's embedding is not in memory: a preview is not worth seconds.
         """
         session = self._prompt_session(recipe, bool(correction.prompt)) if prediction.is_networks else None
         if session is None:
@@ -389,7 +391,7 @@ class Service:
         if is_answered(prediction, correction.prompt, session.spec.id):
             return prediction
         if prediction.embedding is None or prediction.embedding.model != session.spec.id:
-            return prediction
+            raise TooSlowError
         small = run.predictions.small(run.predictions.sources[index], self.config.limits)
         prediction = point_at(small.picture, prediction, session, correction.prompt)
         self.predictions.store(run.predictions, index, prediction)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from segmentation import Session, Settings, load_image, predict, refine, save_png
 from segmentation.config import Config
-from segmentation.corrections import read_correction
+from segmentation.corrections import MAX_STROKES, Correction, Stroke, read_correction
 from tests import graphs
 from tests.web.browser.browsing import SAVE, Watched, violations
 from tests.web.browser.painting import Hand
@@ -228,6 +228,25 @@ def test_the_eraser_takes_away_the_part_of_a_stroke_that_it_touches(
     assert len(hand.sent) == 2
 
 
+def test_an_eraser_that_would_leave_more_strokes_than_the_server_takes_is_refused(
+    browser: Browser, server: Server, figure: Path
+) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    hand = cut_out(Watched(context.new_page(), server.url), figure)
+    run = list(server.service.shown._runs.values())[-1]
+    run.corrections.change(0, lambda _: Correction((Stroke("keep", 2.0, ((20, 20), (220, 20))),) * MAX_STROKES))
+    run.correction_failed(0, run.corrections.revision(0))  # so many take long
+    hand.page.reload()
+    hand.watched.loaded()
+    hand.take("erase")
+    expect(hand.page.locator("#viewer .ink g.keep")).to_have_count(MAX_STROKES)
+    hand.draw((120, 5), (120, 40))
+    expect(hand.page.locator("#viewer .hint")).to_contain_text("cannot have more strokes")
+    expect(hand.page.locator("#viewer .ink g.keep")).to_have_count(MAX_STROKES)
+    assert hand.sent == []
+    context.close()
+
+
 def test_who_paints_while_zoomed_in_and_moved_paints_where_the_brush_is(hand: Hand) -> None:
     page = hand.page
     hand.take("keep")
@@ -320,6 +339,7 @@ def test_a_reloaded_page_shows_the_strokes_and_can_take_them_back(
     hand.draw(*ALONG_THE_ARM)
     hand.draw((60, 60), (60, 90))
     hand.watched.tuned()
+    page.add_init_script("const now = Date.now; Date.now = () => now() - 3_600_000")  # the clock is set back
     page.reload()
     expect(page.locator("#viewer .tools")).to_be_visible(timeout=30000)
     hand.watched.loaded()
@@ -345,6 +365,41 @@ def test_strokes_that_did_not_reach_the_server_are_sent_when_the_page_is_back(
     hand.page.unroute("**/run/predict")
     hand.page.reload()  # as Gradio does once the server answers again
     becomes(hand, of_the_library(figure, session, lost, tmp_path))
+    context.close()
+
+
+def test_the_tools_rest_from_cut_out_to_the_first_cutout_of_the_new_run(
+    browser: Browser, server: Server, figure: Path
+) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    hand = cut_out(Watched(context.new_page(), server.url), figure)
+    page, held = hand.page, list[Route]()
+    keep, hint = page.locator("#viewer [data-tool=keep]"), page.locator("#viewer .hint")
+    own = page.locator("#own_mask")
+    hand.watched.open("matting")
+    expect(own).to_be_visible()
+    hand.watched.open("network")
+    page.locator("#mean textarea, #mean input").fill("0.1")
+    hand.take("keep")
+    for is_new in (True, False):  # at first with another setting of the network, and then without a change
+        page.route("**/queue/join*", lambda route: held.append(route))
+        page.click("#run")
+        expect(keep).to_be_disabled()
+        expect(hint).to_have_text("A new run has begun. The tools are back with its first cutout.")
+        expect(own).to_be_hidden()
+        hand.draw(*ALONG_THE_ARM)
+        page.keyboard.press("k")
+        expect(keep).to_have_attribute("aria-pressed", "false")
+        while held:
+            held.pop().continue_()
+        page.unroute("**/queue/join*")
+        if is_new:
+            hand.watched.tuned()
+        expect(keep).to_be_enabled()
+        expect(hint).to_be_empty()
+        expect(own).to_be_visible()
+        hand.watched.done()
+    assert hand.sent == []
     context.close()
 
 

@@ -53,6 +53,31 @@ def test_an_own_mask_is_used_before_and_after_the_first_run(watched: Watched, pi
     expect(page.locator("#mask_mode")).to_be_hidden()
 
 
+def test_an_own_mask_goes_to_the_picture_that_failed_and_is_shown(
+    watched: Watched, server: Server, picture: Path, tmp_path: Path
+) -> None:
+    page = watched.page
+    (tmp_path / "second.png").write_bytes(picture.read_bytes())
+    Image.new("L", (90, 60), 255).save(tmp_path / "mine.png")
+    query = {"model": "bright.onnx", "alpha_matting": "false", "points": '[{"x": 2, "y": 2}]'}  # on nothing
+    page.goto(f"{server.url}/?{urlencode(query)}")
+    watched.loaded()
+    watched.add(picture, tmp_path / "second.png")
+    watched.press("#run")
+    expect(page.locator("#viewer .thumb")).to_have_count(1)
+    page.locator("#viewer .film button").nth(1).click()
+    expect(page.locator("#viewer .film .thumb[aria-current=true]")).to_have_count(1)
+    page.locator("#viewer .film button.broken").click()
+    expect(page.locator("#viewer .failure")).to_be_visible()
+    watched.open("matting")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#own_mask").click()
+    chooser.value.set_files(tmp_path / "mine.png")
+    expect(page.locator("#own_status")).to_contain_text("mine.png is the own mask of square.png.")
+    expect(page.locator("#viewer .failure")).to_be_hidden()
+    expect(page.locator("#viewer .thumb")).to_have_count(2)
+
+
 def test_strokes_of_a_link_are_those_of_the_first_picture(
     watched: Watched, server: Server, picture: Path, tmp_path: Path
 ) -> None:

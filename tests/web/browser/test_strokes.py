@@ -109,8 +109,8 @@ def test_what_the_server_knows_can_be_taken_back_part_by_part(page: Page) -> Non
 
 
 def test_no_more_is_painted_than_the_server_takes(page: Page) -> None:
-    full = "([count, points]) => strokes.isFull({ strokes: Array(count).fill({ points: Array(points).fill([0, 0]) }) })"
-    assert not page.evaluate(full, [MAX_STROKES - 1, 2])
-    assert page.evaluate(full, [MAX_STROKES, 2])
-    assert not page.evaluate(full, [10, MAX_STROKE_POINTS // 10 - 1])
-    assert page.evaluate(full, [10, MAX_STROKE_POINTS // 10])
+    fits = "([count, points]) => strokes.fits(Array(count).fill({ points: Array(points).fill([0, 0]) }))"
+    assert page.evaluate(fits, [MAX_STROKES, 2])
+    assert not page.evaluate(fits, [MAX_STROKES + 1, 2])
+    assert page.evaluate(fits, [10, MAX_STROKE_POINTS // 10])
+    assert not page.evaluate(fits, [10, MAX_STROKE_POINTS // 10 + 1])

@@ -1,7 +1,7 @@
 // Corrections of the picture that the viewer shows: the tool in hand, what was said so far, and what the server knows.
 import { layer } from "./layer.js";
 import { painting } from "./painting.js";
-import { erased, History, isEmpty, isFull, NOTHING, nextCandidate, stroke } from "./strokes.js";
+import { erased, fits, History, isEmpty, NOTHING, nextCandidate, stroke } from "./strokes.js";
 import { toolbar } from "./tools.js";
 import { acknowledge, hold, unsent } from "./unsent.js";
 
@@ -43,6 +43,8 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   let look = null;
   let pans = false;
   let size = 1 / 50; // radius of the brush, in longer sides of the picture
+  let full = false; // whether the last stroke was refused, as there would be too many
+  let rests = false; // whether a new run may replace the picture
   let draft = null; // what is being drawn: a stroke, the strokes that an eraser leaves, or a box
 
   const tenth = (value) => Math.round(value * 10) / 10;
@@ -72,6 +74,11 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       return Math.min(...values) - reach < side && Math.max(...values) + reach > 0;
     });
   const put = (change) => {
+    full = !fits(change.strokes ?? []);
+    if (full) {
+      update();
+      return;
+    }
     history().push(change);
     draft = null;
     send();
@@ -92,7 +99,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
   const bar = toolbar(viewer, {
     tool: () => tool,
     take: (name) => {
-      if (!shown) return;
+      if (!shown || rests) return;
       brush.drop();
       tool = name;
       look = null;
@@ -100,9 +107,10 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       if (tool) stage.focus({ preventScroll: true });
     },
     step: (name) => {
-      if (!shown || !can()[name]) return;
+      if (!shown || rests || !can()[name]) return;
       brush.drop();
       steps[name]();
+      full = false;
       send();
       update();
     },
@@ -141,8 +149,8 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
         const left = draft?.strokes ?? now.strokes;
         if (left.length === now.strokes.length && left.every((each, place) => each === now.strokes[place]))
           draft = null;
-        else put({ strokes: left.filter(reaches) });
-      } else if (!isFull(now)) {
+        else put({ strokes: left.filter(reaches) }); // they may be more than before
+      } else {
         const drawn = stroke(tool, radius(), places);
         if (reaches(drawn)) put({ strokes: [...now.strokes, drawn] });
       }
@@ -186,7 +194,7 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
 
   const update = () => {
     const share = Math.log(size / SIZES[0]) / Math.log(SIZES[1] / SIZES[0]);
-    bar.update({ tool, share, width: 2 * radius(), can: can() });
+    bar.update({ tool, rests, full, share, width: 2 * radius(), can: can() });
     draw();
     brush.refresh();
   };
@@ -209,6 +217,14 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
       brush.drop();
       tool = look = null;
     },
+    /** Switches the tools off, or on again. @param {boolean} value */
+    rest: (value) => {
+      if (value) {
+        brush.drop();
+        tool = look = null;
+      }
+      rests = value;
+    },
     /** @param {Shown | null} now the picture that the viewer shows; null if it shows none */
     show: (now) => {
       if (now && now.run !== run) {
@@ -217,13 +233,17 @@ export const correcting = ({ viewer, stage, sheet }, host) => {
         revisions.clear();
         received.clear();
       }
-      if (now?.index !== shown?.index) brush.drop();
+      if (now?.index !== shown?.index) {
+        brush.drop();
+        full = false;
+      }
       shown = now;
       bar.node.hidden = bar.hint.hidden = !now;
       viewer.classList.toggle("correcting", Boolean(tool && now));
       stage.classList.toggle("paints", Boolean(tool && now));
       if (!now) return;
       const held = revisions.has(now.index) ? null : unsent(now.run, now.index);
+      revision = Math.max(revision, now.revision); // the clock may have gone back
       // the server knows more than this page if the page is new, or there is another
       if (now.revision > (revisions.get(now.index) ?? -1)) {
         revisions.set(now.index, now.revision);

@@ -13,9 +13,20 @@ export function addAddress(...values) {
   return [...values.slice(0, -1), window.location.origin + window.location.pathname];
 }
 
-/** Adds the key of the cutout that the viewer shows to the values sent to the server: only the browser knows it. */
+/** Adds the key of the cutout or failed picture that the viewer shows to the values sent to the server: only the browser knows it. */
 export function addSelected(_, ...values) {
   return [document.querySelector("#viewer .viewer").dataset.selected ?? "", ...values];
+}
+
+/** Cut out was pressed: a new run may replace the cutouts that the viewer shows. */
+export function beginRun(...values) {
+  document.querySelector("#viewer .viewer").parentElement.dispatchEvent(new CustomEvent("begin"));
+  return values;
+}
+
+/** The run has ended, whether it replaced them or not. */
+export function endRun() {
+  document.querySelector("#viewer .viewer").parentElement.dispatchEvent(new CustomEvent("end"));
 }
 
 /** Goes to the tab of the cutouts. */

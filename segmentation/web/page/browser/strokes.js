@@ -13,7 +13,7 @@
 /** Nothing was said. @type {Correction} */
 export const NOTHING = { strokes: [], points: [], box: null, candidate: 1 };
 const MAX_CANDIDATE = 1000; // as the server has it
-const MAX_STROKE_POINTS = 20_000; // of a picture, as the server has it
+const [MAX_STROKES, MAX_STROKE_POINTS] = [500, 20_000]; // of a picture, as the server has it
 
 /** Whether a correction says nothing. @param {Correction} correction */
 export const isEmpty = (correction) => !correction.strokes.length && !correction.points.length && !correction.box;
@@ -97,11 +97,9 @@ export const erased = (strokes, from, to, radius) =>
 /** Which candidate comes after that of a correction. @param {Correction} correction */
 export const nextCandidate = ({ candidate }) => (candidate % MAX_CANDIDATE) + 1;
 
-/** How many points the strokes of a picture have. @param {Correction} correction */
-const pointCount = (correction) => correction.strokes.reduce((sum, each) => sum + each.points.length, 0);
-
-/** Whether one more stroke would be too much for the server. @param {Correction} correction */
-export const isFull = (correction) => correction.strokes.length >= 500 || pointCount(correction) >= MAX_STROKE_POINTS;
+/** Whether the server takes as many strokes. @param {Stroke[]} strokes */
+export const fits = (strokes) =>
+  strokes.length <= MAX_STROKES && strokes.reduce((sum, each) => sum + each.points.length, 0) <= MAX_STROKE_POINTS;
 
 /** What was said about one picture, step by step. */
 export class History {

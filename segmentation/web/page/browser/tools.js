@@ -110,13 +110,18 @@ export const toolbar = (viewer, host) => {
     /**
      * @param {object} state
      * @param {string | null} state.tool
+     * @param {boolean} state.rests whether none can be taken, as a new run has begun
+     * @param {boolean} state.full whether the last stroke was refused, as there would be too many
      * @param {number} state.share size of the brush on the slider
      * @param {number} state.width of the brush, in pixels of the picture
      * @param {Record<string, boolean>} state.can which steps are possible
      */
-    update({ tool, share, width, can }) {
+    update({ tool, rests, full, share, width, can }) {
       node.classList.toggle("active", Boolean(tool));
-      for (const [name, button] of Object.entries(tools)) button.setAttribute("aria-pressed", String(name === tool));
+      for (const [name, button] of Object.entries(tools)) {
+        button.setAttribute("aria-pressed", String(name === tool));
+        button.disabled = rests;
+      }
       for (const [name, button] of Object.entries(steps)) button.disabled = !can[name];
       slider.value = String(share);
       const pixels = `${width < 10 ? width.toFixed(1) : Math.round(width)} px`;
@@ -124,7 +129,7 @@ export const toolbar = (viewer, host) => {
       number.textContent = pixels;
       size.hidden = tool === "click";
       steps.next.hidden = tool !== "click";
-      hint.textContent = tool ? say[`hint_${tool}`] : "";
+      hint.textContent = rests ? say.hint_rests : tool && full ? say.hint_full : tool ? say[`hint_${tool}`] : "";
     },
   };
 };

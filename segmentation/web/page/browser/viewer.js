@@ -57,6 +57,7 @@ let chosen = null; // key of what the visitor went to; until then, the first pic
 let wanted = null; // number of the picture that was requested last
 let view = "compare";
 let zoom = 1; // 1 fits the frame
+let begun = null; // the run shown when Cut out was pressed, and since when, until it is known whether another comes
 let pixels = 1; // the zoom at which one pixel of the picture is one screen pixel
 
 const button = (content, pressed, attributes = {}) =>
@@ -193,15 +194,15 @@ const render = () => {
   for (const node of [save, saveAlpha, copy, zooms.fit, zooms.actual]) node.hidden = Boolean(item.error);
   warnings.textContent = (item.warnings || []).join(" ");
   notes.hidden = !item.warnings?.length;
+  if (shown.dataset.selected !== item.key) {
+    shown.dataset.selected = item.key; // sent along by events.js
+    trigger("select", { key: item.key });
+  }
   if (item.error) {
     correct.show(null);
     reason.textContent = item.error;
     for (const node of Object.values(views)) node.hidden = true;
     return;
-  }
-  if (shown.dataset.selected !== item.key) {
-    shown.dataset.selected = item.key; // sent along by events.js
-    trigger("select", { key: item.key });
   }
   const stages = STAGES.filter((name) => item.stages[name]);
   if (STAGES.includes(view) && !stages.includes(view)) view = "cutout";
@@ -281,6 +282,14 @@ const render = () => {
   });
 };
 
+// what would be said now of a cutout, or of a picture, would be lost with it
+const wait = (now) => {
+  begun = now;
+  correct.rest(Boolean(begun));
+  shown.classList.toggle("begun", Boolean(begun));
+  if (items.length) render();
+};
+
 const go = (place) => {
   if (place < 0 || place >= items.length || place === at) return;
   const hasFocus = film.contains(document.activeElement);
@@ -296,6 +305,7 @@ const update = () => {
   const value = props.value;
   if (!value?.items || value.since < since) return;
   const first = !items.length && value.items.length;
+  if (begun && (value.run !== begun.run || value.since > begun.since)) wait(null);
   if (value.run !== run) {
     chosen = preview = null;
     zoom = 1;
@@ -367,6 +377,8 @@ element.addEventListener("preview", (event) => {
   preview = now;
   if (items.length) render();
 });
+element.addEventListener("begin", () => wait({ run, since }));
+element.addEventListener("end", () => wait(null));
 element.addEventListener("look", (event) => {
   const place = items.findIndex((item) => item.index === event.detail);
   if (place >= 0) go(place);
