@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test setup format bench clean
+.PHONY: run test setup format bench screenshot clean
 
 run: $(VENV)/.ready  ## serve the page: make run ARGS="--port 8000"
 	$(BIN)/python app.py $(ARGS)
@@ -18,6 +18,9 @@ test: $(VENV)/.ready-dev  ## format, lint, types, import contracts, scripts, sty
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 setup: $(VENV)/.ready
+
+screenshot: $(VENV)/.ready-dev  ## take README's picture of the page
+	$(BIN)/python -m tests.screenshot
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff format .

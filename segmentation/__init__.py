@@ -26,6 +26,7 @@ from segmentation.corrections import (
     read_points,
     read_strokes,
 )
+from segmentation.drop_in import new_session, remove
 from segmentation.errors import (
     ImageError,
     MattingError,
@@ -79,12 +80,14 @@ __all__ = [
     "load_registry",
     "load_session",
     "load_trimap",
+    "new_session",
     "predict",
     "read_box",
     "read_correction",
     "read_points",
     "read_strokes",
     "refine",
+    "remove",
     "save_export",
     "save_png",
     "segment",

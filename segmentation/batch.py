@@ -10,7 +10,7 @@ from segmentation.bases import Bases
 from segmentation.corrected import NO_MODEL, Known, load_planes, needs_network, no_prediction, refined, sources_of
 from segmentation.corrections import NOTHING, Correction, check_inside
 from segmentation.cutout_files import Cutout, save_for_viewer, save_thumbnail
-from segmentation.errors import ImageError, MattingError, SegmentationError
+from segmentation.errors import ImageError, MattingError, SegmentationError, SessionError, WeightsError
 from segmentation.messages import Message
 from segmentation.network.watchdog import Cancelled
 from segmentation.outputs import Destination, InTheWayError, Namer, cutout_names
@@ -188,14 +188,14 @@ class _Job:
                 draft.add({}, "", [nothing_found(prediction, self.settings)])
             is_lasting = True
         except SegmentationError as error:
-            draft.failed(error.message)
+            draft.failed(error.message, by_server=isinstance(error, SessionError | WeightsError))
             is_lasting = isinstance(error, ImageError | MattingError) and not isinstance(error, InTheWayError)
         except MemoryError:
             draft.failed(
                 Message("{name} needs more memory than this machine has free. Make it smaller first.", name=source.name)
             )
         except OSError as error:
-            draft.failed(not_written(source.name, error))
+            draft.failed(not_written(source.name, error), by_server=True)
         if self.outputs and is_lasting:
             draft.add({}, "", self.outputs.finish(index, [each.file for each in cutouts], draft.report.error))
         return Outcome(index, source.name, tuple(cutouts), draft.report, prediction, correction)
@@ -218,4 +218,6 @@ class _Job:
             small = save_thumbnail(picture, result, file, self.export, self.backdrop, self.thumbnails)
         if self.stages:
             screen, stages = save_for_viewer(picture, result, file, self.export, self.backdrop)
-        return Cutout(label, file, layout.box, small, screen, stages, layout.density), warnings
+        return Cutout(
+            label, file, layout.box, small, screen, stages, layout.size, layout.subject, layout.density
+        ), warnings

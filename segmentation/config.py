@@ -21,6 +21,7 @@ PROJECT = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "s
 REGISTRY_FILE = (_PACKAGE if _IS_INSTALLED else _CHECKOUT) / "model_registry.yaml"
 
 _LISTED = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+DOORS = ("rembg", "removebg")
 HubModels = Literal["off", "listed", "any"]
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 DEVICES: tuple[Device, ...] = get_args(Device)
@@ -34,7 +35,7 @@ class Config(BaseSettings):
 
     Raises:
         SettingsError: A number is not a whole number above 0, a switch is neither true nor false, a choice or a listed
-            name is none, or a login lacks its user or password, or would be bypassed by `mcp`.
+            name is none, or a login lacks its user or password, or would be bypassed by `mcp` or `doors`.
     """
 
     model_config = SettingsConfigDict(
@@ -119,6 +120,14 @@ class Config(BaseSettings):
     """`user:password` that every visitor must enter."""
     mcp: bool = False
     """Serve a tool for language models at `/gradio_api/mcp/`; it has no login."""
+    doors: str = ""
+    """Doors for other tools' clients, comma-separated: `rembg` (`/api/remove`) and `removebg` (`/v1.0/removebg`). If
+    empty, all are closed."""
+    api_keys: str = Field("", repr=False)
+    """Keys, comma-separated, one of which every request at a door must have in `X-Api-Key`; if empty, none is asked
+    for."""
+    api_key_rate: Count = 60
+    """Pictures per minute for one key."""
     keep_minutes: Count = 60
     """Minutes until uploads and results are deleted."""
 
@@ -137,6 +146,10 @@ class Config(BaseSettings):
             ) from None
         if config.login and config.mcp:  # Gradio's MCP server does not ask for it
             raise SettingsError("SEGMATTE_MCP would bypass the login of SEGMATTE_AUTH: unset one of them.")
+        if unknown := config.open_doors - set(DOORS):
+            raise SettingsError(f"SEGMATTE_DOORS takes {' and '.join(DOORS)}, not {min(unknown)[:40]!r}.")
+        if config.login and config.open_doors and not config.door_keys:
+            raise SettingsError("SEGMATTE_DOORS would bypass the login of SEGMATTE_AUTH: set SEGMATTE_API_KEYS.")
         if wrong_name := next((name for name in names(config.hub_listed) if not _LISTED.fullmatch(name)), None):
             raise SettingsError(f"SEGMATTE_HUB_LISTED takes owners and owner/name, not {wrong_name[:80]!r}.")
         return config
@@ -186,6 +199,16 @@ class Config(BaseSettings):
         if self.auth and not (user and password):
             raise SettingsError("SEGMATTE_AUTH must be a user, a colon and a password.")
         return (user, password) if self.auth else None
+
+    @property
+    def open_doors(self) -> frozenset[str]:
+        """Those of `DOORS` that are open."""
+        return frozenset(names(self.doors))
+
+    @property
+    def door_keys(self) -> frozenset[str]:
+        """The keys that open the doors; empty if none is needed."""
+        return frozenset(names(self.api_keys))
 
     @property
     def listed(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segmentation.arrays import Size
 from segmentation.picture.encode import whole_file
 from segmentation.picture.export import save_picture, save_small, save_small_picture
 from segmentation.picture.layout import Box, layout_of
@@ -35,6 +36,10 @@ class Cutout:
     stages: dict[str, Path] = field(default_factory=dict)
     """Pictures of the stages by name, if requested; "before" is the picture if browsers cannot show it,
     "before_screen" the picture at screen size if it is larger than that."""
+    size: Size = (0, 0)
+    """(height, width) of the file."""
+    subject: Box = (0.0, 0.0, 0.0, 0.0)
+    """The visible subject in pixels of the file, without outline and shadow."""
     density: float = 1.0
     """Pixels of the file across a pixel of the picture, which a canvas or a limit may have scaled."""
 

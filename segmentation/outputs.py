@@ -178,7 +178,9 @@ class Outputs:
 
     def _manifest(self, folder: Path) -> Manifest:
         with self._lock:
-            return self._manifests.setdefault(folder, self._manifests.get(folder) or Manifest(folder))
+            if folder not in self._manifests:
+                self._manifests[folder] = Manifest(folder)
+            return self._manifests[folder]
 
     def earlier(self, index: int) -> Done | None:
         """How a picture ended before; None if it, its settings or its model are others, or its cutouts are gone."""

@@ -32,6 +32,8 @@ class Report:
     files: tuple[str, ...] = ()
     """Names of the cutouts."""
     error: str | None = None
+    by_server: bool = False
+    """Whether the network or the disk is to blame for the error, rather than the picture or the settings."""
     run: str | None = None
     """Id of the run whose predictions are cached, if any."""
 
@@ -87,9 +89,9 @@ class ReportDraft:
         self.report = replace(self.report, files=(*self.report.files, file))
         self.add({}, label, warnings)
 
-    def failed(self, error: str) -> None:
-        """Record the error that ended the work on this picture."""
-        self.report = replace(self.report, error=error)
+    def failed(self, error: str, *, by_server: bool = False) -> None:
+        """Record the error that ended the work on this picture, and who is to blame."""
+        self.report = replace(self.report, error=error, by_server=by_server)
 
     def add(self, timings: Mapping[str, float], label: str = "", warnings: Iterable[str] = ()) -> None:
         """Add seconds by stage, and warnings about the cutout of a class."""

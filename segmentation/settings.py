@@ -103,7 +103,7 @@ def _levels(value: object, check: ValidatorFunctionWrapHandler, info: Validation
 
 
 def _background(value: object) -> object:
-    if value in BACKGROUNDS or (colour := _hex(value)):
+    if value in BACKGROUNDS or (colour := _hex(value) or _translucent(value)):
         return value if value in BACKGROUNDS else colour
     raise SettingsError(
         Message(
@@ -138,6 +138,14 @@ def _hex(value: object) -> str | None:
         if len(levels) == 3 and max(levels) <= 255:
             return "#" + "".join(f"{round(level):02x}" for level in levels)
     return None
+
+
+def _translucent(value: object) -> str | None:
+    """#rrggbbaa from #rrggbbaa or #rgba."""
+    text = value.strip().lower() if isinstance(value, str) and len(value) < 60 else ""
+    if short := re.fullmatch(r"#([0-9a-f])([0-9a-f])([0-9a-f])([0-9a-f])", text):
+        return "#" + "".join(digit * 2 for digit in short.groups())
+    return text if re.fullmatch(r"#[0-9a-f]{8}", text) else None
 
 
 def _canvas(value: object) -> object:
@@ -331,8 +339,8 @@ class Export(_Checked):
     """
 
     background: Annotated[Background | str, BeforeValidator(_background)] = "transparent"
-    """What lies behind the subject: 'transparent', a colour such as '#ffffff', 'picture' (the backdrop), 'blur' (its
-    own background out of focus), or 'mask' for only the alpha, as a grey picture."""
+    """What lies behind the subject: 'transparent', a colour such as '#ffffff' or '#ffffff80' (translucent), 'picture'
+    (the backdrop), 'blur' (its own background out of focus), or 'mask' for only the alpha, as a grey picture."""
     background_fit: Literal["fill", "fit"] = "fill"
     """'fill' covers everything with the backdrop and crops it; 'fit' shows all of it."""
     background_blur: Annotated[float, Range(0.1, 20.0, step=0.1)] = 2.0
@@ -376,8 +384,24 @@ class Export(_Checked):
 
     @property
     def colour(self) -> tuple[int, int, int] | None:
-        """The colour behind the subject as red, green, blue, 0..255; None if the background is not a colour."""
-        return rgb_of(self.background) if self.background.startswith("#") else None
+        """The colour behind the subject as red, green, blue, 0..255; None if the background is not a colour.
+
+        A translucent one is put on white in a JPEG.
+        """
+        if not self.background.startswith("#"):
+            return None
+        red, green, blue = rgb_of(self.background)
+        if self.format != "jpeg" or len(self.background) == 7:
+            return red, green, blue
+        share = int(self.background[7:], 16) / 255
+        red, green, blue = (round(share * level + (1 - share) * 255) for level in (red, green, blue))
+        return red, green, blue
+
+    @property
+    def colour_opacity(self) -> int | None:
+        """Opacity of that colour, 0..255; None if the file has no alpha channel for it."""
+        translucent = self.colour is not None and len(self.background) == 9 and self.format != "jpeg"
+        return int(self.background[7:], 16) if translucent else None
 
     @property
     def margins(self) -> tuple[float, float, float, float]:
@@ -391,8 +415,8 @@ class Export(_Checked):
 
 
 def rgb_of(colour: str) -> tuple[int, int, int]:
-    """Red, green, blue (0..255) of #rrggbb."""
-    red, green, blue = bytes.fromhex(colour[1:])
+    """Red, green, blue (0..255) of #rrggbb or #rrggbbaa."""
+    red, green, blue = bytes.fromhex(colour[1:7])
     return red, green, blue
 
 

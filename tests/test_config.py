@@ -84,7 +84,7 @@ def test_every_variable_is_read_by_its_name() -> None:
     defaults = dict(Config())
     for name, variable in VARIABLES.items():
         text = {True: "false", False: "true"}[defaults[name]] if isinstance(defaults[name], bool) else "7"
-        text = {"auth": "ann:secret", "hub_models": "any"}.get(name, text)
+        text = {"auth": "ann:secret", "hub_models": "any", "doors": "rembg"}.get(name, text)
         config = dict(Config.from_environment({variable: text}))
         assert [field for field in VARIABLES if config[field] != defaults[field]] == [name]
 

@@ -287,7 +287,7 @@ def test_a_colour_is_taken_as_people_and_pickers_write_it(text: str, kept: str, 
 @pytest.mark.parametrize(
     "value",
     [
-        "", "red", "Transparent", "#", "#ff", "#ffff", "#fffff", "#fffffff", "#ffffff00", "ffffff", "#gggggg", "#ff\n",
+        "", "red", "Transparent", "#", "#ff", "#fffff", "#fffffff", "#ffffffffff", "ffffff", "#gggggg", "#ff\n",
         "rgb(256, 0, 0)", "rgb(-1, 0, 0)", "rgb(1, 2)", "rgb(1, 2, 3, 4)", "rgba(1, 2, 3, 0.5)", "rgba(1, 2, 3, 0)",
         "rgb(1..2, 2, 3)", "rgb(., 2, 3)", "rgb(1%, 2%, 3%)", "hsl(0, 0%, 0%)", "#ffffff; x", None, 0, True,
         (255, 255, 255), ["transparent"], {"r": 1}, b"#ffffff", "rgb(" + "1" * 1000 + ", 0, 0)",
@@ -433,3 +433,13 @@ def test_what_reads_the_settings_finds_their_ranges_and_choices() -> None:
     assert CHOICES["background"] == BACKGROUNDS
     assert CHOICES[ERODE] == ("auto",)
     assert set(CHOICES["format"]) == set(OUTPUT_ENDINGS.values())
+
+
+def test_a_background_may_be_a_translucent_colour() -> None:
+    export = Export(background="#8D4F")
+    assert (export.background, export.colour, export.colour_opacity) == ("#88dd44ff", (0x88, 0xDD, 0x44), 255)
+    assert Export(background="#88dd44").colour_opacity is None
+    on_white = Export(background="#00000080", format="jpeg")
+    assert (on_white.colour, on_white.colour_opacity) == ((127, 127, 127), None)
+    with pytest.raises(SettingsError, match="outline_colour must be a colour"):
+        Export(outline_colour="#88dd44ff")

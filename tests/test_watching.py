@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,15 @@ def test_only_what_others_do_wakes(event: FileCreatedEvent, wakes: bool) -> None
     assert woken.is_set() is wakes
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Programs that are started can be interrupted, even where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_folder_is_watched_stopped_and_watched_again(tmp_path: Path) -> None:
     inbox, out = tmp_path / "in", tmp_path / "in" / "out"
     aged(paint(inbox / "there.png"))

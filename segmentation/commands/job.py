@@ -149,9 +149,7 @@ class Job:
         done = outputs.earlier(index)
         if done is None or (done.error is not None and self._options.retry_failed):
             return None
-        error = done.error and Message(
-            "{reason} (It failed before. --retry-failed tries it again.)", reason=done.error
-        )  # fmt: skip
+        error = done.error and f"{done.error} (It failed before. --retry-failed tries it again.)"
         names = tuple(made.file for made in done.files)
         report = Report(source.name, self._recipe.model, "", files=names, error=error)
         return Finished(source, name, report, tuple(self._folder / each for each in names), is_skipped=True)

@@ -79,6 +79,24 @@ def compose_over(colours: RGB, alpha: Alpha, behind: RGB | tuple[int, int, int])
     return composite
 
 
+def over_colour(cutout: RGBA, colour: tuple[int, ...]) -> RGBA:
+    """A cutout with straight alpha over a translucent colour, with straight alpha again (Porter and Duff 1984).
+
+    Args:
+        cutout: (h, w, 4).
+        colour: Red, green, blue and alpha, 0..255.
+    """
+    if not colour[3]:
+        return cutout
+    share = cutout[..., 3:].astype(np.float32) / 255
+    rest = (1 - share) * np.float32(colour[3] / 255)
+    whole = share + rest  # above 0, as the colour's alpha is
+    mixed = np.empty_like(cutout)
+    mixed[..., :3] = np.rint((share * cutout[..., :3] + rest * np.array(colour[:3], np.float32)) / whole)
+    mixed[..., 3:] = np.rint(255 * whole)
+    return mixed
+
+
 def fit_backdrop(backdrop: RGB, size: Size, fit: str) -> RGB:
     """A backdrop at the size of the picture it lies behind.
 

@@ -17,6 +17,7 @@ from segmentation.picture.compose import (
     compose_over,
     fit_backdrop,
     multiply_opacity,
+    over_colour,
     resize_cutout,
 )
 from segmentation.picture.layout import Layout, layout_of
@@ -111,6 +112,9 @@ def composition(
         )
     behind, more = _behind(picture, alpha, export, backdrop, layout)
     notes += tuple(note for note in more if note not in notes)
+    if export.colour_opacity is not None:
+        colour = (*behind, export.colour_opacity)
+        return Composition(layout, 4, lambda top, bottom: over_colour(layers.straight(top, bottom), colour), notes)
     return Composition(layout, 3, lambda top, bottom: layers.over(behind, top, bottom), notes)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from segmentation.arrays import RGB, Mask
+from segmentation.arrays import RGB, Mask, Size
 from segmentation.errors import ImageError
 from segmentation.messages import Message
 from segmentation.picture.picture import STRIP_BYTES, Limits, Picture
@@ -98,6 +98,19 @@ def check_header(data: bytes, kind: str, name: str, limits: Limits) -> None:
             check_size(*Image.open(io.BytesIO(cleaned(data, kind)), formats=[kind]).size, name, limits)
 
 
+def header_size(data: bytes, kind: str, name: str, limits: Limits) -> Size:
+    """(height, width) of a harmless picture, upright, from its header alone.
+
+    Raises:
+        ImageError: The header is damaged, or announces too many pixels.
+    """
+    with _image_errors(name):
+        image = Image.open(io.BytesIO(cleaned(data, kind)), formats=[kind])
+        check_size(*image.size, name, limits)
+        width, height = image.size if _orientation(data, kind, image) < 5 else image.size[::-1]
+        return height, width
+
+
 @contextlib.contextmanager
 def _image_errors(name: str) -> Iterator[None]:
     """Turn any exception about a file into an `ImageError`."""
@@ -168,8 +181,7 @@ def _decode(data: bytes, kind: str, name: str, limits: Limits) -> Picture:
         )
     elif not pixels.is_whole:
         notes.append(Message("The file is cut off: fine detail is missing."))
-    profile = image.info.get("icc_profile")
-    profile = profile if isinstance(profile, bytes) and 128 < len(profile) <= _MAX_PROFILE_BYTES else None
+    profile = _profile(image)
     turned = _orientation(data, kind, image)
     if turned in _TRANSPOSED:
         info = image.info
@@ -182,12 +194,46 @@ def _decode(data: bytes, kind: str, name: str, limits: Limits) -> Picture:
         opacity = np.asarray(present) if opacity is None else np.minimum(opacity, np.asarray(present))
     return Picture(
         rgb=rgb,
-        opacity=None if opacity is None or opacity.min() == 255 else opacity,
-        icc_profile=profile if profile and profile[16:20] == b"RGB " else None,
+        opacity=_unless_opaque(opacity),
+        icc_profile=_rgb_profile(profile),
         name=name,
         notes=tuple(notes),
         kind=kind,
         is_whole=pixels.is_whole,
+    )
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    """The colour profile, if its size is a profile's."""
+    profile = image.info.get("icc_profile")
+    return profile if isinstance(profile, bytes) and 128 < len(profile) <= _MAX_PROFILE_BYTES else None
+
+
+def _rgb_profile(profile: bytes | None) -> bytes | None:
+    return profile if profile and profile[16:20] == b"RGB " else None
+
+
+def _unless_opaque(opacity: Mask | None) -> Mask | None:
+    return None if opacity is None or opacity.min() == 255 else opacity
+
+
+def picture_of(image: Image.Image, name: str = "picture", limits: Limits = Limits()) -> Picture:  # noqa: B008  # immutable
+    """A picture of an upright image in memory, of any mode.
+
+    Raises:
+        ImageError: It has too many pixels, or values without a known white.
+    """
+    check_size(*image.size, name, limits)
+    notes: list[str] = []
+    profile = _profile(image)
+    with _image_errors(name):
+        rgb, opacity = _planes(image, profile, name, notes)
+    return Picture(
+        rgb=rgb,
+        opacity=_unless_opaque(opacity),
+        icc_profile=_rgb_profile(profile),
+        name=name,
+        notes=tuple(notes),
     )
 
 

@@ -1,11 +1,13 @@
 """A picture file -> `Picture`, decoded safely and by content."""
 
+import contextlib
 from pathlib import Path
 
+from segmentation.arrays import Size
 from segmentation.errors import ImageError
 from segmentation.messages import Message
 from segmentation.picture.decoder_process import decode_apart
-from segmentation.picture.decoding import check_header, costly, decode, is_harmless
+from segmentation.picture.decoding import check_header, costly, decode, header_size, is_harmless
 from segmentation.picture.file_kind import UNKNOWN, WEB_PAGE, FileKind, kind_of
 from segmentation.picture.picture import Limits, Picture
 from segmentation.picture.side_data import CostlyError
@@ -49,6 +51,20 @@ def load_image(
     except CostlyError as error:
         raise ImageError(costly(label)) from error
     return decode(data, kind, label, limits) if harmless else decode_apart(data, kind, label, limits)
+
+
+def picture_size(path: Path, limits: Limits) -> Size:
+    """(height, width) of a picture file, upright; its pixels are decoded only if its header cannot be trusted.
+
+    Raises:
+        ImageError: As `load_image`.
+    """
+    data = _read(path, path.name)
+    kind = _readable_kind(data, path.name).name
+    with contextlib.suppress(CostlyError):  # which load_image reports
+        if is_harmless(data, kind):
+            return header_size(data, kind, path.name, limits)
+    return load_image(data, name=path.name, **limits._asdict()).size
 
 
 def _read(path: Path, label: str) -> bytes:

@@ -1,5 +1,6 @@
 """A fast lossless PNG writer."""
 
+import io
 import struct
 import zlib
 from collections.abc import Iterable
@@ -31,6 +32,14 @@ def save_png(pixels: npt.NDArray[np.uint8], path: str | Path, icc_profile: bytes
     rows = max(1, STRIP_BYTES // (width * channels))
     strips = (pixels[top : top + rows] for top in range(0, height, rows))
     save_png_strips(strips, (height, width), channels, path, icc_profile)
+
+
+def to_png(pixels: npt.NDArray[np.uint8], icc_profile: bytes | None = None) -> bytes:
+    """The bytes that `save_png` writes."""
+    file = io.BytesIO()
+    height, width = pixels.shape[:2]
+    _write_png(file, [pixels], (height, width), pixels.shape[2] if pixels.ndim == 3 else 1, icc_profile)
+    return file.getvalue()
 
 
 def save_png_strips(

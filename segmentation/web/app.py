@@ -17,6 +17,7 @@ from segmentation.web.guard.folder import prepare_folder
 prepare_folder()
 
 from segmentation.config import Config
+from segmentation.web.doors.routes import door_routes
 from segmentation.web.guard import logs
 from segmentation.web.health import health_routes
 from segmentation.web.mcp import add_mcp
@@ -25,6 +26,7 @@ from segmentation.web.runs.service import Service
 from segmentation.web.runs.upkeep import keep_clean, prepare
 from segmentation.web.server import launch, serve_until_stopped
 from segmentation.web.thumbnails import thumbnail_routes
+from segmentation.web.tiles import tile_routes
 
 
 def serve(config: Config, host: str, port: int) -> None:
@@ -41,7 +43,8 @@ def serve(config: Config, host: str, port: int) -> None:
     launch(
         demo,
         service.config,
-        routes=[*health_routes(service), *thumbnail_routes(service)],
+        routes=[*health_routes(service), *thumbnail_routes(service), *tile_routes(service), *door_routes(service)],
+        admission=service.admission,
         server_name=host,
         server_port=port,
         prevent_thread_lock=True,
@@ -49,4 +52,4 @@ def serve(config: Config, host: str, port: int) -> None:
     # once the page is up: imports and downloads would only delay it
     for work in (prepare, keep_clean):
         threading.Thread(target=work, args=[service], daemon=True, name=work.__name__).start()
-    serve_until_stopped(demo, service.config.grace_seconds)
+    serve_until_stopped(demo, service.config.grace_seconds, service.admission)

@@ -17,6 +17,8 @@ from starlette.routing import BaseRoute, Route
 from segmentation.config import Config
 from segmentation.errors import SettingsError
 from segmentation.web.api import QUEUE_NAME
+from segmentation.web.compressed import Compressed
+from segmentation.web.guard.admission import Admission
 from segmentation.web.guard.doorman import Doorman, client_address, known_hosts
 from segmentation.web.guard.gradio_seams.files import guard_uploads
 from segmentation.web.guard.gradio_seams.queue import is_busy, refuse_events, separate_queues
@@ -42,7 +44,12 @@ _THREADS = 40  # for handlers, in addition to one per run
 
 
 def launch(
-    demo: gr.Blocks, config: Config, *, routes: Sequence[BaseRoute] = (), **options: Any
+    demo: gr.Blocks,
+    config: Config,
+    *,
+    routes: Sequence[BaseRoute] = (),
+    admission: Admission | None = None,
+    **options: Any,
 ) -> tuple[Any, str, str]:
     """Serve the page with every part of Gradio that visitors do not need switched off.
 
@@ -50,6 +57,7 @@ def launch(
         demo: The page.
         config: The limits, and who may log in.
         routes: Additional routes, open without a login.
+        admission: Counts the runs that come beside Gradio's queue.
         options: Additional arguments of `gr.Blocks.launch`, such as server_name and server_port.
 
     Raises:
@@ -59,7 +67,7 @@ def launch(
         raise SettingsError(f"SEGMATTE_MCP needs another package: pip install 'gradio[mcp]=={gr.__version__}'.")
     runs = config.runs
     demo.queue(api_open=False, max_size=QUEUE_SIZE, default_concurrency_limit=config.concurrency)
-    separate_queues(demo, runs, QUEUE_NAME)
+    separate_queues(demo, runs, QUEUE_NAME, admission)
     storage = Storage(config)
     guard_uploads(lambda files, size: storage.record(client_address.get(), files, size))
     explain_every_error()
@@ -83,19 +91,20 @@ def launch(
         app_kwargs={
             "openapi_url": None,
             "routes": [*routes, Route("/card.png", lambda _: FileResponse(CARD))],
-            "middleware": [Middleware(Doorman, config=config, storage=storage)],
+            "middleware": [Middleware(Compressed), Middleware(Doorman, config=config, storage=storage)],
             "exception_handlers": EXCEPTION_HANDLERS,
         },
         **options,
     )
 
 
-def serve_until_stopped(demo: gr.Blocks, grace_seconds: float) -> None:
+def serve_until_stopped(demo: gr.Blocks, grace_seconds: float, admission: Admission) -> None:
     """Serve until SIGTERM or SIGINT (also as process 1, which has no default handling), then finish runs in progress.
 
     Args:
         demo: The page, launched.
         grace_seconds: How long runs may take to finish before they are stopped.
+        admission: Counts the runs that come beside Gradio's queue.
     """
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -104,8 +113,9 @@ def serve_until_stopped(demo: gr.Blocks, grace_seconds: float) -> None:
     while not stopped.wait(_POLL_SECONDS):
         pass
     refuse_events(demo)
+    admission.close()
     deadline = time.monotonic() + grace_seconds
-    while time.monotonic() < deadline and is_busy(demo):
+    while time.monotonic() < deadline and (is_busy(demo) or admission.outside):
         time.sleep(0.1)
     # a library's thread that does not end must not keep the process alive
     last_resort = threading.Timer(_CLOSE_SECONDS, os._exit, (0,))

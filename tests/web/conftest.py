@@ -20,13 +20,15 @@ from playwright.sync_api import Browser, sync_playwright
 from segmentation.config import Config
 from segmentation.matting.alpha import warm_up
 from segmentation.network.recovery import Answer
+from segmentation.web.doors.routes import door_routes
 from segmentation.web.page.page import build_page
 from segmentation.web.runs.service import Service
 from segmentation.web.server import launch
 from segmentation.web.thumbnails import thumbnail_routes
+from segmentation.web.tiles import tile_routes
 from tests import colours, graphs
 from tests.conftest import PHOTOS
-from tests.web.browser import chromium
+from tests.web.browser import chromium, coverage
 from tests.web.browser.browsing import FLAGS, Visitors, Visits, Watched
 
 
@@ -58,7 +60,7 @@ def coloured_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
     yield from served(config, tmp_path_factory.mktemp("uploads"))
 
 
-def served(config: Config, uploads: Path) -> Iterator[Server]:
+def served(config: Config, uploads: Path, fetch: Callable[[str], Path] | None = None) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(uploads))
         warm_up()  # where the kernels were never compiled, the first run on a page would take half a minute
@@ -67,7 +69,8 @@ def served(config: Config, uploads: Path) -> Iterator[Server]:
         _, url, _ = launch(
             page,
             config,
-            routes=thumbnail_routes(service),
+            routes=[*thumbnail_routes(service), *tile_routes(service), *door_routes(service, fetch)],
+            admission=service.admission,
             prevent_thread_lock=True,
             quiet=True,
             server_name="127.0.0.1",
@@ -102,7 +105,13 @@ def browser() -> Iterator[Browser]:
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        folder = os.environ.get(coverage.FOLDER_NAME)
+        measured = coverage.Coverage(Path(folder)) if folder else None
+        if measured:
+            measured.watch(launched)
         yield launched
+        if measured:
+            measured.write()
         launched.close()
 
 

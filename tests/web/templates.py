@@ -46,7 +46,7 @@ def templates() -> set[str]:
             kind = _first_of(node, "FileKind")
             if isinstance(kind, ast.Constant) and str(kind.value).startswith(("a ", "an ")):
                 found.add(str(kind.value))
-    found |= {"Picture", "Seconds", "Model", "Notes"}  # heads of the report
+    found |= {"Picture", "Seconds", "Model"}  # heads of the report
     for spec in load_registry().values():
         found |= {text for text in (spec.about, spec.licence_note, spec.licence.name) if text}
     found = {text for text in found if not text.startswith(INNER)}

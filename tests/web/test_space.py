@@ -61,7 +61,9 @@ def test_python_is_one_that_we_support_and_zerogpu_has(space: dict[str, Any]) ->
 def test_the_app_starts_by_itself(space: dict[str, Any]) -> None:
     app = (ROOT / space["app_file"]).read_text()
     assert "if __name__ == " in app
-    assert "GRADIO_SERVER_NAME" in app  # a Space says there that it wants to be reached from outside
+    assert "from segmentation.serve import main" in app
+    # a Space says there that it wants to be reached from outside
+    assert "GRADIO_SERVER_NAME" in (ROOT / "segmentation/serve.py").read_text()
 
 
 def test_the_default_model_and_another_are_preloaded_as_the_registry_pins_them(space: dict[str, Any]) -> None:

@@ -38,7 +38,7 @@ _OPEN = [
         ("GET", r"/config/?"),
         ("GET HEAD", r"/(?:assets|static)/.+"),
         ("GET HEAD", r"/(?:favicon\.ico|theme\.css|robots\.txt|healthz|readyz|card\.png)"),
-        ("GET", r"/preview"),
+        ("GET", r"/(?:preview|tile)"),
         ("POST", r"/login/?"),
         ("GET", r"/logout"),
         ("GET", rf"{_API}/(?:info/?|openapi\.json|app_id/?|startup-events|queue/data|upload_progress)"),
@@ -50,6 +50,14 @@ _OPEN = [
     )
 ]
 """All of Gradio's routes that page, clients and documentation use. All others, present or future, are closed."""
+_DOORS = {
+    "rembg": [(frozenset({"GET", "POST"}), re.compile(r"/api/remove/?"))],
+    "removebg": [
+        (frozenset({"POST"}), re.compile(r"/v1\.0/removebg/?")),
+        (frozenset({"GET"}), re.compile(r"/v1\.0/account/?")),
+    ],
+}
+"""Routes for other tools' clients, by the name of the door."""
 _MCP = (frozenset({"GET", "POST", "DELETE"}), re.compile(rf"{_API}/mcp/?"))
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)  # of JSON; the last one may be cut off
 # calls of unknown endpoints get a specific message
@@ -95,6 +103,8 @@ class Doorman:
         self.storage = storage
         self.hosts = known_hosts(config)
         self.throttle = LoginThrottle()
+        self._doors = [route for door in sorted(config.open_doors) for route in _DOORS[door]]
+        self._known = [*_OPEN, *self._doors, *([_MCP] if config.mcp else [])]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request or forward it."""
@@ -112,7 +122,8 @@ class Doorman:
                 429, f"Too many wrong passwords. Try again in {seconds} s.", {"retry-after": str(seconds)}
             )
         announced = int(headers.get(b"content-length", b"0")) if refusal is None else 0
-        upload = self.storage if refusal is None and path.endswith("/upload") else None
+        brings_files = path.endswith("/upload") or (method == "POST" and self._is_door(path))
+        upload = self.storage if refusal is None and brings_files else None
         if upload:
             no_room = await asyncio.to_thread(upload.begin, client, announced)
             refusal = Refusal(*no_room) if no_room else None
@@ -167,11 +178,10 @@ class Doorman:
             return Refusal(421, f"Unknown host {host[:100]!r}. The operator can add it to SEGMATTE_HOSTS.")
         if _CLOSED.search(path):
             return Refusal(403, "Web addresses are not fetched here.")
-        known = [*_OPEN, _MCP] if self.config.mcp else _OPEN
-        if not any(method in methods and pattern.fullmatch(path) for methods, pattern in known):
+        if not any(method in methods and pattern.fullmatch(path) for methods, pattern in self._known):
             if _CALL.match(path):
                 return Refusal(404, f"Public endpoints: {', '.join('/' + name for name in PUBLIC)}.")
-            allowed = sorted({m for methods, pattern in known if pattern.fullmatch(path) for m in methods})
+            allowed = sorted({m for methods, pattern in self._known if pattern.fullmatch(path) for m in methods})
             if allowed:
                 return Refusal(405, f"Use {' or '.join(allowed)}.", {"allow": ", ".join(allowed)})
             return Refusal(404, "Not found.")
@@ -203,9 +213,14 @@ class Doorman:
         own = (host, headers.get(b"x-forwarded-host", b"").decode("latin-1"))
         return bool(origin) and origin not in own and _without_port(origin) not in self.hosts
 
+    def _is_door(self, path: str) -> bool:
+        return any(pattern.fullmatch(path) for _, pattern in self._doors)
+
     def _limit(self, path: str) -> int:
         if path.endswith("/upload"):
             return self.config.max_request_mb << 20
+        if self._is_door(path):  # picture and backdrop, or one as base64
+            return min(2 * self.config.max_upload_mb + 1, self.config.max_request_mb) << 20
         if _MCP[1].fullmatch(path):
             return _MCP_BYTES
         return self._json_bytes + _TEXT_BYTES

@@ -53,5 +53,6 @@ def configure() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in ("httpx", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it logs every form, and where its files are
     for name in ("asyncio", "uvicorn.error"):  # they repeat messages such as "too many open files" at each attempt
         logging.getLogger(name).addFilter(OncePerMinute())

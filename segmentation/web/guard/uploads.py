@@ -56,7 +56,16 @@ def uploaded_files(paths: Sequence[Any], max_pictures: int) -> list[Path]:
     return [_uploaded(path, root) for path in paths]
 
 
-def _uploaded(name: Any, root: Path) -> Path:
+def shown_file(name: Any) -> Path:
+    """An upload or a result of a run: what Gradio, too, sends to anyone who knows its unguessable path.
+
+    Raises:
+        ImageError: It is neither. The message does not repeat the path.
+    """
+    return _uploaded(name, upload_folder().resolve(), or_result=True)
+
+
+def _uploaded(name: Any, root: Path, *, or_result: bool = False) -> Path:
     refusal = ImageError(
         Message(
             "A picture was not uploaded to this server, or its upload has expired. Upload it again and pass the path "
@@ -70,7 +79,10 @@ def _uploaded(name: Any, root: Path) -> Path:
     except (OSError, RuntimeError, ValueError) as error:  # missing, a symlink loop, or too long
         raise refusal from error
     # other visitors' results are under the same root
-    if not path.is_relative_to(root) or not is_upload(path.relative_to(root)) or not path.is_file():
+    if not path.is_relative_to(root) or not path.is_file():
+        raise refusal
+    inside = path.relative_to(root)
+    if not is_upload(inside) and not (or_result and len(inside.parts) == 2 and _RUN.fullmatch(inside.parts[0])):
         raise refusal
     return path
 

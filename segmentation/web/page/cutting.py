@@ -49,7 +49,7 @@ class Cutting:
                     yield from self.apply_to_all(last, request, *values)
                 return
         part = service.rest(last, names, recipe, backdrop, on_progress=on_progress) if last else None
-        starting = screen.say(say(STARTING))
+        starting = screen.say(say(STARTING), "working")
         if last and part:
             yield starting | self._still(last, say) | {screen.last_run: last}
             yield from self._do(last, part, say)
@@ -59,7 +59,7 @@ class Cutting:
         )
         run = service.new_run(names, recipe, backdrop, on_progress, corrections)
         run.view.replaced = last
-        yield (screen.say(say(problem)) if problem else starting) | {screen.last_run: run}
+        yield (screen.say(say(problem), "working") if problem else starting) | {screen.last_run: run}
         # Gradio removes its progress bar after the first answer, so from here on the status line shows its own
         for finished_one in service.work.process(run, for_page=True):
             update = screen.progress(run, say)
@@ -111,7 +111,7 @@ class Cutting:
         # do not report the settings as applied if some need a new run
         waiting = self._next_run.needed_for(run.predictions, recipe)
         sentences = [*problems, waiting or _applied(have, of)]
-        yield screen.say(" ".join(map(say, sentences))) | {screen.viewer: viewer_value(run, say)}
+        yield screen.say(" ".join(map(say, sentences)), "done") | {screen.viewer: viewer_value(run, say)}
 
     def _do(self, run: Run, part: Run, say: Say, problems: list[str] | None = None) -> Updates:
         """Process a part of a run and take over its results.
@@ -142,8 +142,9 @@ class Cutting:
         if run is None or not run.halt():
             return screen.say(say(Message("Nothing is running.")))
         if len(run.outcomes):
-            return screen.say(say(Message("Stopped. Finished pictures are kept. Press Cut out to do the rest.")))
-        stopped = screen.say(say(Message("Stopped before any picture was finished.")))
+            kept = Message("Stopped. Finished pictures are kept.")
+            return screen.say(say(kept), "stopped", say)
+        stopped = screen.say(say(Message("Stopped before any picture was finished.")), "stopped", say)
         return stopped | ({screen.last_run: run.view.replaced} if run.view.replaced else {})
 
 

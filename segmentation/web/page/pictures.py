@@ -12,8 +12,8 @@ from segmentation.web.events import shown_errors
 from segmentation.web.guard.addresses import fetch_picture
 from segmentation.web.guard.gradio_seams.files import refuse_addresses
 from segmentation.web.guard.uploads import uploaded_files
-from segmentation.web.page.examples import example_buttons, example_uploaded, examples
-from segmentation.web.page.scripts import scripted
+from segmentation.web.page.examples import example_buttons, example_uploaded, examples, hero_pictures
+from segmentation.web.page.scripts import handler, scripted
 from segmentation.web.runs.service import Service
 from segmentation.web.texts import i18n, speaker
 
@@ -22,15 +22,16 @@ GalleryValue = list[tuple[str, str | None]] | None
 
 
 class Pictures:
-    """The gallery of pictures to cut out, and the controls that fill it."""
+    """The first screen, the gallery of pictures to cut out, and the controls that fill it."""
 
     def __init__(self, service: Service) -> None:
         """Lay out the gallery in the current context."""
         self._service = service
+        self.hero = scripted("hero", hero_pictures())
         self.gallery = gr.Gallery(
             # an empty list accepts every file: the server decides which are pictures
             label=i18n("pictures"), type="filepath", file_types=[], sources=["upload", "webcam", "clipboard"],
-            interactive=True, columns=4, height=240, object_fit="contain", fit_columns=False, buttons=["fullscreen"],
+            interactive=True, columns=6, height=144, object_fit="contain", fit_columns=False, buttons=["fullscreen"],
             # A click shows the cutout. In Gradio's preview, the cross that clears the gallery sits where Close does.
             allow_preview=False, elem_id="pictures",
         )  # fmt: skip
@@ -59,6 +60,7 @@ class Pictures:
             gr.on(
                 [add.click, address.submit], self._add_address, [self.gallery, address], [self.gallery, address],
                 concurrency_id="addresses", concurrency_limit=4, show_progress="hidden", api_visibility="private",
+                js=handler("expectPictures"),
             )  # fmt: skip
 
     @staticmethod

@@ -9,7 +9,9 @@ import gradio as gr
 from segmentation.web.texts import script_texts
 
 FOLDER = Path(__file__).parent / "browser"
-STYLES = [FOLDER / f"{name}.css" for name in ("page", "viewer", "tools", "panels", "other_model", "screens")]
+STYLES = [
+    FOLDER / f"{name}.css" for name in ("page", "hero", "layout", "viewer", "tools", "panels", "other_model", "screens")
+]
 """In cascade order."""
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)

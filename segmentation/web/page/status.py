@@ -25,9 +25,27 @@ WAITING = "Waiting in the queue: {ahead} runs are ahead of yours."
 WAITING_FOR_ONE = "Waiting in the queue: 1 run is ahead of yours."
 
 
-def line(text: str) -> str:
-    """A status line."""
-    return f'<div class="line" role="status">{html.escape(text)}</div>'
+ACTS = {
+    "stopped": ("run", Message("Continue")),
+    "failed": ("run", Message("Try again")),
+    "expired": ("choose", Message("Choose photos")),
+}
+"""State -> what its button does (see states.js), and what it says."""
+
+
+def line(text: str, state: str = "", say: Say = str) -> str:
+    """A status line.
+
+    Args:
+        text: What it says.
+        state: The page's state from now on; "" leaves it as it is. One of "queued", "working", "done", "failed",
+            "stopped" and "expired".
+        say: Translates into the visitor's language.
+    """
+    marked = f' data-state="{state}"' if state else ""
+    act, label = ACTS.get(state, ("", ""))
+    button = f'<button type="button" data-act="{act}">{html.escape(say(label))}</button>' if act else ""
+    return f'<div class="line" role="status"{marked}>{html.escape(text)}</div>{button}'
 
 
 def progress(run: Run, say: Say, part: Run | None = None) -> str:
@@ -41,7 +59,17 @@ def progress(run: Run, say: Say, part: Run | None = None) -> str:
     part = part or run
     label = html.escape(say(Message("Pictures done")))
     bar = f'<progress max="{part.total}" value="{len(part.outcomes)}" aria-label="{label}"></progress>'
-    return line(say(_so_far(run, part))) + bar * part.is_at_work
+    return line(say(_so_far(run, part)), _state(run, part), say) + bar * part.is_at_work
+
+
+def _state(run: Run, part: Run) -> str:
+    if len(part.outcomes) < part.total:
+        if not part.is_at_work:
+            return "stopped"
+        return "queued" if not part.now and part.ticket.ahead else "working"
+    if run.outcomes.failed:
+        return "failed"
+    return "done" if len(run.outcomes) == run.total else "stopped"
 
 
 def _so_far(run: Run, part: Run) -> Message:
@@ -62,18 +90,18 @@ def _so_far(run: Run, part: Run) -> Message:
 
 
 def table(reports: list[Report], say: Say) -> str:
-    """One row per picture: size, seconds by stage, model and execution provider, and notes."""
+    """One row per picture: size, seconds by stage, model and execution provider; its notes in a row below."""
     if not reports:
         return ""
     longest = max(sum(entry.seconds.values()) for entry in reports) or 1.0
     rows = [
         f"<tr><td>{html.escape(Path(entry.name).name)}<br><span class='quiet'>{_size(entry)}</span></td>"
-        f"<td>{_bar(entry.seconds, longest, say)}</td><td class='wide'>{_where(entry, say)}</td>"
-        f"<td>{_notes(entry, say)}</td></tr>"
+        f"<td>{_bar(entry.seconds, longest, say)}</td><td class='wide'>{_where(entry, say)}</td></tr>"
+        f"{_notes(entry, say)}"
         for entry in reports
     ]
-    titles = [html.escape(say(Message(title))) for title in ("Picture", "Seconds", "Model", "Notes")]
-    head = f"<tr><th>{titles[0]}</th><th>{titles[1]}</th><th class='wide'>{titles[2]}</th><th>{titles[3]}</th></tr>"
+    titles = [html.escape(say(Message(title))) for title in ("Picture", "Seconds", "Model")]
+    head = f"<tr><th>{titles[0]}</th><th>{titles[1]}</th><th class='wide'>{titles[2]}</th></tr>"
     legend = "".join(
         f"<span><i class='{stage}'></i>{html.escape(say(words))}</span>"
         for stage, words in STAGES.items()
@@ -96,9 +124,10 @@ def _where(entry: Report, say: Say) -> str:
 
 
 def _notes(entry: Report, say: Say) -> str:
+    notes = "<br>".join(html.escape(say(text)) for text in entry.warnings)
     if entry.error:
-        return f"<span class='failed'>{html.escape(say(entry.error))}</span>"
-    return "<br>".join(html.escape(say(text)) for text in entry.warnings)
+        notes = f"<span class='failed'>{html.escape(say(entry.error))}</span>"
+    return f"<tr class='notes'><td colspan='3'>{notes}</td></tr>" if notes else ""
 
 
 def _bar(seconds: Mapping[str, float], longest: float, say: Say) -> str:

@@ -56,6 +56,8 @@ def viewer_value(run: Run, say: Say) -> dict[str, Any]:
         "items": items,
         "tuned": run.tuning.done,
         "wanted": run.view.wanted,
+        "mixed": run.outcomes.is_mixed,
+        "left": run.left,
     }
 
 

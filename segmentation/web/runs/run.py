@@ -90,6 +90,12 @@ class Run:
         return self.outcomes.missing(range(self.total) if self.indices is None else sorted(self.indices))
 
     @property
+    def left(self) -> int:
+        """Number of pictures that are still to come: of the run, or of the part of it that is in progress."""
+        at_work = [part for part in (self, self._part) if part and part.is_at_work]
+        return sum(part.total - len(part.outcomes) for part in at_work)
+
+    @property
     def done(self) -> float:
         """Share of its pictures that are finished."""
         return len(self.outcomes) / max(1, self.total)

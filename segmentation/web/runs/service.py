@@ -27,6 +27,7 @@ from segmentation.predictor import Predictor, from_nothing, from_predictions, fr
 from segmentation.proof import Proof, candidates, prove, run_of
 from segmentation.recipe import Recipe
 from segmentation.web.events import OnProgress
+from segmentation.web.guard.admission import Admission
 from segmentation.web.guard.uploads import new_run_folder, touch_files, uploaded_files
 from segmentation.web.runs.corrections import carried_over
 from segmentation.web.runs.offered import OfferedModels
@@ -54,6 +55,7 @@ class Service:
         apart: The same for models without a registry entry: one that hangs keeps its places for minutes.
         work: Cuts out the pictures of runs.
         shown: The runs that pages show.
+        admission: Counts the runs in progress or waiting, whichever way they came.
     """
 
     def __init__(self, config: Config) -> None:
@@ -68,7 +70,8 @@ class Service:
         self.predictions = PredictionCache(config.runs_mb << 20, config.keep_minutes * 60)
         self.turns, self.apart = Turns(available_cores()), Turns(2 * available_cores())
         self.work = Work(config, self.predictions, self.offered.ran)
-        self.shown = ShownRuns(self._forget, partial(keep_alive, predictions=self.predictions))
+        self.shown = ShownRuns(self.forget, partial(keep_alive, predictions=self.predictions))
+        self.admission = Admission(config.runs)
         self._preview_slots = threading.BoundedSemaphore(available_cores())  # separate: previews never wait for a batch
 
     def new_run(
@@ -397,8 +400,8 @@ class Service:
         self.predictions.store(run.predictions, index, prediction)
         return prediction
 
-    def _forget(self, run: Run) -> None:
-        """Delete a run from memory and disk: its visitor is gone or has started another."""
+    def forget(self, run: Run) -> None:
+        """Delete a run from memory and disk: its visitor is gone, has started another, or has the answer."""
         run.abandon()
         self.predictions.forget(run.predictions)
         run.files.delete()

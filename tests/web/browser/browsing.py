@@ -93,8 +93,11 @@ class Visitors:
 class Watched:
     """A page, and what went wrong on it."""
 
-    def __init__(self, page: Page, url: str, query: str = "") -> None:
+    def __init__(self, page: Page, url: str, query: str = "", *, starts: bool = False) -> None:
+        """Load the page. Unless it `starts`, pictures are not cut out by themselves: most tests first turn settings."""
         self.page = page
+        if not starts:
+            page.add_init_script("localStorage.setItem('segmatte-autostart', 'off')")
         self.console: list[str] = []
         self.off_host: list[str] = []
         self._marked: str | None = None
@@ -107,7 +110,7 @@ class Watched:
             ),
         )
         page.goto(url + query)
-        expect(page.locator("#run")).to_be_visible(timeout=30000)
+        expect(page.locator("#hero .hero")).to_be_attached(timeout=30000)
         expect(page.locator("#viewer .nothing")).to_be_attached()
         self.loaded()
 
@@ -128,8 +131,16 @@ class Watched:
         self.page.set_input_files("#pictures input[type=file]", list(files))
         expect(self.page.locator("#pictures .thumbnail-item")).to_have_count(len(files), timeout=30000)
 
+    def sheet(self, *, shown: bool = True) -> None:
+        """On phones, open the sheet of settings, or close it."""
+        toggle = self.page.locator("#sheet_toggle")
+        if toggle.is_visible() and (toggle.get_attribute("aria-expanded") == "true") != shown:
+            toggle.click()
+            self.still()
+
     def choose(self, model: str) -> None:
         """Choose a model in the list of all, which is folded at first."""
+        self.sheet()
         if self.page.locator("#model").is_hidden():
             self.page.click("#model_choice .now button")
         self.page.locator("#model input").click()
@@ -142,6 +153,7 @@ class Watched:
         expect(self.page.locator("#status .line:not([data-before])")).to_have_count(1)
 
     def run(self, cutouts: int) -> None:
+        self.still()  # the page has made room for what was added
         self.press("#run")
         # first: until a run has started, the status line is still that of the last one, which is done
         expect(self.page.locator("#viewer .thumb")).to_have_count(cutouts, timeout=90000)
@@ -163,22 +175,24 @@ class Watched:
 
     def open(self, section: str) -> None:
         """Unfold a section of the settings, or fold it."""
+        self.sheet()
         inside = self.page.locator(f"#section_{section} .block").first
         folds = inside.is_visible()
         self.page.click(f"#section_{section} > button")
         expect(inside).to_be_visible(visible=not folds)
         self.still()  # until what unfolds has taken its values
 
-    def tab(self, name: str) -> None:
-        """Go to a tab; where Gradio finds the screen too narrow for all, some are in a menu."""
-        beside = self.page.locator("#tabs button[role=tab]", has_text=name)
-        if not beside.count():
-            self.page.locator("#tabs .overflow-menu > button").click()
-            beside = self.page.locator("#tabs .overflow-dropdown button", has_text=name)
-        beside.click()
+    def drawer(self, name: str) -> None:
+        """Unfold what lies below the settings: "compare" or "code"."""
+        self.sheet()
+        inside = self.page.locator(f"#section_{name} .block").first
+        if not inside.is_visible():
+            self.page.click(f"#section_{name} > button")
+        expect(inside).to_be_visible()
 
     def turn(self, name: str, value: float) -> None:
         """Move a slider by its number field, as by hand."""
+        self.sheet()
         self.page.locator(f"#{name} input[type=number]").fill(str(value))
 
     def tuned(self) -> None:
@@ -212,9 +226,9 @@ class Visits:
         self._visitors, self._url, self._query = visitors, url, query
         self._watched: list[Watched] = []
 
-    def __call__(self, query: str | None = None, **options: Any) -> Watched:
+    def __call__(self, query: str | None = None, *, starts: bool = False, **options: Any) -> Watched:
         page = self._visitors.page(self._url, **options)
-        self._watched.append(Watched(page, self._url, self._query if query is None else query))
+        self._watched.append(Watched(page, self._url, self._query if query is None else query, starts=starts))
         return self._watched[-1]
 
     def end(self) -> None:

@@ -67,11 +67,6 @@ def test_a_wrong_setting_is_told_and_the_page_goes_on(watched: Watched, photos: 
     watched.run(1)
 
 
-def test_running_without_pictures_says_what_to_do(watched: Watched) -> None:
-    watched.page.click("#run")
-    expect(watched.page.locator(".toast-body")).to_contain_text("Add at least one picture first")
-
-
 def test_the_card_follows_the_model(watched: Watched) -> None:
     watched.choose("rmbg-1.4")
     expect(watched.page.locator("#card")).to_contain_text("no commercial use")
@@ -108,13 +103,13 @@ def test_it_fits_the_screen_in_both_schemes(
     watched.add(small_photos["cheetah"], small_photos["astronaut"])
     watched.choose("bright.onnx")
     watched.run(2)
-    for section in ("matting", "background", "canvas", "effects", "output", "network"):
+    for section in ("matting", "background", "canvas", "output", "network"):
         watched.open(section)
-    for tab in ("Cutouts", "Compare models", "As code"):
-        watched.tab(tab)
+    for drawer in ("compare", "code"):
+        watched.drawer(drawer)
         watched.still()
         assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
-        watched.shot(f"{width}-{scheme}-{tab.split()[0]}")
+        watched.shot(f"{width}-{scheme}-{drawer}")
     dark = watched.page.evaluate("document.body.classList.contains('dark')")
     assert dark == (scheme == "dark")
     assert watched.console == []

@@ -38,6 +38,7 @@ def face(tmp_path: Path) -> Path:
 
 
 def chip(watched: Watched, name: str) -> Any:
+    watched.sheet()
     return watched.page.locator("#classes").get_by_label(name, exact=True)
 
 
@@ -150,6 +151,7 @@ def test_chips_belong_to_the_model(page: Watched, face: Path) -> None:
 def test_found_classes_come_first_and_chips_are_easy_to_hit(page: Watched, face: Path) -> None:
     page.add(face)
     page.run(3)
+    page.sheet()
     chips = page.page.locator("#classes label")
     expect(chips).to_have_text(["All together", "skin", "hair", "hat", "glasses"])
     boxes = [box for at in range(chips.count()) if (box := chips.nth(at).bounding_box())]

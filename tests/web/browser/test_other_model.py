@@ -272,13 +272,13 @@ def test_the_model_survives_a_reload_and_travels_in_a_link(visit: Callable[..., 
     shown(page, "imagenet-bare")
     page.locator(f"{PANEL} .readings button", has_text="0 to 255").first.click()
     watched.still()
-    watched.tab("As code")
+    watched.drawer("code")
     link = page.locator("#code pre").last
     expect(link).to_contain_text(re.compile("contract=scale"))
     page.reload()
     watched.loaded()
     expect(page.locator("#model input")).to_have_value(f"imagenet-bare ({BARE})")
-    watched.tab("As code")
+    watched.drawer("code")
     expect(link).to_contain_text(re.compile("contract=scale"))
     expect(page.locator("#code pre").first).to_contain_text(re.compile(rf"{BARE}@[0-9a-f]{{40}}:onnx/model.onnx"))
     other = visit("/" + link.inner_text().split("/", 3)[3]).page
@@ -293,7 +293,7 @@ def test_it_can_be_compared_with_others(visit: Callable[..., Watched], figure: P
     watched.add(figure)
     look_up(page, LOGITS)
     shown(page, "logits")
-    watched.tab("Compare")
+    watched.drawer("compare")
     models = page.locator("#compare_models input")
     models.click()
     page.get_by_role("option", name=f"({LOGITS})").click()
@@ -374,6 +374,7 @@ def test_everything_fits_and_is_accessible(
     watched = visit(viewport={"width": width, "height": height}, color_scheme=scheme, locale=language)
     page = watched.page
     watched.add(figure)
+    watched.sheet()
     look_up(page, BARE)
     shown(page, "imagenet-bare")
     expect(page.locator(f"{PANEL} .readings button")).to_have_count(6)

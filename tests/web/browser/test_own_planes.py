@@ -91,6 +91,6 @@ def test_strokes_of_a_link_are_those_of_the_first_picture(
     result = segment(loaded, server.service.offered.session("bright.onnx"), Settings(), strokes=STROKES)
     save_png(result.cutout, tmp_path / "expected.png")
     assert watched.fetched(SAVE, "href") == (tmp_path / "expected.png").read_bytes()
-    page.get_by_role("tab", name="As code").click()
+    watched.drawer("code")
     expect(page.locator("#code pre[data-code=code_link]")).to_contain_text("&strokes=%5B%7B%22kind%22%3A%22keep%22")
     expect(page.locator("#code pre[data-code=code_command]")).to_contain_text("--strokes=settings.yaml")

@@ -33,7 +33,7 @@ def truth(tmp_path: Path) -> Path:
 def compared(watched: Watched, photo: Path) -> Page:
     page = watched.page
     watched.add(photo)
-    page.get_by_role("tab", name="Compare models").click()
+    watched.drawer("compare")
     page.click("#compare")
     expect(page.locator("#comparison section button")).to_have_count(2, timeout=90000)
     return page
@@ -81,7 +81,7 @@ def test_each_column_has_its_numbers_and_the_best_is_marked(
 def test_a_truth_that_is_there_already_counts_for_the_next_comparison(
     watched: Watched, photos: dict[str, Path], truth: Path
 ) -> None:
-    watched.page.get_by_role("tab", name="Compare models").click()
+    watched.drawer("compare")
     drop(watched.page, truth)
     expect(watched.page.locator("#truth img")).to_have_count(1, timeout=30000)
     page = compared(watched, photos["astronaut"])

@@ -68,14 +68,14 @@ def test_a_picture_is_pasted(watched: Watched, photos: dict[str, Path]) -> None:
         }""",
         base64.b64encode(photos["chelsea"].read_bytes()).decode(),
     )
-    watched.page.locator("#pictures").get_by_label("Paste from Clipboard").click()
+    watched.page.click("#hero [data-act=paste]")
     expect(watched.page.locator("#pictures .thumbnail-item")).to_have_count(1, timeout=15000)
     watched.run(1)
 
 
 def test_the_webcam_takes_a_picture(watched: Watched) -> None:
     page = watched.page
-    page.locator("#pictures").get_by_label("Capture from camera").click()
+    page.click("#hero [data-act=camera]")
     page.locator("#pictures").get_by_text("Click to Access Webcam").click()
     page.wait_for_function("document.querySelector('#pictures video')?.videoWidth > 0", timeout=15000)
     page.locator("#pictures").get_by_label("capture photo").click(timeout=15000)

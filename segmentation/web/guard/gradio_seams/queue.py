@@ -6,14 +6,14 @@ from typing import Any
 import gradio as gr
 
 from segmentation.messages import Message
+from segmentation.web.guard.admission import FULL, SHUTTING_DOWN, Admission
 from segmentation.web.texts import speaker
 
 QUEUE_SECONDS, PROGRESS_SECONDS = 0.05, 0.05  # polling intervals for events to start, and for progress to report
 MAX_WAITING = 60  # short events of one kind, such as previews, that may wait
-SHUTTING_DOWN = Message("The server is shutting down. Try again in a minute.")
 
 
-def separate_queues(demo: gr.Blocks, runs: int, runs_id: str) -> None:
+def separate_queues(demo: gr.Blocks, runs: int, runs_id: str, admission: Admission | None = None) -> None:
     """Limit each kind of event in the queue separately, and refuse invalid events.
 
     Gradio applies one limit to all waiting events, so the previews of a few visitors could block everyone's runs, and
@@ -23,8 +23,16 @@ def separate_queues(demo: gr.Blocks, runs: int, runs_id: str) -> None:
         demo: The page.
         runs: How many runs there may be, running and waiting.
         runs_id: The concurrency id of runs.
+        admission: Counts the runs that come beside the queue, which take places of it too.
     """
     queue = demo._queue  # noqa: SLF001
+    admission = admission or Admission(runs)
+
+    def runs_in_queue() -> int:
+        kind = queue.event_queue_per_concurrency_id.get(runs_id)
+        return len(kind.queue) + kind.current_concurrency if kind else 0
+
+    admission.in_queue = runs_in_queue
     # Gradio polls for events a thousand times a second, and for progress a hundred times: 3 % of a core while idle
     queue.sleep_when_free, queue.progress_update_sleep_when_free = QUEUE_SECONDS, PROGRESS_SECONDS
     push = queue.push
@@ -39,10 +47,9 @@ def separate_queues(demo: gr.Blocks, runs: int, runs_id: str) -> None:
             return False, "event_data must be an object.", "error"
         kind = queue.event_queue_per_concurrency_id.get(function.concurrency_id)
         is_run = function.concurrency_id == runs_id
-        waiting = (len(kind.queue) + kind.current_concurrency * is_run) if kind else 0
+        waiting = runs_in_queue() + admission.outside if is_run else len(kind.queue) if kind else 0
         if waiting >= (runs if is_run else MAX_WAITING):
-            full = Message("The queue is full: {waiting} are already waiting. Try again in a moment.", waiting=waiting)
-            return False, speaker(request)(full), "queue_full"
+            return False, speaker(request)(Message(FULL, waiting=waiting)), "queue_full"
         return await push(body, request, username)
 
     queue.push = push_if_there_is_room  # type: ignore[method-assign]

@@ -29,9 +29,9 @@ export function endRun() {
   document.querySelector("#viewer .viewer").parentElement.dispatchEvent(new CustomEvent("end"));
 }
 
-/** Goes to the tab of the cutouts. */
+/** Goes to the cutouts. */
 export function showCutouts() {
-  document.querySelector("#tabs button[role=tab]").click();
+  document.querySelector("#results").scrollIntoView({ block: "start", behavior: "smooth" });
 }
 
 /** Controls shown for a kind of background: colour, backdrop, background_fit, background_blur. */
@@ -59,4 +59,65 @@ export function showForOutline(width) {
 /** Controls shown for a format: max_kb. */
 export function showForFormat(format) {
   return [{ __type__: "update", visible: format !== "png" }];
+}
+
+/** Tells the page that a visitor asked for a picture, which is cut out once it is there. */
+export function expectPictures(...values) {
+  document.dispatchEvent(new CustomEvent("segmatte:expect"));
+  return values;
+}
+
+/** Tells the page how many pictures there are now, and whether they are to be cut out at once. */
+export function tellPictures(pictures, wanted) {
+  document.dispatchEvent(new CustomEvent("segmatte:pictures", { detail: { count: pictures?.length ?? 0, wanted } }));
+  return [];
+}
+
+/** Tells the page that a run has ended, whether it worked or not. */
+export function tellEnd() {
+  document.dispatchEvent(new CustomEvent("segmatte:end"));
+}
+
+/** Whether this browser remembers that pictures are to be cut out at once; some refuse to, in a frame of another site. */
+export function wantsAutostart() {
+  try {
+    return localStorage.getItem("segmatte-autostart") !== "off";
+  } catch {
+    return true;
+  }
+}
+
+/** Remembers it. */
+export function keepAutostart(wanted) {
+  try {
+    localStorage.setItem("segmatte-autostart", wanted ? "on" : "off");
+  } catch {
+    // then it holds until the page is closed
+  }
+}
+
+/** Controls for a softness: both thresholds, erode size, automatic erode size. */
+export function edgesFor(facts, softness) {
+  return [...facts.edges.softness[Math.round(softness)], false];
+}
+
+/** The softness nearest to both thresholds and the erode size. */
+export function softnessOf(facts, ...values) {
+  const far = (row) =>
+    Math.abs(row[0] - values[0]) +
+    Math.abs(row[1] - values[1]) +
+    40 * Math.abs(Math.log((row[2] + 1) / (values[2] + 1)));
+  const table = facts.edges.softness.map(far);
+  return table.indexOf(Math.min(...table));
+}
+
+/** The control trust_mask for a position of "follow the model". */
+export function followFor(facts, follow) {
+  return facts.edges.follow[Math.round(follow)];
+}
+
+/** The position nearest to a trust_mask. */
+export function followOf(facts, trust) {
+  const table = facts.edges.follow.map((each) => Math.abs(each - trust));
+  return table.indexOf(Math.min(...table));
 }

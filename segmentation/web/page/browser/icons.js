@@ -12,6 +12,10 @@ const LINES = {
   before: "M3 5h18v14H3zM3 16l5-5 5 5 3-3 5 5M15.5 9h.1",
   after: "M2 12s4-7 10-7 10 7 10 7-4 7-10 7S2 12 2 12zM12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6z",
   done: "M4 12l6 6L20 6",
+  choose: "M12 16V4M7 9l5-5 5 5M4 16v4h16v-4",
+  camera: "M3 7h5l2-3h4l2 3h5v13H3zM12 10a4 4 0 1 0 0 7 4 4 0 0 0 0-7z",
+  settings: "M4 7h9M17 7h3M15 5v4M4 17h3M11 17h9M9 15v4",
+  paste: "M8 5H5v16h14V5h-3M9 3h6v4H9z",
 };
 
 /** @param {keyof typeof LINES} name */

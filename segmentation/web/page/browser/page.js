@@ -1,10 +1,14 @@
-// What the page adds to Gradio: keyboard access, picture sources, marks on changed settings. `props.value` comes from
+// What the page adds to Gradio: keyboard access, previews of uploads, marks on changed settings. `props.value` comes from
 // the server: limits, and the names and defaults of the settings.
-import { make, say } from "./common.js";
+import { say } from "./common.js";
+import { keyMap } from "./keys.js";
+import { watchConnection } from "./offline.js";
+import { sheet } from "./sheet.js";
+import { setOffline, setUploading } from "./states.js";
+import { waysIn } from "./ways_in.js";
 
 /** @type {{ most: number, mostBytes: number, stored: string[], defaults: Record<string, unknown> }} */
 const facts = props.value;
-const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
 // Gradio's upload progress closes its stream twice; the second time, its stub of a stream logs this warning
 const warn = console.warn;
@@ -34,87 +38,18 @@ document.addEventListener("keydown", (event) => {
   opener.focus();
 });
 
-// ------------------------------------------------------------------------------------------------------ pictures
-// They can be dropped and pasted anywhere, not only on the empty gallery, and a missed drop must not leave the page.
-// The server decides which files are pictures: browsers do not know the types of HEIC and others.
-const refused = make("p", { id: "refused", role: "alert" });
-const addFiles = (files) => {
-  const input = document.querySelector("#pictures input[type=file]");
-  if (!input || !files.length) return;
-  const transfer = new DataTransfer();
-  for (const file of files) transfer.items.add(file);
-  input.files = transfer.files;
-  input.dispatchEvent(new Event("change", { bubbles: true }));
+waysIn(facts, setUploading);
+// Gradio may run this before all of the page is there
+const complete = () => {
+  if (!["#head", "#work", "#settings", "#viewer .viewer"].every((each) => document.querySelector(each))) {
+    requestAnimationFrame(complete);
+    return;
+  }
+  keyMap();
+  sheet();
+  watchConnection(setOffline);
 };
-const problem = (files, held) => {
-  const values = { count: files.length, held, most: facts.most, megabytes: facts.mostBytes >> 20 };
-  if (held + files.length > facts.most) return filled(held ? say.too_many_more : say.too_many, values);
-  const large = files.find((file) => file.size > facts.mostBytes);
-  return large ? filled(say.too_large, { ...values, name: large.name }) : "";
-};
-// runs before Gradio's handler and before anything is sent, for the picker, drops and the clipboard
-document.addEventListener(
-  "change",
-  (event) => {
-    const input = event.target;
-    if (!input.matches?.("#pictures input[type=file]")) return;
-    refused.textContent = problem([...input.files], document.querySelectorAll("#pictures .thumbnail-lg").length);
-    document.querySelector("#begin").before(refused);
-    if (refused.textContent) {
-      event.stopImmediatePropagation();
-      input.value = "";
-      return;
-    }
-    // a form encodes a quote as %22
-    if (![...input.files].some((file) => file.name.includes('"'))) return;
-    const transfer = new DataTransfer();
-    for (const file of input.files) {
-      transfer.items.add(new File([file], file.name.replaceAll('"', "”"), { type: file.type }));
-    }
-    input.files = transfer.files;
-  },
-  true,
-);
-document.addEventListener("dragover", (event) => event.preventDefault());
-document.addEventListener(
-  "drop",
-  (event) => {
-    if (!event.dataTransfer?.files.length || event.target.closest?.("#backdrop, #truth")) return;
-    event.preventDefault();
-    event.stopPropagation();
-    event.target.dispatchEvent(new DragEvent("drop", { bubbles: true })); // lets the gallery end its highlight
-    addFiles(event.dataTransfer.files);
-  },
-  true,
-);
-document.addEventListener("paste", (event) => {
-  if (event.defaultPrevented || event.target.closest?.("input, textarea, [contenteditable]")) return;
-  addFiles(event.clipboardData.files);
-});
-
-// Gradio's own paste button finds nothing if every file type is accepted
-document.addEventListener(
-  "click",
-  async (event) => {
-    const button = event.target.closest?.("#pictures .source-selection button");
-    if (!button || button !== button.parentElement.lastElementChild) return;
-    event.stopImmediatePropagation();
-    const items = await navigator.clipboard.read().catch(() => []);
-    const types = items.flatMap((item) =>
-      item.types.filter((type) => type.startsWith("image/")).map((type) => [item, type]),
-    );
-    const files = await Promise.all(
-      types.map(
-        async ([item, type], at) =>
-          new File([await item.getType(type)], `pasted-${at + 1}.${type.split("/")[1]}`, { type }),
-      ),
-    );
-    refused.textContent = files.length ? "" : say.nothing_to_paste;
-    document.querySelector("#begin").before(refused);
-    addFiles(files);
-  },
-  true,
-);
+complete();
 
 // The server provides previews of what browsers cannot show (TIFF, HEIC), or else a grey tile, labelled with the name.
 const file = /\/gradio_api\/file=(.*)$/;
@@ -180,8 +115,13 @@ for (const [section, names] of Object.entries({
     "mask_mode",
   ],
   background: ["background", "colour", "background_fit", "background_blur", "decontaminate"],
-  canvas: ["crop", "crop_margin", "canvas", "canvas_fill", "canvas_align", "canvas_margin"],
-  effects: [
+  canvas: [
+    "crop",
+    "crop_margin",
+    "canvas",
+    "canvas_fill",
+    "canvas_align",
+    "canvas_margin",
     "shadow",
     "shadow_angle",
     "shadow_distance",

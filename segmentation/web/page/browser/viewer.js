@@ -1,9 +1,48 @@
 // The viewer: one large cutout, before and after or stage by stage, at any zoom, and all of them as thumbnails.
 // It owns everything in `element` and shows `props.value`. File names are untrusted: they are only ever set as text.
-import { copyButton, make, say, url } from "./common.js";
+import { make, say, url } from "./common.js";
 import { correcting } from "./correcting.js";
-import { doubted } from "./doubt.js";
 import { NOTHING } from "./strokes.js";
+import { tiling } from "./tiles.js";
+import {
+  acts,
+  apply,
+  badge,
+  button,
+  clip,
+  copied,
+  copy,
+  doubt,
+  failure,
+  film,
+  frame,
+  handle,
+  more,
+  next,
+  notes,
+  nothing,
+  own,
+  previous,
+  reason,
+  rest,
+  retry,
+  STAGES,
+  save,
+  saveAlpha,
+  sheet,
+  show,
+  shown,
+  stage,
+  title,
+  unsure,
+  views,
+  waiting,
+  waits,
+  warnings,
+  whole,
+  zip,
+  zooms,
+} from "./viewer_parts.js";
 import { zooming } from "./zooming.js";
 
 /**
@@ -15,6 +54,8 @@ import { zooming } from "./zooming.js";
  * @property {(Cutout | Failure)[]} items
  * @property {number} tuned the latest tuning step finished in full size
  * @property {number | null} wanted number of the picture that was requested last
+ * @property {boolean} mixed whether pictures have different settings
+ * @property {number} left how many pictures are still to come
  *
  * @typedef {object} Cutout
  * @property {string} key
@@ -42,7 +83,7 @@ import { zooming } from "./zooming.js";
  * @typedef {Pick<Cutout, "key" | "file" | "box" | "size" | "stages" | "applied"> & { run: string, tuning: number }} Draft
  */
 
-const STAGES = ["probability", "mask", "trimap", "alpha"];
+const WHOLE = 6e6; // pixels of a file that is loaded whole; of a larger one, tiles
 const MAX_ZOOM = 16; // screen pixels per pixel of the picture
 
 let run = ""; // which run is shown
@@ -50,6 +91,8 @@ let since = 0; // and since when: values of earlier ones are stale
 /** @type {Value["items"]} */
 let items = [];
 let tuned = 0; // the latest tuning step finished in full size
+let mixed = false; // whether pictures have different settings
+let remaining = 0; // how many pictures are still to come
 /** @type {Draft | null} */
 let preview = null;
 let at = 0;
@@ -60,82 +103,7 @@ let zoom = 1; // 1 fits the frame
 let begun = null; // the run shown when Cut out was pressed, and since when, until it is known whether another comes
 let pixels = 1; // the zoom at which one pixel of the picture is one screen pixel
 
-const button = (content, pressed, attributes = {}) =>
-  make("button", { type: "button", ...(pressed && { "aria-pressed": "false" }), ...attributes }, content);
-
-const nothing = make("p", { class: "nothing" }, say.empty);
-const own = make("img", { class: "own", draggable: "false" });
-const whole = make("img", { class: "whole", draggable: "false", alt: "" });
-const clip = make("div", { class: "clip" }, whole);
-const handle = make("input", {
-  type: "range",
-  min: 0,
-  max: 100,
-  step: 0.5,
-  value: 50,
-  class: "handle",
-  "aria-label": say.handle,
-});
-const sheet = make("div", { class: "sheet" }, own, clip, make("div", { class: "rule" }), handle);
-const stage = make("div", { class: "stage", tabindex: 0, role: "region", "aria-label": say.label }, sheet);
-const badge = make("span", { class: "badge" }, say.preview);
-const reason = make("p", { class: "reason" });
-const retry = button(say.retry, false, { class: "retry" });
-const failure = make("div", { class: "failure" }, reason, retry);
-const doubt = doubted();
-const warnings = make("span");
-const notes = make("p", { class: "notes" }, warnings, doubt.button);
-const views = Object.fromEntries(
-  ["compare", "cutout", ...STAGES].map((name) => [name, button(say[name], true, { "data-view": name })]),
-);
-const zooms = { fit: button(say.fit, true), actual: button(say.actual, true, { "data-zoom": "actual" }) };
-const previous = button("‹", false, { "aria-label": say.previous, class: "step" });
-const next = button("›", false, { "aria-label": say.next, class: "step" });
-const title = make("span", { class: "name", "aria-live": "polite" });
-const save = make("a", { class: "save", download: "" }, say.download);
-const saveAlpha = make("a", { class: "save-alpha", download: "" }, say.download_alpha);
-const copy = copyButton(
-  () => {
-    const png = fetch(url(items[at].file))
-      .then((answer) => answer.blob())
-      .then(toPng);
-    return navigator.clipboard.write([new ClipboardItem({ "image/png": png })]);
-  },
-  { class: "copy" },
-);
-const frame = make("div", { class: "frame" }, stage, failure, badge);
-const film = make("div", { class: "film", role: "group", "aria-label": say.all });
-const shown = make(
-  "div",
-  { class: "viewer" },
-  make(
-    "div",
-    { class: "bar" },
-    make("div", { class: "views", role: "group" }, ...Object.values(views)),
-    make("div", { class: "zooms", role: "group" }, ...Object.values(zooms)),
-  ),
-  frame,
-  make(
-    "div",
-    { class: "bar" },
-    make("div", { class: "steps" }, previous, title, next),
-    make("div", { class: "actions" }, save, saveAlpha, copy),
-  ),
-  notes,
-  film,
-);
 element.replaceChildren(nothing, shown);
-
-// a picture replaces the last one only once loaded, so that nothing flickers during live tuning
-const show = (image, source) => {
-  if (image.dataset.source === source) return;
-  image.dataset.source = source;
-  const loading = new Image();
-  loading.onload = loading.onerror = () => {
-    if (image.dataset.source === source) image.src = source;
-  };
-  loading.src = source;
-};
 
 const current = () => {
   const item = items[at];
@@ -155,8 +123,9 @@ const correct = correcting(
   },
 );
 sheet.append(doubt.node);
+const tiles = tiling(stage, sheet);
 frame.prepend(correct.tools);
-frame.append(correct.cursor);
+frame.append(tiles.node, correct.cursor);
 frame.after(correct.hint);
 const zoomTo = zooming(stage, sheet, {
   zoom: () => zoom,
@@ -191,7 +160,17 @@ const render = () => {
   for (const [place, node] of [...film.children].entries()) node.setAttribute("aria-current", place === at);
   failure.hidden = !item.error;
   stage.hidden = badge.hidden = Boolean(item.error);
-  for (const node of [save, saveAlpha, copy, zooms.fit, zooms.actual]) node.hidden = Boolean(item.error);
+  for (const node of [save, saveAlpha, copied, copy, zooms.fit, zooms.actual]) node.hidden = Boolean(item.error);
+  zip.hidden = items.filter((each) => !each.error).length < 2;
+  more.toggle.hidden = Boolean(item.error) && zip.hidden;
+  const doubtful = items.filter((each) => each.stages?.doubt).length;
+  unsure.hidden = doubtful < 1 || items.length < 2;
+  unsure.textContent = say.unsure.replace("{count}", String(doubtful));
+  apply.hidden = !mixed;
+  acts.hidden = unsure.hidden && apply.hidden;
+  rest.hidden = !remaining;
+  rest.textContent = `+${remaining}`;
+  copied.file = items[at].file ?? "";
   warnings.textContent = (item.warnings || []).join(" ");
   notes.hidden = !item.warnings?.length;
   if (shown.dataset.selected !== item.key) {
@@ -215,7 +194,8 @@ const render = () => {
   const staged = stages.includes(view) && !correct.isActive;
   sheet.dataset.view = correct.isActive ? "correct" : view;
   sheet.style.aspectRatio = `${boxWidth} / ${boxHeight}`;
-  const scale = (items[at].size[1] / width) * items[at].density; // pixels of the file across one of the picture shown
+  const density = items[at].density;
+  const scale = (items[at].size[1] / width) * density; // pixels of the file across one of the picture shown
   const natural = (boxWidth * scale) / window.devicePixelRatio; // CSS width at one screen pixel per pixel of the file
   // limits how far small pictures are enlarged
   const fit = Math.min(stage.clientWidth, (stage.clientHeight * boxWidth) / boxHeight, 4 * natural) || natural;
@@ -244,9 +224,34 @@ const render = () => {
   own.alt = staged ? "" : item.file_name;
   // load the full size only when zoomed in: it is slow over slow connections
   const close = fit * zoom * window.devicePixelRatio > 1500;
-  show(own, url(close ? item.file : item.screen));
-  const before = url(close ? item.before : item.before_screen);
-  show(whole, staged ? url(item.stages[view]) : before);
+  const fileSize = [3, 2].map((side) => Math.round((item.box[side] - item.box[side - 2]) * density));
+  const most = Math.max(fileSize[0] * fileSize[1], height * width);
+  // a probability map is as small as the network's input
+  const plane = staged && view !== "probability" ? item.stages[view] : null;
+  const painted = most > WHOLE && !item.isPreview && !correct.isActive && (staged ? Boolean(plane) : close);
+  show(own, url(close && !painted ? item.file : item.screen));
+  show(whole, url(staged && !painted ? item.stages[view] : close && !painted ? item.before : item.before_screen));
+  const share = ([x, y, u, v]) => ({
+    left: (x - left) / boxWidth,
+    top: (y - top) / boxHeight,
+    width: (u - x) / boxWidth,
+    height: (v - y) / boxHeight,
+  });
+  const layer = (file, size, screen, box, side) => ({
+    file,
+    size,
+    screen: screen && url(screen),
+    box: share(box),
+    side,
+  });
+  const all = [0, 0, width, height];
+  const layers = plane
+    ? [layer(plane, [height, width], null, all, "left")]
+    : [
+        layer(item.before, [height, width], item.before_screen, all, "left"),
+        layer(item.file, fileSize, item.screen, item.box, "right"),
+      ];
+  tiles.show(painted ? layers : []);
   sheet.style.setProperty("--at", compare ? `${handle.value}%` : staged ? "100%" : "0%");
   badge.hidden = !item.isPreview;
 
@@ -277,7 +282,7 @@ const render = () => {
     correction,
     revision,
     applied: item.applied ?? 0,
-    before,
+    before: url(close ? item.before : item.before_screen),
     alpha: url(item.stages.alpha),
   });
 };
@@ -310,7 +315,7 @@ const update = () => {
     chosen = preview = null;
     zoom = 1;
   }
-  ({ run, since, items, tuned } = value);
+  ({ run, since, items, tuned, mixed, left: remaining = 0 } = value);
   const requested = value.wanted !== wanted && items.find((item) => item.index === value.wanted);
   if (requested) {
     chosen = requested.key;
@@ -330,7 +335,7 @@ const update = () => {
       node.addEventListener("click", () => go(place));
       film.append(node);
     }
-    node.className = item.error ? "broken" : "thumb";
+    node.className = item.error ? "broken" : item.stages.doubt ? "thumb doubtful" : "thumb";
     node.title = item.file_name || item.name;
     node.setAttribute("aria-label", item.error ? `${item.name}: ${item.error}` : item.file_name);
     if (!item.error) show(node.firstChild, url(item.thumbnail));
@@ -339,14 +344,14 @@ const update = () => {
   render();
 };
 
-const toPng = async (blob) => {
-  if (blob.type === "image/png") return blob;
-  const bitmap = await createImageBitmap(blob);
-  const canvas = Object.assign(document.createElement("canvas"), { width: bitmap.width, height: bitmap.height });
-  canvas.getContext("2d").drawImage(bitmap, 0, 0);
-  return new Promise((done) => canvas.toBlob(done, "image/png"));
-};
-
+// to the next picture with doubt, and where it is
+unsure.addEventListener("click", () => {
+  const places = [...items.keys()].map((step) => (at + step) % items.length);
+  const isShown = doubt.button.getAttribute("aria-pressed") === "true" && items[at].stages?.doubt;
+  const place = places.find((each) => items[each].stages?.doubt && !(isShown && each === at)) ?? at;
+  go(place);
+  if (doubt.button.getAttribute("aria-pressed") !== "true") doubt.button.click();
+});
 retry.addEventListener("click", () => trigger("submit", { index: items[at].index }));
 handle.addEventListener("input", () => sheet.style.setProperty("--at", `${handle.value}%`));
 previous.addEventListener("click", () => go(at - 1));
@@ -376,6 +381,15 @@ element.addEventListener("preview", (event) => {
   if (now && preview?.run === now.run && preview.key === now.key && preview.tuning > now.tuning) return;
   preview = now;
   if (items.length) render();
+});
+// until there is a cutout, the picture itself says what is being done
+element.addEventListener("state", (event) => {
+  const { state, picture } = event.detail;
+  nothing.dataset.state = state;
+  const told = { uploading: say.uploading, queued: say.queued, working: say.working };
+  waiting.textContent = told[state] ?? say.empty;
+  waits.hidden = !picture;
+  if (picture && waits.src !== picture) waits.src = picture;
 });
 element.addEventListener("begin", () => wait({ run, since }));
 element.addEventListener("end", () => wait(null));
