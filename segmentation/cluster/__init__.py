@@ -12,12 +12,17 @@ os.environ.update(
     RAY_DATA_DISABLE_PROGRESS_BARS="1",
     RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",  # under `uv run` it would upload the working folder
     RAY_DISABLE_IMPORT_WARNING="1",
+    RAY_COLOR_PREFIX="0",  # no control characters in logs
 )
 
 
 def lock() -> None:
-    """Give the cluster that this process will start a token, without which nobody may have it run code."""
-    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    """Let the cluster that this process will start listen to this machine alone, and obey only who has its token."""
+    os.environ.update(
+        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # there it uses the loopback interface, and with this everywhere
+        RAY_AUTH_MODE="token",
+        RAY_AUTH_TOKEN=secrets.token_hex(32),
+    )
 
 
 _folders: list[str] = []

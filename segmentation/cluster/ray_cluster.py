@@ -15,15 +15,16 @@ from segmentation.errors import SessionError, SettingsError
 
 LOCAL = "local"
 _STDERR = 2  # its file descriptor
-_OBJECTS = 100 << 20  # bytes of shared memory: only paths and reports pass through it, never pictures
+_OBJECTS = 100 << 20  # bytes of shared memory: of a batch, only paths and reports pass through it, never pictures
 
 
 @contextmanager
-def cluster(address: str) -> Iterator[None]:
+def cluster(address: str, objects: int = _OBJECTS) -> Iterator[None]:
     """Join a cluster, or start one here that only this machine can reach.
 
     Args:
         address: host:port of a cluster's head; "auto" for the one that runs on this machine; "local" to start one.
+        objects: Bytes of shared memory of one that is started.
 
     Raises:
         SettingsError: There is no cluster at that address.
@@ -32,7 +33,7 @@ def cluster(address: str) -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         if address == LOCAL:
-            _start()
+            _start(objects)
         else:
             _join(address)
         yield
@@ -84,12 +85,12 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _start() -> None:
+def _start(objects: int) -> None:
     for is_last in (False, False, True):
         try:
             ray.init(
                 address=LOCAL, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL,
-                object_store_memory=_OBJECTS, _temp_dir=new_folder(), _node_ip_address="127.0.0.1",
+                object_store_memory=objects, _temp_dir=new_folder(), _node_ip_address="127.0.0.1",
             )  # fmt: skip
             return
         except Exception as error:  # it waits half a minute for its processes, which is not enough on a busy machine
