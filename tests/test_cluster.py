@@ -7,7 +7,13 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +27,11 @@ from segmentation.cluster.worker import ANSWER, TASK, Broken, Todo, Worker
 from segmentation.commands.engines import RAY, add_engine
 from segmentation.config import Config
 from segmentation.corrections import NOTHING, Correction
+from segmentation.elsewhere import address_of
 from segmentation.errors import SettingsError, WeightsError
+from segmentation.inputs import find_pictures
 from segmentation.manifest import MANIFEST
-from segmentation.outputs import Outputs, tree_names
+from segmentation.outputs import Input, Outputs, tree_names
 from segmentation.recipe import Recipe
 from segmentation.work import Task, Work
 from tests import graphs
@@ -180,6 +188,85 @@ def test_a_worker_that_cannot_work_says_why(tmp_path: Path, out: Path) -> None:
     assert "every picture has its own mask" in broken.trace
 
 
+def test_addresses_are_for_ray_alone(tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cut("s3://bucket/photos", "-o", out) == 1
+    assert "s3://bucket/photos is an address, which only --engine ray reads." in capsys.readouterr().err
+    (tmp_path / "list.txt").write_text("https://example.com/a.png\n")
+    assert cut(f"@{tmp_path}/list.txt", "-o", out) == 1
+    assert "https://example.com/a.png does not exist." in capsys.readouterr().err
+    assert cut(paint(tmp_path / "a.png"), "-o", "s3://bucket/out") == 1
+    assert "-o s3://bucket/out is not possible" in capsys.readouterr().err
+
+
+def test_a_picture_behind_an_address_is_done_until_its_store_says_otherwise(out: Path) -> None:
+    source, known = Path("s3://bucket/a.png"), Input(5, 1_700_000_000 * 10**9, "0" * 64)
+    first = Outputs(out, [source], key=lambda _: "key")
+    first.began(0, known)
+    out.mkdir()
+    assert first.finish(0, [], None) == ()
+    assert json.loads((out / MANIFEST).read_text())["picture"] == "s3://bucket/a.png"
+
+    def earlier(*stat: int) -> bool:
+        elsewhere = {source: stat} if stat else {}
+        return Outputs(out, [source], key=lambda _: "key", elsewhere=elsewhere).earlier(0) is not None  # type: ignore[arg-type]
+
+    assert earlier()  # nobody was asked
+    assert earlier(known.size, known.time + 10**8)
+    assert not earlier(known.size + 1, known.time)
+    assert not earlier(known.size, known.time + 2 * 10**9)
+
+
+@needs_ray
+def test_pictures_are_read_from_the_web(tmp_path: Path, out: Path) -> None:
+    local = paint(tmp_path / "a b.png")
+    with served(tmp_path) as url, staging_folder(out) as staging:
+        from segmentation.cluster.stores import listed
+
+        (tmp_path / "list.txt").write_text(f"{url}/a%20b.png\n{url}/nothing.png\n")
+        found = find_pictures([f"@{tmp_path}/list.txt", f"{url}/a%20b.png"], listing=listed)
+        assert [address_of(source) for source in found.pictures] == [f"{url}/a%20b.png", f"{url}/nothing.png"]
+        worker = Worker(work_of(tmp_path), staging, tmp_path, 1)
+        made = {staged.index: staged for staged in answers(worker, found.pictures)}
+        assert answers(worker, [local])[0].cutouts[0].file.read_bytes() == made[0].cutouts[0].file.read_bytes()
+    assert made[0].known is not None
+    assert made[0].known.size == local.stat().st_size
+    assert made[1].report.error.startswith(f"{url}/nothing.png could not be downloaded (")
+    assert not made[1].is_lasting  # the next run tries again
+    assert list(Path(tempfile.gettempdir()).glob("segmatte-*/0/a*b.png")) == []
+
+
+@needs_ray
+def test_folders_of_a_store_are_listed(tmp_path: Path) -> None:
+    from segmentation.cluster import stores
+
+    for name in ("a 1%.png", "below/b.JPG", "below/notes.txt", ".hidden/c.png"):
+        paint(tmp_path / "photos" / Path(name).with_suffix(".png")).rename(tmp_path / "x")
+        (tmp_path / "x").rename(tmp_path / "photos" / name)
+    store = tmp_path.as_uri()
+    found = stores.listed(f"{store}/photos/")
+    assert [each.address for each in found] == [f"{store}/photos/a 1%.png", f"{store}/photos/below/b.JPG"]
+    assert [each.place.as_posix() for each in found] == [".", "below"]
+    (single,) = stores.listed(f"{store}/photos/a 1%.png")
+    time = stores.download(single.address, copy := tmp_path / "copy.png")
+    assert single.stat is None
+    assert found[0].stat == (copy.stat().st_size, time)
+    with pytest.raises(SettingsError, match="nothing cannot be listed: "):
+        stores.listed(f"{store}/nothing")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 def test_folders_of_killed_jobs_are_deleted_after_a_day(out: Path) -> None:
     old, fresh = out / ".segmatte-ray-old", out / ".segmatte-ray-fresh"
     for folder in (old, fresh):
@@ -231,18 +318,24 @@ def test_lost_workers_lose_nothing(tmp_path: Path, out: Path, capsys: pytest.Cap
         Image.fromarray(level.astype(np.uint8)).save(photos / f"{number:02}.png")
     (photos / "07.png").write_bytes((photos / "07.png").read_bytes()[:60])
     paint(photos / "poison.png")
+    far = paint(tmp_path / "web" / "far.png", 200)
     report = tmp_path / "report.parquet"
     arguments = ["cut", *FLAGS, str(photos), "-o", str(out), "--json"]
     more = ["--engine", "ray", "--workers", "2", "--worker-cpus", "0.5", "--report", str(report)]
     died = tmp_path / "died"
     program = MORTAL.replace("DIED", repr(str(died)))
     words = [sys.executable, "-c", program, *arguments, *more]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    with served(far.parent) as url:
+        words.insert(words.index(str(photos)), f"{url}/far.png")
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert done.stderr == ""
 
     told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert sorted(line["name"] for line in told) == sorted(file.name for file in photos.iterdir())  # each once
+    assert sorted(line["name"] for line in told) == sorted(
+        [far.name, *(file.name for file in photos.iterdir())]
+    )  # once
+    assert f"{url}/far.png" in {line["source"] for line in told}
     failed = {line["name"]: line["error"] for line in told if line["error"]}
     assert sorted(failed) == ["07.png", "poison.png"]
     assert failed["poison.png"].startswith("poison.png was not cut out: its workers died again and again")
@@ -255,12 +348,12 @@ def test_lost_workers_lose_nothing(tmp_path: Path, out: Path, capsys: pytest.Cap
     assert {row["name"]: row["error"] for row in table.to_pylist() if row["error"]} == failed
 
     (photos / "poison.png").unlink()
-    assert cut(photos, "-o", tmp_path / "here") == 1
+    assert cut(photos, far, "-o", tmp_path / "here") == 1
     assert files(out) == files(tmp_path / "here")
     assert all((out / name).read_bytes() == (tmp_path / "here" / name).read_bytes() for name in files(out))
     assert [path.name for path in out.glob(".*")] == [MANIFEST]
     lines = (out / MANIFEST).read_text().splitlines()
-    assert len(lines) == 39 + 40  # each file and each picture once, the poison not at all
+    assert len(lines) == 40 + 41  # each file and each picture once, the poison not at all
 
     capsys.readouterr()
     for engine in ([], more):  # nothing is left to do, so that no cluster is started

@@ -13,6 +13,7 @@ from pathlib import Path
 from segmentation.batch import Outcome, not_written
 from segmentation.corrections import NOTHING
 from segmentation.cutout_files import Cutout
+from segmentation.elsewhere import address_of
 from segmentation.outputs import Input, InTheWayError, Outputs
 from segmentation.report import Report
 from segmentation.work import Task
@@ -60,12 +61,13 @@ def staging_folder(folder: Path) -> Iterator[Path]:
 class Attempt:
     """Where a worker writes: a folder for one attempt at some pictures, so that a second one never meets its files."""
 
-    def __init__(self, staging: Path, sources: Sequence[Path]) -> None:
+    def __init__(self, staging: Path, sources: Sequence[Path], scratch: Path | None = None) -> None:
         """Make the folder.
 
         Args:
             staging: The job's folder.
             sources: The pictures.
+            scratch: A folder of this machine, for pictures that have to be downloaded.
 
         Raises:
             OSError: It cannot be made.
@@ -74,7 +76,14 @@ class Attempt:
         self.folder.mkdir()
         self.inputs: dict[int, Input | None] = {}
         self.lasting: set[int] = set()
-        self._sources = sources
+        self._sources, self._scratch = sources, scratch
+
+    def read_from(self, index: int) -> Path:
+        """Where a picture is read from."""
+        source = self._sources[index]
+        if self._scratch is None or not address_of(source):
+            return source
+        return self._scratch / str(index) / source.name
 
     def name(self, index: int, label: str) -> str:
         """A file's name: a `Namer`."""
@@ -84,8 +93,19 @@ class Attempt:
         """Nothing is in the way here; `take` checks."""
 
     def begin(self, index: int, /) -> None:
-        """Remember what a picture is before it is read."""
-        self.inputs[index] = Input.of(self._sources[index])
+        """Remember what a picture is before it is read; download it first, if it has an address.
+
+        Raises:
+            SegmentationError: It cannot be downloaded.
+        """
+        file, time = self.read_from(index), None
+        if address := address_of(self._sources[index]):
+            from segmentation.cluster.stores import download
+
+            file.parent.mkdir()
+            time = download(address, file)
+        known = Input.of(file)
+        self.inputs[index] = known if known is None or time is None else replace(known, time=time)
 
     @contextmanager
     def writing(self, _: int, file: Path, /) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 import os
 import pickle
 import platform
+import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from segmentation.batch import Outcome, run_batch
 from segmentation.cluster.staging import Attempt, Staged
 from segmentation.corrections import NOTHING, Correction
+from segmentation.elsewhere import address_of
 from segmentation.errors import SegmentationError, SettingsError
 from segmentation.matting.estimators import prepare
 from segmentation.work import Work
@@ -83,17 +85,21 @@ class Worker:
         return {ANSWER: [pickle.dumps(each) for each in answers]}
 
     def _cut(self, todos: Sequence[Todo]) -> list[Staged]:
-        work, sources = self._work, [todo.source for todo in todos]
-        attempt = Attempt(self._staging, sources)
+        with tempfile.TemporaryDirectory(prefix="segmatte-") as scratch:
+            return self._cut_out(todos, Attempt(self._staging, [todo.source for todo in todos], Path(scratch)))
+
+    def _cut_out(self, todos: Sequence[Todo], attempt: Attempt) -> list[Staged]:
+        work = self._work
+        is_waiting = any(address_of(todo.source) for todo in todos)
         events = run_batch(
-            sources,
+            [attempt.read_from(index) for index in range(len(todos))],
             self._predictor,
             work.recipe.settings,
             attempt.folder,
             work.recipe.export,
             work.behind,
             limits=work.config.limits,
-            workers=self._workers,
+            workers=self._workers + is_waiting,  # one more is downloaded while others are computed
             namer=attempt.name,
             outputs=attempt,
             corrections={index: todo.correction for index, todo in enumerate(todos) if todo.correction != NOTHING},

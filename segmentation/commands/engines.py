@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from segmentation.commands.job import Engine, Finished
 from segmentation.config import Config
+from segmentation.elsewhere import Listing
 from segmentation.errors import SettingsError
 from segmentation.network.lent import Lent
 
@@ -86,6 +87,19 @@ def read_engine(options: argparse.Namespace, folder: Path) -> tuple[Engine | Non
         options.address or LOCAL, options.workers, options.worker_cpus or 1.0, options.worker_gpus or 0.0
     )  # fmt: skip
     return cluster.run, _parquet(options.report or folder / REPORT)
+
+
+def read_listing(options: argparse.Namespace) -> Listing | None:
+    """Finds pictures behind addresses, if the engine can read those.
+
+    Raises:
+        SettingsError: The options contradict each other, or Ray is not installed.
+    """
+    if not _is_for_ray(options):
+        return None
+    from segmentation.cluster.stores import listed
+
+    return listed
 
 
 def read_lender(options: argparse.Namespace, config: Config) -> AbstractContextManager[Lent | None]:

@@ -16,6 +16,7 @@ from segmentation.commands.recipes import Chosen
 from segmentation.config import Config
 from segmentation.corrected import needs_network
 from segmentation.corrections import NOTHING, Correction
+from segmentation.elsewhere import address_of
 from segmentation.errors import ImageError
 from segmentation.manifest import Manifest
 from segmentation.matting.estimators import prepare
@@ -49,7 +50,11 @@ class Finished:
 
     def as_json(self) -> dict[str, Any]:
         """The report's entry, with the picture's path."""
-        return {"source": str(self.source), **self.report.as_json(), "skipped": self.is_skipped}
+        return {
+            "source": address_of(self.source) or str(self.source),
+            **self.report.as_json(),
+            "skipped": self.is_skipped,
+        }
 
 
 class Job:
@@ -96,6 +101,7 @@ class Job:
         *,
         names: Sequence[str] | None = None,
         is_recorded: bool = True,
+        elsewhere: Mapping[Path, tuple[int, int]] | None = None,
     ) -> Generator[Finished, None, None]:
         """Cut out what is not done: what is done first, then each picture as it finishes.
 
@@ -106,6 +112,7 @@ class Job:
             chosen: Indices of those to look at; all if not given.
             names: What to call the pictures.
             is_recorded: Whether cutouts are recorded beside them, and what is there is respected.
+            elsewhere: What is known of pictures with addresses: see `Outputs`.
 
         Raises:
             SegmentationError: The model cannot be loaded.
@@ -127,7 +134,8 @@ class Job:
                 return keys[correction]
 
             outputs = Outputs(
-                self._folder, sources, overwrite=self._options.overwrite, key=key, manifests=self._manifests
+                self._folder, sources, overwrite=self._options.overwrite, key=key, manifests=self._manifests,
+                elsewhere=elsewhere,
             )  # fmt: skip
             left = []
             for index in indices:
