@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -178,6 +179,13 @@ def test_a_lost_replica_costs_nothing_but_time(
     )  # fmt: skip
     try:
         assert answers(process, url, 180)
+        upgrade = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "a",
+        }
+        assert httpx.get(url, headers=upgrade).status_code == 200  # as without the libraries that Ray brings along
         sockets = listening(process.pid)
         open_ = {port: owner for (address, port), owner in sockets.items() if not address.endswith("0100007F")}
         assert all("ServeReplica" in owner for owner in open_.values())  # which cannot be told where to listen
