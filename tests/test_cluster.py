@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import tempfile
@@ -214,6 +215,21 @@ def test_a_picture_behind_an_address_is_done_until_its_store_says_otherwise(out:
     assert earlier(known.size, known.time + 10**8)
     assert not earlier(known.size + 1, known.time)
     assert not earlier(known.size, known.time + 2 * 10**9)
+
+
+@needs_ray
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [("ray://a:1", "--address must be host:port or auto, not 'ray://a:1'"), ("", "Nothing answers at")],
+)
+def test_a_cluster_that_is_not_there_is_told(tmp_path: Path, out: Path, address: str, sentence: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))  # which does not listen
+        where = address or f"127.0.0.1:{probe.getsockname()[1]}"
+        words = [sys.executable, "-m", "segmentation", "cut", *FLAGS, str(paint(tmp_path / "a.png")), "-o", str(out)]
+        words += ["--engine", "ray", "--address", where]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, sentence in done.stderr) == (1, True), done.stderr
 
 
 @needs_ray

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -13,7 +14,8 @@ import ray.data
 from segmentation.cluster import clean_up, new_folder
 from segmentation.errors import SessionError, SettingsError
 
-LOCAL = "local"
+LOCAL, AUTO = "local", "auto"
+_ANSWER_SECONDS = 10.0
 _STDERR = 2  # its file descriptor
 _OBJECTS = 100 << 20  # bytes of shared memory: of a batch, only paths and reports pass through it, never pictures
 
@@ -70,7 +72,24 @@ def ray_unheard() -> Iterator[None]:
             os.close(kept)
 
 
+def _check_address(address: str) -> None:
+    """Knock first: Ray tries for many minutes.
+
+    Raises:
+        SettingsError: Nobody answers there.
+    """
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdigit()) or "/" in host:
+        raise SettingsError(f"--address must be host:port or auto, not {address[:80]!r}.")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise SettingsError(f"Nothing answers at {address}: {error}") from error
+
+
 def _join(address: str) -> None:
+    if address != AUTO:
+        _check_address(address)
     compiled_for = os.environ.get("NUMBA_CPU_NAME", "")  # the same everywhere, so that the bytes are
     try:
         ray.init(
