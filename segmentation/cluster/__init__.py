@@ -13,6 +13,8 @@ os.environ.update(
     RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",  # under `uv run` it would upload the working folder
     RAY_DISABLE_IMPORT_WARNING="1",
     RAY_COLOR_PREFIX="0",  # no control characters in logs
+    RAY_enable_metrics_collection="0",  # nobody would read them, and they take a hundredth of a core
+    RAY_task_events_report_interval_ms="0",
 )
 
 

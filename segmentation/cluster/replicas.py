@@ -1,11 +1,14 @@
 """The deployment behind pages: as many replicas as are busy, within limits. Pages send tensors, never pictures."""
 
+import faulthandler
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -32,6 +35,8 @@ NAME = "segmatte"
 _OBJECTS = 512 << 20  # bytes of shared memory, for tensors: 12 MB for 1024 x 1024 pixels
 _ATTEMPTS = 2  # at a picture, on different replicas, before the page computes it
 _POLL_SECONDS = 0.25
+_END_SECONDS = 15.0  # for Ray to leave the cluster; then the process ends, and one's own cluster with it
+_nowhere = Path(os.devnull).open("w")  # noqa: SIM115  # read when that is over
 
 UNAVAILABLE = "The cluster was unavailable (see the log)."
 """Why a picture was computed in the page's process."""
@@ -74,7 +79,13 @@ class Replicas:
             def runner(session: Session) -> Runner:
                 return session.run if is_kept_here(session) else _Remote(handle, session, config.run_seconds).run
 
-            yield Lent(runner, most * at_once)
+            try:
+                yield Lent(runner, most * at_once)
+            finally:
+                # Ray was seen to hang here for minutes, with the interpreter's lock in its hands
+                faulthandler.dump_traceback_later(_END_SECONDS, exit=True, file=_nowhere)
+                handle.shutdown()
+        faulthandler.cancel_dump_traceback_later()
 
     def _deployed(self, config: Config, most: int, at_once: int) -> Any:
         """A handle of the deployment: the one of another page with the same options, or a new one in its place."""
