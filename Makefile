@@ -36,7 +36,7 @@ $(VENV)/.ready: requirements.txt model_registry.yaml | $(BIN)/python
 	$(BIN)/python -m segmentation fetch
 	touch $@
 
-$(VENV)/.ready-dev: requirements.txt requirements-dev.txt tests/web/node.py $(VENV)/.ready
+$(VENV)/.ready-dev: requirements.txt requirements-dev.txt requirements-ray.txt tests/web/node.py $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/python tests/web/browser/chromium.py --install
 	$(BIN)/python tests/web/node.py --install

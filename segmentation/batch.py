@@ -13,7 +13,7 @@ from segmentation.cutout_files import Cutout, save_for_viewer, save_thumbnail
 from segmentation.errors import ImageError, MattingError, SegmentationError, SessionError, WeightsError
 from segmentation.messages import Message
 from segmentation.network.watchdog import Cancelled
-from segmentation.outputs import InTheWayError, Namer, Outputs, cutout_names
+from segmentation.outputs import Destination, InTheWayError, Namer, cutout_names
 from segmentation.parallel import Events, in_parallel
 from segmentation.picture.export import save_export
 from segmentation.picture.layout import layout_of
@@ -71,7 +71,7 @@ def run_batch(
     workers: int | None = None,
     slots: AbstractContextManager[Any] | None = None,
     namer: Namer | None = None,
-    outputs: Outputs | None = None,
+    outputs: Destination | None = None,
     indices: Collection[int] | None = None,
     corrections: Mapping[int, Correction] | None = None,
     bases: Bases | None = None,
@@ -127,6 +127,12 @@ def run_batch(
     return in_parallel(chosen, work, workers=workers, slots=slots)
 
 
+def not_written(name: str, error: OSError) -> Message:
+    """The sentence about a picture whose cutout could not be written."""
+    reason = error.strerror or type(error).__name__
+    return Message("The cutout of {name} could not be written ({reason}).", name=name, reason=reason)
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     """What all pictures of a batch share."""
@@ -140,7 +146,7 @@ class _Job:
     stages: bool
     limits: Limits
     namer: Namer
-    outputs: Outputs | None
+    outputs: Destination | None
     corrections: Mapping[int, Correction]
     bases: Bases | None
 
@@ -189,13 +195,7 @@ class _Job:
                 Message("{name} needs more memory than this machine has free. Make it smaller first.", name=source.name)
             )
         except OSError as error:
-            draft.failed(
-                Message(
-                    "The cutout of {name} could not be written ({reason}).",
-                    name=source.name, reason=error.strerror or type(error).__name__,
-                ),
-                by_server=True,
-            )  # fmt: skip
+            draft.failed(not_written(source.name, error), by_server=True)
         if self.outputs and is_lasting:
             draft.add({}, "", self.outputs.finish(index, [each.file for each in cutouts], draft.report.error))
         return Outcome(index, source.name, tuple(cutouts), draft.report, prediction, correction)

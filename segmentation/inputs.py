@@ -4,9 +4,10 @@ import glob
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from segmentation.elsewhere import Elsewhere, Listing, address_of, is_address
 from segmentation.errors import ImageError
 from segmentation.manifest import Manifest
 from segmentation.messages import Message
@@ -26,9 +27,11 @@ class Found:
     """One sentence for each kind of file that was left out."""
     places: list[PurePath]
     """The folder of each picture, relative to what was named."""
+    elsewhere: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    """Bytes and modification in nanoseconds since 1970 of pictures with addresses, as far as known."""
 
 
-def find_pictures(named: Iterable[str | Path], leave_out: Path | None = None) -> Found:
+def find_pictures(named: Iterable[str | Path], leave_out: Path | None = None, listing: Listing | None = None) -> Found:
     """The pictures of files, folders and all folders below them, patterns and lists; cutouts made here are left out.
 
     Args:
@@ -36,17 +39,22 @@ def find_pictures(named: Iterable[str | Path], leave_out: Path | None = None) ->
             line (or a zero byte after each), `@-` for such a list on standard input. Files keep the folders that a
             pattern or list has for them.
         leave_out: A folder that is not searched if it lies below another.
+        listing: Finds pictures behind addresses such as s3://bucket/photos; without it, there are none.
 
     Raises:
+        SettingsError: An address cannot be listed.
         ImageError: A path does not exist, a list cannot be read, or there are no pictures.
     """
     search = _Search(leave_out.resolve() if leave_out else None)
     for name in named:
         for path, place in _expanded(name):
-            search.add(path, place)
+            if listing is not None and (address := address_of(path)) and not path.exists():
+                search.add_all(listing(address))
+            else:
+                search.add(path, place)
     if not search.pictures:
         raise ImageError(Message("There are no pictures. {notes}", notes=" ".join(search.notes())).strip())
-    return Found(search.pictures, tuple(search.notes()), search.places)
+    return Found(search.pictures, tuple(search.notes()), search.places, search.elsewhere)
 
 
 def walk(folder: Path, leave_out: Path | None = None) -> Iterator[tuple[Path, list[str], list[str]]]:
@@ -68,6 +76,7 @@ class _Search:
     def __init__(self, leave_out: Path | None) -> None:
         self.pictures: list[Path] = []
         self.places: list[PurePath] = []
+        self.elsewhere: dict[Path, tuple[int, int]] = {}
         self._leave_out = leave_out
         self._seen: set[str] = set()
         self._others: list[str] = []
@@ -91,7 +100,17 @@ class _Search:
         elif path.is_file():
             self._keep(path, place)
         else:
-            raise ImageError(Message("{path} does not exist.", path=path))
+            raise ImageError(Message("{path} does not exist.", path=address_of(path) or path))
+
+    def add_all(self, found: Iterable[Elsewhere]) -> None:
+        for address, place, stat in found:
+            path = Path(address)
+            if address not in self._seen:
+                self._seen.add(address)
+                self.pictures.append(path)
+                self.places.append(place)
+                if stat is not None:
+                    self.elsewhere[path] = stat
 
     def _keep(self, file: Path, place: PurePath) -> None:
         known = os.path.abspath(file)  # noqa: PTH100  # a string, as there may be a million
@@ -133,7 +152,7 @@ def _is_hidden_picture(path: Path) -> bool:
 def _expanded(name: str | Path) -> Iterator[tuple[Path, PurePath]]:
     """What a name stands for: paths, each with its folder in the output."""
     text, path = str(name), Path(name)
-    if path.exists() or isinstance(name, Path):
+    if path.exists() or isinstance(name, Path) or is_address(text):
         yield path, _HERE
     elif text.startswith("@"):
         for line in _lines(text[1:]):

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from segmentation.elsewhere import identity
+
 MANIFEST = ".segmatte.jsonl"
 """Lies beside the cutouts."""
 
@@ -55,7 +57,7 @@ class Done:
     """A picture that was worked on to its end."""
 
     picture: str
-    """Its absolute path."""
+    """Its absolute path or its address."""
     size: int
     """Bytes of the picture's file."""
     time: int
@@ -134,14 +136,14 @@ class Manifest:
             OSError: The manifest cannot be written.
         """
         stat = (written or file).stat()
-        made, picture = Made(file.name, stat.st_size, stat.st_mtime), str(source.absolute())
+        made, picture = Made(file.name, stat.st_size, stat.st_mtime), identity(source)
         self._append(made._asdict() | {"source": picture})
         with self._lock:
             self._made.setdefault(file_key(file.name), []).append((made, picture))
 
     def done(self, picture: Path) -> Done | None:
         """The last time a picture was worked on to its end."""
-        return self._done.get(str(picture.absolute()))
+        return self._done.get(identity(picture))
 
     def finish(self, done: Done) -> None:
         """Record that a picture was worked on to its end.

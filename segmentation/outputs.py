@@ -6,11 +6,13 @@ import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Protocol, Self
 
+from segmentation.elsewhere import address_of, identity
 from segmentation.errors import ImageError
 from segmentation.manifest import Done, Made, Manifest, file_key
 from segmentation.messages import Message
@@ -104,17 +106,49 @@ def _safe(name: str) -> str:
     return plain.encode("utf-8", "replace")[:150].decode("utf-8", "ignore").strip(" .") or "picture"
 
 
+_SECOND = 10**9  # nanoseconds: stores give the time of a file in a list more precisely than when asked for it alone
+
+
 class InTheWayError(ImageError):
     """A file that must not be overwritten lies where a cutout belongs."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Input:
+class Input:
     """A picture's file as it was before the work."""
 
     size: int
     time: int
     sha256: str
+
+    @classmethod
+    def of(cls, file: Path) -> Self | None:
+        """A file as it is now; None if it cannot be read, which whoever decodes it says."""
+        try:
+            stat = file.stat()
+            return cls(stat.st_size, stat.st_mtime_ns, _sha256(file))
+        except OSError:
+            return None
+
+
+class Destination(Protocol):
+    """Where the cutouts of a batch are written; pictures are given by their index."""
+
+    def check(self, index: int, files: Iterable[Path], /) -> None:
+        """Check that the cutouts of a picture may be written to these files."""
+
+    def begin(self, index: int, /) -> None:
+        """Remember what a picture is before it is read."""
+
+    def writing(self, index: int, file: Path, /) -> AbstractContextManager[Path]:
+        """Where to write a cutout."""
+
+    def finish(self, index: int, files: Iterable[Path], error: str | None, /) -> tuple[str, ...]:
+        """Record that a picture is done, or failed for a reason that lies in itself.
+
+        Returns:
+            Sentences about what went wrong.
+        """
 
 
 class Outputs:
@@ -128,6 +162,7 @@ class Outputs:
         overwrite: bool = False,
         key: Callable[[int], str] | None = None,
         manifests: dict[Path, Manifest] | None = None,
+        elsewhere: Mapping[Path, tuple[int, int]] | None = None,
     ) -> None:
         """Nothing is written yet.
 
@@ -138,11 +173,14 @@ class Outputs:
             key: What stands for settings and model, by index of the picture; without it, no picture is recorded as
                 done.
             manifests: What is known of folders already; those of this batch are added.
+            elsewhere: Bytes and modification in nanoseconds since 1970 of pictures with addresses, as far as known;
+                others are taken for what they were.
         """
         self._folder, self._sources, self._overwrite, self._key = folder, sources, overwrite, key
+        self._elsewhere = elsewhere or {}
         self._manifests: dict[Path, Manifest] = {} if manifests is None else manifests
         self._lock = threading.Lock()
-        self._inputs: dict[int, _Input] = {}
+        self._inputs: dict[int, Input | None] = {}
         self._spelled = {_spelled(source) for source in sources}
         self._inodes = {inode for source in sources if (inode := _inode(source))}
 
@@ -157,23 +195,28 @@ class Outputs:
         done = self._manifest(self._folder).done(self._sources[index])
         if done is None or self._key is None or done.key != self._key(index):
             return None
-        try:
-            stat = self._sources[index].stat()
-            if stat.st_size != done.size:
-                return None
-            if stat.st_mtime_ns != done.time and _sha256(self._sources[index]) != done.sha256:
-                return None
-        except OSError:
+        if not self._is_same(self._sources[index], done):
             return None
         return done if done.has_its_files(self._folder) else None
 
+    def _is_same(self, source: Path, done: Done) -> bool:
+        """Whether a picture is what it was."""
+        if address_of(source):
+            size, time = self._elsewhere.get(source, (done.size, done.time))
+            return size == done.size and abs(time - done.time) < _SECOND
+        try:
+            stat = source.stat()
+            return stat.st_size == done.size and (stat.st_mtime_ns == done.time or _sha256(source) == done.sha256)
+        except OSError:
+            return False
+
     def begin(self, index: int) -> None:
         """Remember what a picture is before it is read."""
-        try:
-            stat = self._sources[index].stat()
-            self._inputs[index] = _Input(stat.st_size, stat.st_mtime_ns, _sha256(self._sources[index]))
-        except OSError:  # whoever reads it says so
-            self._inputs.pop(index, None)
+        self.began(index, Input.of(self._sources[index]))
+
+    def began(self, index: int, known: Input | None) -> None:
+        """Remember what a picture was before it was read elsewhere."""
+        self._inputs[index] = known
 
     def check(self, index: int, files: Iterable[Path]) -> None:
         """Check that the cutouts of a picture may be written to these files.
@@ -191,7 +234,7 @@ class Outputs:
                     )
                 )  # fmt: skip
             made_of = self._manifest(file.parent).source(file)
-            if os.path.lexists(file) and not self._overwrite and made_of != str(source.absolute()):
+            if os.path.lexists(file) and not self._overwrite and made_of != identity(source):
                 reason = (
                     Message("was made from {other}", other=made_of)
                     if made_of is not None
@@ -235,7 +278,7 @@ class Outputs:
         known = self._inputs.pop(index, None)
         if known is None or self._key is None:
             return ()
-        picture, key = str(self._sources[index].absolute()), self._key(index)
+        picture, key = identity(self._sources[index]), self._key(index)
         try:
             made = tuple(Made.of(file, self._folder) for file in files)
             done = Done(picture, known.size, known.time, known.sha256, key, made, error)

@@ -5,6 +5,7 @@ import os
 import sys
 
 from segmentation.commands.command import Parsers, add_command
+from segmentation.commands.engines import add_lender, read_lender
 from segmentation.config import Config
 from segmentation.errors import SegmentationError
 from segmentation.models.registry import Registry
@@ -14,6 +15,7 @@ examples:
   {prog} serve
   {prog} serve --host 0.0.0.0 --port 8000
   SEGMATTE_MODELS=u2netp,modnet {prog} serve
+  {prog} serve --engine ray --address 10.0.0.1:6379 --workers 2-16
 
 Environment variables configure the server: see docs/hosting.md.
 """
@@ -40,6 +42,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"), help="the port (default: 7860)"
     )
+    add_lender(parser.add_argument_group("where networks run"))
 
 
 def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int:  # noqa: ARG001
@@ -51,6 +54,8 @@ def _serve(options: argparse.Namespace) -> None:
     try:
         from segmentation.web.app import serve  # takes seconds, and sets what Gradio reads
 
-        serve(Config.from_environment(), options.host, options.port)
+        config = Config.from_environment()
+        with read_lender(options, config) as lent:
+            serve(config, options.host, options.port, lent)
     except SegmentationError as error:
         sys.exit(f"Segmatte cannot start. {error}")

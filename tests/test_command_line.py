@@ -199,7 +199,7 @@ def loaded_once(kept: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         return found
 
     monkeypatch.setattr(ModelFinder, "of", of)
-    monkeypatch.setattr("segmentation.commands.job.load_configured", load)
+    monkeypatch.setattr("segmentation.work.load_configured", load)
 
 
 def steep(path: Path) -> Path:

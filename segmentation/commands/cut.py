@@ -10,10 +10,12 @@ from pathlib import Path, PurePath
 
 from segmentation.commands.command import Parsers, add_command
 from segmentation.commands.corrections import add_corrections, read_corrections
+from segmentation.commands.engines import Reporter, add_engine, read_engine, read_listing
 from segmentation.commands.job import Job
 from segmentation.commands.recipes import Chosen, add_recipe, read_recipe
 from segmentation.commands.telling import Teller
 from segmentation.config import Config
+from segmentation.elsewhere import address_of, is_address
 from segmentation.errors import SettingsError
 from segmentation.inputs import STDIN, Found, find_pictures
 from segmentation.models.registry import Registry
@@ -40,7 +42,7 @@ def add(parsers: Parsers) -> None:
         nargs="+",
         metavar="INPUT",
         help="files; folders with all below them; patterns in quotes; @list.txt for a file of paths; - for standard "
-        "input",
+        "input; with --engine ray also addresses: https://, s3://, gs:// and more",
     )
     cut.add_argument(
         "-o",
@@ -51,6 +53,7 @@ def add(parsers: Parsers) -> None:
         "(default: here)",
     )
     add_output(cut)
+    add_engine(cut.add_argument_group("where the work is done"))
     add_recipe(cut)
     add_corrections(cut.add_argument_group("what you say about the pictures"))
 
@@ -71,25 +74,41 @@ def _run(options: argparse.Namespace, config: Config, registry: Registry) -> int
     with tempfile.TemporaryDirectory(prefix="segmatte-") as scratch:
         piped = options.inputs == [STDIN]
         output = options.output or (Path(STDIN) if piped else Path())
-        found = _piped(Path(scratch)) if piped else find_pictures(options.inputs, options.output)
+        if address := address_of(output):
+            raise SettingsError(f"-o {address} is not possible: name a folder, such as that of a mounted bucket.")
+        found = _piped(Path(scratch)) if piped else _found(options)
         if str(output) == STDIN:
+            if options.engine != "local":
+                raise SettingsError("-o - is for --engine local: name a folder.")
             return _to_stdout(options, config, registry, chosen, found, Path(scratch) / "cutouts")
         folder, namer, chosen = _target(output, found, chosen, options.flat)
-        return _cut(options, Job(chosen, options, config, registry, folder), chosen, found, namer)
+        engine, reporter = read_engine(options, folder)
+        job = Job(chosen, options, config, registry, folder, engine)
+        return _cut(options, job, chosen, found, namer, reporter)
 
 
-def _cut(
-    options: argparse.Namespace, job: Job, chosen: Chosen, found: Found, namer: Namer
-) -> int:  # fmt: skip
+def _cut(options: argparse.Namespace, job: Job, chosen: Chosen, found: Found, namer: Namer, reporter: Reporter) -> int:
     said = read_corrections(options, found.pictures, chosen.corrections)
     for note in (*found.notes, *said.notes):
         print(note, file=sys.stderr)
     names = [str(place / picture.name) for place, picture in zip(found.places, found.pictures, strict=True)]
-    events = job.run(found.pictures, namer, said.corrections, names=names)
-    with closing(events), Teller(len(found.pictures), as_json=options.json) as teller:
+    events = job.run(found.pictures, namer, said.corrections, names=names, elsewhere=found.elsewhere)
+    teller = Teller(len(found.pictures), as_json=options.json)
+    with closing(events), reporter as report, teller:
         for finished in events:
             teller.tell(finished)
+            report(finished)
     return int(teller.failed > 0)
+
+
+def _found(options: argparse.Namespace) -> Found:
+    listing = read_listing(options)
+    address = next((name for name in options.inputs if is_address(name)), None)
+    if address and listing is None:
+        raise SettingsError(
+            f"{address} is an address, which only --engine ray reads. Download it, or see docs/scale.md."
+        )
+    return find_pictures(options.inputs, options.output, listing)
 
 
 def _piped(folder: Path) -> Found:

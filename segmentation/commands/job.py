@@ -4,18 +4,19 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segmentation.batch import Outcome, run_batch
+from segmentation.batch import Outcome, Step, run_batch
 from segmentation.commands.bars import Bars
 from segmentation.commands.recipes import Chosen
 from segmentation.config import Config
 from segmentation.corrected import needs_network
 from segmentation.corrections import NOTHING, Correction
+from segmentation.elsewhere import address_of
 from segmentation.errors import ImageError
 from segmentation.manifest import Manifest
 from segmentation.matting.estimators import prepare
@@ -25,11 +26,14 @@ from segmentation.models.finder import ModelFinder
 from segmentation.models.registry import Registry
 from segmentation.models.spec import ModelSpec
 from segmentation.network.pool import threads_for
-from segmentation.network.session import load_configured
 from segmentation.outputs import Namer, Outputs
-from segmentation.predictor import Predictor, from_nothing, from_session
+from segmentation.predictor import Predictor
 from segmentation.recipe import Recipe
 from segmentation.report import Report
+from segmentation.work import Task, Work
+
+Engine = Callable[[Work, Task], Generator[Step | Outcome | None, None, None]]
+"""Does the work on all pictures of a task: `run_batch` in this process, or something that uses several machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +50,24 @@ class Finished:
 
     def as_json(self) -> dict[str, Any]:
         """The report's entry, with the picture's path."""
-        return {"source": str(self.source), **self.report.as_json(), "skipped": self.is_skipped}
+        return {
+            "source": address_of(self.source) or str(self.source),
+            **self.report.as_json(),
+            "skipped": self.is_skipped,
+        }
 
 
 class Job:
     """Model and settings for any number of batches into one folder."""
 
     def __init__(
-        self, chosen: Chosen, options: argparse.Namespace, config: Config, registry: Registry, folder: Path
+        self,
+        chosen: Chosen,
+        options: argparse.Namespace,
+        config: Config,
+        registry: Registry,
+        folder: Path,
+        engine: Engine | None = None,
     ) -> None:
         """Nothing is loaded yet.
 
@@ -63,7 +77,9 @@ class Job:
             config: The operator's configuration.
             registry: The models.
             folder: Where the cutouts go.
+            engine: Does the work; this process does if not given.
         """
+        self._engine = engine or self._here
         self._chosen, self._recipe, self._folder = chosen, chosen.recipe, folder
         self._options, self._config, self._registry = options, config, registry
         self._spec: ModelSpec | None = None
@@ -85,6 +101,7 @@ class Job:
         *,
         names: Sequence[str] | None = None,
         is_recorded: bool = True,
+        elsewhere: Mapping[Path, tuple[int, int]] | None = None,
     ) -> Generator[Finished, None, None]:
         """Cut out what is not done: what is done first, then each picture as it finishes.
 
@@ -95,6 +112,7 @@ class Job:
             chosen: Indices of those to look at; all if not given.
             names: What to call the pictures.
             is_recorded: Whether cutouts are recorded beside them, and what is there is respected.
+            elsewhere: What is known of pictures with addresses: see `Outputs`.
 
         Raises:
             SegmentationError: The model cannot be loaded.
@@ -116,7 +134,8 @@ class Job:
                 return keys[correction]
 
             outputs = Outputs(
-                self._folder, sources, overwrite=self._options.overwrite, key=key, manifests=self._manifests
+                self._folder, sources, overwrite=self._options.overwrite, key=key, manifests=self._manifests,
+                elsewhere=elsewhere,
             )  # fmt: skip
             left = []
             for index in indices:
@@ -127,23 +146,8 @@ class Job:
                     yield finished
         if not left:
             return
-        needing = [said.get(index, NOTHING) for index in left if self._needs(said.get(index, NOTHING))]
-        predictor = self._load(needing) if needing else from_nothing(self._recipe.model)
-        prepare(self._recipe.settings, lambda sentence: print(sentence, file=sys.stderr))
-        self._folder.mkdir(parents=True, exist_ok=True)
-        events = run_batch(
-            sources,
-            predictor,
-            self._recipe.settings,
-            self._folder,
-            self._recipe.export,
-            self._chosen.behind,
-            limits=self._config.limits,
-            namer=namer,
-            outputs=outputs,
-            indices=left,
-            corrections=said,
-        )
+        work = self._work([said.get(index, NOTHING) for index in left])
+        events = self._engine(work, Task(sources, left, self._folder, namer, outputs, said))
         with closing(events):
             for event in events:
                 if isinstance(event, Outcome):
@@ -186,19 +190,41 @@ class Job:
             ]  # fmt: skip
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
-    def _load(self, corrections: Sequence[Correction]) -> Predictor:
-        if self._predictor is None:
-            spec, device, prompt_session = self._find(), self._options.device, None
-            with Bars() as bars:
-                threads = threads_for(spec, len(corrections))
-                session = load_configured(
-                    spec, self._config, device=device, threads=threads, on_progress=bars.show
-                )  # fmt: skip
-                if self._recipe.settings.prompt_model and not spec.prompt and any(each.prompt for each in corrections):
-                    asked = promptable_of(self._registry, self._recipe.settings.prompt_model)
-                    prompt_session = load_configured(asked, self._config, device=device, on_progress=bars.show)
-            self._predictor = from_session(session, self._recipe.settings, prompt_session=prompt_session)
-        return self._predictor
+    def _work(self, corrections: Sequence[Correction]) -> Work:
+        """What is done to pictures with these corrections."""
+        needing = [correction for correction in corrections if self._needs(correction)]
+        prompt_model, spec, prompt_spec = self._recipe.settings.prompt_model, None, None
+        if needing:
+            spec = self._find()
+            if prompt_model and not spec.prompt and any(each.prompt for each in needing):
+                prompt_spec = promptable_of(self._registry, prompt_model)
+        return Work(self._recipe, self._config, self._options.device, self._chosen.behind, spec, prompt_spec)
+
+    def _here(self, work: Work, task: Task) -> Generator[Step | Outcome | None, None, None]:
+        """The engine that is this process."""
+        if work.spec is None:
+            predictor = work.load()
+        else:
+            if self._predictor is None:
+                needing = sum(self._needs(task.corrections.get(index, NOTHING)) for index in task.indices)
+                with Bars() as bars:
+                    self._predictor = work.load(threads_for(work.spec, needing), bars.show)
+            predictor = self._predictor
+        prepare(work.recipe.settings, lambda sentence: print(sentence, file=sys.stderr))
+        task.folder.mkdir(parents=True, exist_ok=True)
+        return run_batch(
+            task.sources,
+            predictor,
+            work.recipe.settings,
+            task.folder,
+            work.recipe.export,
+            work.behind,
+            limits=work.config.limits,
+            namer=task.namer,
+            outputs=task.outputs,
+            indices=task.indices,
+            corrections=task.corrections,
+        )
 
 
 def _hash(file: Path | None) -> str:

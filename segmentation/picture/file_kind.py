@@ -22,6 +22,10 @@ class FileKind:
 READABLE = {
     name: FileKind(name, is_readable=True) for name in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
 }
+PICTURE_ENDINGS = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif")
+)
+"""Of the names of pictures that can be decoded, where a file's content would have to be downloaded first."""
 UNKNOWN = FileKind("")
 JPEG_XL, JPEG_2000 = FileKind("a JPEG XL picture"), FileKind("a JPEG 2000 picture")
 SVG, WEB_PAGE = FileKind("an SVG drawing"), FileKind("a web page")

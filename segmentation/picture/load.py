@@ -14,7 +14,8 @@ from segmentation.picture.side_data import CostlyError
 
 MAX_PIXELS, MAX_SIDE, DECODE_SECONDS = Limits()
 
-_MAX_BYTES = 1 << 30  # a larger file cannot be a picture within the other limits
+MAX_BYTES = 1 << 30
+"""A larger file cannot be a picture within the other limits."""
 
 
 def load_image(
@@ -69,7 +70,7 @@ def picture_size(path: Path, limits: Limits) -> Size:
 
 def _read(path: Path, label: str) -> bytes:
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        if path.stat().st_size > MAX_BYTES:
             raise ImageError(
                 Message(
                     "{name} is {size:.0f} MB, too large for one picture.", name=label, size=path.stat().st_size / 1e6

@@ -1,5 +1,6 @@
 """The page as a program. Importing it prepares the environment for Gradio, which reads it when it is imported."""
 
+import logging
 import os
 import threading
 
@@ -17,6 +18,7 @@ from segmentation.web.guard.folder import prepare_folder
 prepare_folder()
 
 from segmentation.config import Config
+from segmentation.network.lent import Lent
 from segmentation.web.doors.routes import door_routes
 from segmentation.web.guard import logs
 from segmentation.web.health import health_routes
@@ -28,15 +30,25 @@ from segmentation.web.server import launch, serve_until_stopped
 from segmentation.web.thumbnails import thumbnail_routes
 from segmentation.web.tiles import tile_routes
 
+log = logging.getLogger(__name__)
 
-def serve(config: Config, host: str, port: int) -> None:
+
+def serve(config: Config, host: str, port: int, lent: Lent | None = None) -> None:
     """Build the page and serve it until interrupted.
+
+    Args:
+        config: The operator's configuration.
+        host: The address to listen on.
+        port: The port.
+        lent: Networks on other machines.
 
     Raises:
         SegmentationError: The configuration does not fit what is installed.
     """
     logs.configure()
-    service = Service(config)
+    service = Service(config, lent)
+    if lent:
+        log.info("networks run on a cluster, up to %d pictures at once", lent.places)
     demo = build_page(service)
     with demo:
         add_mcp(demo, service)

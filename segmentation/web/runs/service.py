@@ -17,6 +17,7 @@ from segmentation.matting.alpha import warm_up as warm_up_matting
 from segmentation.matting.estimators import prepare
 from segmentation.messages import Message
 from segmentation.models.inspection.inspection import Inspection
+from segmentation.network.lent import Lent
 from segmentation.network.machine import available_cores
 from segmentation.network.session import Session
 from segmentation.picture.composition import NO_BACKDROP
@@ -58,8 +59,12 @@ class Service:
         admission: Counts the runs in progress or waiting, whichever way they came.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, lent: Lent | None = None) -> None:
         """Read the registry and decide on the default model. Nothing is fetched or loaded yet.
+
+        Args:
+            config: The operator's configuration.
+            lent: Networks on other machines.
 
         Raises:
             RegistryError: The registry is wrong, or SEGMATTE_MODELS names a model it does not have.
@@ -68,8 +73,9 @@ class Service:
         self.config = config = for_this_process(config)
         self.offered = OfferedModels(config)
         self.predictions = PredictionCache(config.runs_mb << 20, config.keep_minutes * 60)
-        self.turns, self.apart = Turns(available_cores()), Turns(2 * available_cores())
-        self.work = Work(config, self.predictions, self.offered.ran)
+        self._lent, places = lent, available_cores() + (lent.places if lent else 0)
+        self.turns, self.apart = Turns(places), Turns(2 * available_cores())
+        self.work = Work(config, self.predictions, self.offered.ran, places)
         self.shown = ShownRuns(self.forget, partial(keep_alive, predictions=self.predictions))
         self.admission = Admission(config.runs)
         self._preview_slots = threading.BoundedSemaphore(available_cores())  # separate: previews never wait for a batch
@@ -137,7 +143,7 @@ class Service:
             SegmentationError: The model is unknown, unavailable, or cannot take that size.
         """
         session = self.offered.session(recipe.model, pictures, on_progress).under(recipe.settings.contract)
-        runner = runner_for_visitor(session, self.config)
+        runner = self._lent.runner(session) if self._lent else runner_for_visitor(session, self.config)
         predictor = from_session(session, recipe.settings, runner, self._prompt_session(recipe, points, on_progress))
         self.prepare(recipe, on_progress)
         return predictor

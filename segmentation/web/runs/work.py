@@ -36,6 +36,7 @@ class Work:
         config: Config,
         predictions: PredictionCache,
         on_prediction: Callable[[Prediction, int], None] = lambda *_: None,
+        places: int | None = None,
     ) -> None:
         """Start with nothing to do.
 
@@ -43,9 +44,10 @@ class Work:
             config: The operator's configuration.
             predictions: Where the predictions go.
             on_prediction: Called with each prediction at the model's own size, and the number of pictures of its run.
+            places: Pictures of a run at the same time; the number of cores by default.
         """
         self._config, self._predictions = config, predictions
-        self._on_prediction = on_prediction
+        self._on_prediction, self._places = on_prediction, places
         self._stuck_tickets: list[Ticket] = []  # of runs abandoned because they made no progress
 
     @property
@@ -93,6 +95,7 @@ class Work:
                 thumbnails=THUMBNAIL_SIDE if for_page else 0,
                 stages=for_page,
                 limits=self._config.limits,
+                workers=self._places,
                 slots=run.ticket,
                 indices=run.indices,
                 bases=run.predictions.bases,

@@ -112,6 +112,7 @@ def limit_connections(most: int, silent_seconds: float) -> None:
         def __init__(self, config: Any, **options: Any) -> None:
             config.http, config.backlog, config.timeout_keep_alive = Protocol, _BACKLOG, _KEEP_ALIVE_SECONDS
             config.timeout_graceful_shutdown, config.server_header = 3, False
+            config.loop, config.ws = "asyncio", "none"  # whatever else is installed: Ray Serve brings uvloop along
             config.h11_max_incomplete_event_size = _HEAD_BYTES
             super().__init__(config, **options)
 
