@@ -82,7 +82,7 @@ class Replicas:
             try:
                 yield Lent(runner, most * at_once)
             finally:
-                # Ray was seen to hang here for minutes, with the interpreter's lock in its hands
+                # Ray was once seen to hang here for minutes, while no thread of Python's ran, so none can end it
                 faulthandler.dump_traceback_later(_END_SECONDS, exit=True, file=_nowhere)
                 handle.shutdown()
         faulthandler.cancel_dump_traceback_later()
