@@ -19,9 +19,7 @@ from segmentation.report import Report
 from segmentation.work import Task
 
 _PREFIX = ".segmatte-ray-"
-_OLD = (
-    86_400  # seconds after which the folder of a job that was killed is deleted; one at work is written to all the time
-)
+_OLD = 86_400  # seconds after which a killed job's folder is deleted; one at work is written to all the time
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,8 @@ class Cutting:
         starting = screen.say(say(STARTING), "working")
         if last and part:
             yield starting | self._still(last, say) | {screen.last_run: last}
-            yield from self._do(last, part, say)
+            for update in self._do(last, part, say):
+                yield update | self._remembered(last)
             return
         corrections, problem = (
             (service.carried_over(last, names), None) if last else self._own.corrections(names, waiting)
@@ -65,13 +66,17 @@ class Cutting:
             update = screen.progress(run, say)
             if finished_one:
                 update |= screen.cutouts(run, say)
-                if len(run.outcomes) == 1:
-                    update[screen.run_id] = service.shown.show(run)
-                    if replaced := run.view.take_replaced():
-                        service.shown.leave(replaced)
-            yield update
+            yield update | self._remembered(run)
         if not run.stop.is_set():
             yield screen.progress(run, say)
+
+    def _remembered(self, run: Run) -> dict[Any, Any]:
+        """Once it has results, a run is what the browser comes back to, and the one before it is left."""
+        if not len(run.outcomes) or run in self._service.shown:
+            return {}
+        if replaced := run.view.take_replaced():
+            self._service.shown.leave(replaced)
+        return {self._screen.run_id: self._service.shown.show(run)}
 
     def _still(self, run: Run, say: Say) -> dict[Any, Any]:
         """The same run goes on, so its cutouts can be corrected in the meantime: the page was waiting to know."""

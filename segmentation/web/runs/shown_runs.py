@@ -20,6 +20,11 @@ class ShownRuns:
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
 
+    def __contains__(self, run: Run) -> bool:
+        """Whether a page has shown it."""
+        with self._lock:
+            return run.predictions.id in self._runs
+
     def show(self, run: Run) -> str:
         """Register a run as shown by a page, which can resume it by the returned id."""
         with self._lock:

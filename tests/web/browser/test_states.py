@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
 from tests.web.browser.browsing import SAVE, Watched, violations
@@ -101,6 +103,9 @@ def test_stopped_goes_on_with_a_click(page: Watched, photos: dict[str, Path], he
     tab.locator("#status").get_by_role("button", name="Continue").click()
     page.done()
     expect(tab.locator(SAVE)).to_be_visible()
+    tab.reload()
+    page.loaded()
+    expect(tab.locator("#viewer .thumb")).to_have_count(1)
 
 
 def test_failed_offers_another_try(page: Watched, photos: dict[str, Path], server: Server, tmp_path: Path) -> None:
@@ -156,7 +161,7 @@ def test_offline_is_told_until_the_server_is_back(page: Watched) -> None:
     page.console.clear()  # what was asked in the meantime failed
 
 
-def test_a_batch_with_several_settings_or_doubts_offers_what_to_do(page: Watched, photos: dict[str, Path]) -> None:
+def test_a_batch_with_several_settings_offers_the_present_ones_for_all(page: Watched, photos: dict[str, Path]) -> None:
     tab = page.page
     page.add(photos["cheetah"], photos["chelsea"])
     page.run(2)
@@ -169,10 +174,24 @@ def test_a_batch_with_several_settings_or_doubts_offers_what_to_do(page: Watched
     apply.click()
     expect(apply).to_be_hidden()
     expect(tab.locator("#status .line")).to_contain_text("All pictures now have these settings.")
-    unsure = tab.locator("#viewer .acts .act").first
-    if unsure.is_visible():  # nearly all of it is uncertain to this network
+
+
+def test_one_click_after_the_other_goes_through_the_pictures_in_doubt(page: Watched, tmp_path: Path) -> None:
+    tab = page.page
+    pixels = np.full((160, 240, 3), 8, np.uint8)
+    pixels[20:140, 10:50] = 254
+    Image.fromarray(pixels).save(tmp_path / "certain.png")
+    pixels[20:140, 50:120] = 118  # as much as nothing, to a network that sees brightness
+    for number in (1, 2):
+        Image.fromarray(pixels[: 160 - number]).save(tmp_path / f"doubtful-{number}.png")
+    page.add(*(tmp_path / f"{name}.png" for name in ("certain", "doubtful-1", "doubtful-2")))
+    page.run(3)
+    unsure = tab.get_by_role("button", name="Unsure in 2: show where")
+    for number in (1, 2, 1):
         unsure.click()
+        expect(tab.locator("#viewer .name")).to_contain_text(f"doubtful-{number}.png")
         expect(tab.locator("#viewer .where")).to_have_attribute("aria-pressed", "true")
+        expect(tab.locator("#viewer .doubt")).to_be_visible()
 
 
 def test_presets_set_a_recipe_say_so_and_are_taken_back(page: Watched) -> None:

@@ -157,9 +157,9 @@ const render = () => {
   for (const node of [save, saveAlpha, copied, copy, zooms.fit, zooms.actual]) node.hidden = Boolean(item.error);
   zip.hidden = items.filter((each) => !each.error).length < 2;
   more.toggle.hidden = Boolean(item.error) && zip.hidden;
-  const doubtful = items.filter((each) => each.stages?.doubt).length;
-  unsure.hidden = doubtful < 1 || items.length < 2;
-  unsure.textContent = say.unsure.replace("{count}", String(doubtful));
+  const doubtful = items.filter((each) => each.stages?.doubt);
+  unsure.hidden = doubtful.every((each) => each === items[at]); // its own warning has a button
+  unsure.textContent = say.unsure.replace("{count}", String(doubtful.length));
   apply.hidden = !mixed;
   acts.hidden = unsure.hidden && apply.hidden;
   rest.hidden = !remaining;
