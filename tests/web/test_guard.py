@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -249,7 +250,7 @@ def test_gallery_files_are_our_own_bytes(server: Server, photos: dict[str, Path]
 def test_what_is_old_is_swept_and_what_is_young_kept(server: Server) -> None:
     broken_off, stranger = server.uploads / "tmpabc123", server.uploads / "somebody-elses"
     broken_off.write_bytes(b"half an upload")
-    upload_folder = server.uploads / ("a" * 64)
+    upload_folder = server.uploads / secrets.token_hex(32)
     upload_folder.mkdir()
     stranger.mkdir()
     old, young = new_run_folder(), new_run_folder()

@@ -97,7 +97,7 @@ def behind_a_prefix(server: Server, patch: pytest.MonkeyPatch) -> Iterator[str]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         outer = f"http://127.0.0.1:{listening.getsockname()[1]}/demo"
-        runner = uvicorn.Server(uvicorn.Config(proxy(target), log_level="error", lifespan="off"))
+        runner = uvicorn.Server(uvicorn.Config(proxy(target), log_level="error", lifespan="off", loop="asyncio"))
         thread = threading.Thread(target=runner.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         patch.setenv("GRADIO_ROOT_PATH", "/demo")
