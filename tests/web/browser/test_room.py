@@ -74,7 +74,9 @@ def test_the_panel_has_room_for_its_words_and_export_for_the_zip(
 def test_on_a_tablet_held_upright_picture_download_and_film_are_in_sight(
     visit: Callable[..., Watched], small_photos: dict[str, Path]
 ) -> None:
-    tablet = visit("/?model=bright.onnx&alpha_matting=false", locale="de", viewport={"width": 768, "height": 1024}, has_touch=True)
+    tablet = visit(
+        "/?model=bright.onnx&alpha_matting=false", locale="de", viewport={"width": 768, "height": 1024}, has_touch=True
+    )
     page = tablet.page
     tablet.add(small_photos["cheetah"], small_photos["chelsea"])
     page.click("#run")
