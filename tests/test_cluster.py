@@ -71,6 +71,12 @@ def task_of(sources: list[Path], out: Path) -> Task:
     return Task(sources, range(len(sources)), out, tree_names([Path()] * len(names), names, ".png"), outputs, {})
 
 
+@pytest.fixture(autouse=True)
+def _back_to_this_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker goes to the folder that its job started in."""
+    monkeypatch.chdir(Path.cwd())
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
