@@ -53,7 +53,9 @@ export const tiling = (stage, sheet) => {
       images.set(address, bitmap);
       late.get(address)?.(bitmap);
       late.delete(address);
-    } catch {} // it has expired, or the server is away: what lies below it stays
+    } catch {
+      images.delete(address); // the server is away, or it has expired: it is asked for again when more is painted
+    }
   };
   const forget = (address) => {
     images.get(address)?.close();
