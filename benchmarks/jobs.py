@@ -42,19 +42,19 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self.photo = photo("1")
-        self.width, self.height = Image.open(self.photo).size
+        width, height = Image.open(self.photo).size
         self.twelve = [folder / f"{number}.jpg" for number in range(12)]
         for number, copy in enumerate(self.twelve):  # each another picture: rembg's page names files by content
-            Image.open(self.photo).convert("RGB").crop((number, 0, self.width, self.height)).save(copy, quality=92)
+            Image.open(self.photo).convert("RGB").crop((number, 0, width, height)).save(copy, quality=92)
         self.two = folder / "two.png"
-        person = Image.open(self.photo).crop((0, 0, self.width, self.height)).convert("RGB")
-        both = Image.new("RGB", (2 * self.width, self.height))
+        person = Image.open(self.photo).convert("RGB")
+        both = Image.new("RGB", (2 * width, height))
         both.paste(person, (0, 0))
-        both.paste(person.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (self.width, 0))
-        both.resize((self.width, self.height // 2)).save(self.two)
+        both.paste(person.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (width, 0))
+        both.resize((width, height // 2)).save(self.two)
         self.mask = folder / "mask.png"
-        y, x = np.mgrid[: self.height, : self.width]
-        inside = ((x / self.width - 0.45) / 0.3) ** 2 + ((y / self.height - 0.6) / 0.5) ** 2 < 1
+        y, x = np.mgrid[:height, :width]
+        inside = ((x / width - 0.45) / 0.3) ** 2 + ((y / height - 0.6) / 0.5) ** 2 < 1
         Image.fromarray((255 * inside).astype(np.uint8)).save(self.mask)
 
 
@@ -87,14 +87,19 @@ def twelve(watched: Watched, files: Files) -> None:
     save(start(watched, *files.twelve), "#viewer .zip")
 
 
-def lost_part(watched: Watched, files: Files) -> None:
-    page = start(watched, files.photo)
-    hand = Hand(watched, (files.width, files.height))
-    hand.take("keep")
-    places = [(0.62, 0.8), (0.68, 0.85), (0.75, 0.9)]
-    changed(page, lambda: hand.draw(*((x * files.width, y * files.height) for x, y in places)))
+def corrected(watched: Watched, file: Path, tool: str, *places: tuple[float, float]) -> None:
+    """One stroke, in shares of the picture's sides."""
+    page = start(watched, file)
+    width, height = Image.open(file).size
+    hand = Hand(watched, (width, height))
+    hand.take(tool)
+    changed(page, lambda: hand.draw(*((x * width, y * height) for x, y in places)))
     page.click("#viewer [data-tool=done]")
     save(page)
+
+
+def lost_part(watched: Watched, files: Files) -> None:
+    corrected(watched, files.photo, "keep", (0.62, 0.8), (0.68, 0.85), (0.75, 0.9))
 
 
 def hair(watched: Watched, files: Files) -> None:
@@ -104,13 +109,7 @@ def hair(watched: Watched, files: Files) -> None:
 
 
 def one_of_two(watched: Watched, files: Files) -> None:
-    page = start(watched, files.two)
-    hand = Hand(watched, (files.width, files.height // 2))
-    hand.take("remove")
-    away = [(0.75, 0.15), (0.72, 0.5), (0.6, 0.9), (0.8, 0.9), (0.95, 0.95)]
-    changed(page, lambda: hand.draw(*((x * files.width, y * files.height // 2) for x, y in away)))
-    page.click("#viewer [data-tool=done]")
-    save(page)
+    corrected(watched, files.two, "remove", (0.75, 0.15), (0.72, 0.5), (0.6, 0.9), (0.8, 0.9), (0.95, 0.95))
 
 
 def product(watched: Watched, files: Files) -> None:

@@ -1,7 +1,7 @@
 """How a large picture moves under the hand: frames a second while it is dragged at one pixel of it a pixel.
 
 `python -m benchmarks.panning [megapixels]`. Headless Chromium without a graphics card paints on the CPU, so each row
-stands beside the floor: the same drag on an empty page with nothing but a frame that scrolls over two plain colours.
+stands beside the floor: the same drag on a page with nothing but a frame that scrolls over a gradient.
 """
 
 import os

@@ -68,7 +68,7 @@ class Worker:
             prepare(work.recipe.settings, lambda _: None)
         except SegmentationError as error:  # raised here, Ray would start the worker again and again
             self._broken = Broken(error)
-        except Exception:
+        except Exception:  # a bug, which is told in full
             self._broken = Broken(None, traceback.format_exc())
 
     def __call__(self, block: Mapping[str, Sequence[bytes]]) -> dict[str, list[bytes]]:
